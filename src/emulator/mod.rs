@@ -1,0 +1,3 @@
+//! The emulator: the same services from the other side, on loopback.
+
+pub mod service;

@@ -1,0 +1,91 @@
+//! What one emulated service offers to the server around it.
+//!
+//! The server owns sockets, TLS, the request log, fault rules and the clock; a [`Service`] only turns
+//! one complete request into one complete reply, in memory.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// One complete request as the service sees it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// HTTP method.
+    pub method: Method,
+    /// Path exactly as received, still percent-encoded, never normalised.
+    pub path: String,
+    /// Query text without the question mark, still encoded; empty when there was none.
+    pub query: String,
+    /// Headers as received.
+    pub headers: HeaderMap,
+    /// The whole body, de-chunked.
+    pub body: Bytes,
+    /// `http://host:port` or `https://host:port` as the client addressed this server; absolute URLs in
+    /// answers start with it.
+    pub origin: String,
+    /// The emulator's own time when the request arrived.
+    pub now: Timestamp,
+}
+
+/// One complete reply.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Headers besides those that the server adds (Date, Content-Length).
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// True when the request changed stored rows, which lets faults strike after the commit.
+    pub committed: bool,
+}
+
+/// One emulated service: pure memory, one request at a time, deterministic from its seed.
+pub trait Service: Send + Sync + std::fmt::Debug {
+    /// The key of this service in credentials, fault rules and state paths, such as `salesforce`.
+    fn name(&self) -> &'static str;
+
+    /// Whether a request path belongs to this service.
+    fn owns(&self, path: &str) -> bool;
+
+    /// Answers one request.
+    fn handle(&self, request: &Request) -> Reply;
+
+    /// This service's entry in the ready line's `credentials`.
+    fn credentials(&self) -> Value;
+
+    /// Makes every access token issued so far invalid, as an expired session would be; refresh tokens live on.
+    fn expire_access_tokens(&self);
+
+    /// The name of the JSON property that holds the rows of a page in this service's answers, with the
+    /// properties that tell of further pages; page faults (`emptypage`, `loop`, `evilnext`) are made with it.
+    fn page_shape(&self) -> PageShape;
+
+    /// Back to the state after start: rows, grants and counters.
+    fn reset(&self);
+
+    /// The rows of one type as stored, by key ascending; `None` when there is no such type.
+    fn state(&self, record_type: &str) -> Option<Vec<Value>>;
+
+    /// Loads a real description from a file, so that its type exists exactly as described.
+    ///
+    /// # Errors
+    /// A sentence for the user when the file cannot be read or is not what the service describes.
+    fn import(&self, file: &Path) -> Result<(), String>;
+}
+
+/// How a service writes pages.
+#[derive(Debug, Clone, Copy)]
+pub struct PageShape {
+    /// Property with the rows (`records`).
+    pub rows: &'static str,
+    /// Property with the address or token of the next page (`nextRecordsUrl`).
+    pub next: &'static str,
+    /// Property that is true on the last page, when there is one (`done`).
+    pub done: Option<&'static str>,
+    /// Property with the number of all rows, when there is one (`totalSize`).
+    pub total: Option<&'static str>,
+}

@@ -1,0 +1,4 @@
+//! Typed records from the services a business already uses.
+
+pub mod emulator;
+pub mod error;
