@@ -1,3 +1,6 @@
 //! The emulator: the same services from the other side, on loopback.
 
+pub mod clock;
+pub mod grants;
+pub mod salesforce;
 pub mod service;

@@ -3,12 +3,31 @@
 //! The server owns sockets, TLS, the request log, fault rules and the clock; a [`Service`] only turns
 //! one complete request into one complete reply, in memory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
+
+use crate::emulator::clock::Clock;
+use crate::emulator::grants::Grants;
+
+/// What a service is started with.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig {
+    /// Decides data, ids and the credentials issued at start.
+    pub seed: u64,
+    /// Multiplies the demo data.
+    pub scale: u64,
+    /// Start without rows.
+    pub empty: bool,
+    /// A private directory (0700) for key files that credentials point to.
+    pub dir: PathBuf,
+    /// The emulated time; a request carries its own `now`, so this is for what happens outside requests.
+    pub clock: Clock,
+}
 
 /// One complete request as the service sees it.
 #[derive(Debug, Clone)]
@@ -43,6 +62,45 @@ pub struct Reply {
     pub committed: bool,
 }
 
+impl Reply {
+    /// An answer without a body.
+    #[must_use]
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Bytes::new(), committed: false }
+    }
+
+    /// An answer with a body of the given content type.
+    #[must_use]
+    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut reply = Self::empty(status);
+        reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        reply.body = body.into();
+        reply
+    }
+
+    /// An answer with a JSON body, `application/json;charset=UTF-8`.
+    #[must_use]
+    pub fn json(status: StatusCode, body: &Value) -> Self {
+        Self::new(status, "application/json;charset=UTF-8", body.to_string())
+    }
+
+    /// The same answer with one more header; a value that no header can carry is left out.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// The same answer, marked as having changed stored rows.
+    #[must_use]
+    pub fn committed(mut self) -> Self {
+        self.committed = true;
+        self
+    }
+}
+
 /// One emulated service: pure memory, one request at a time, deterministic from its seed.
 pub trait Service: Send + Sync + std::fmt::Debug {
     /// The key of this service in credentials, fault rules and state paths, such as `salesforce`.
@@ -53,6 +111,19 @@ pub trait Service: Send + Sync + std::fmt::Debug {
 
     /// Answers one request.
     fn handle(&self, request: &Request) -> Reply;
+
+    /// Answers a batch write as [`handle`](Self::handle) does, except that every row whose place in the batch,
+    /// counted from 1, is a multiple of `every` is refused with a row error of this service's shape and not
+    /// executed. `None`, with nothing executed, when the request is not a batch write.
+    fn partial(&self, request: &Request, every: usize) -> Option<Reply>;
+
+    /// How this service words a refusal with this status (401, 403, 429, 503 and so on), in its own error
+    /// shape. It executes nothing.
+    fn refusal(&self, status: StatusCode) -> Reply;
+
+    /// The OAuth clients, users and tokens of this service, when it has any; the control surface registers
+    /// clients here.
+    fn grants(&self) -> Option<&Grants>;
 
     /// This service's entry in the ready line's `credentials`.
     fn credentials(&self) -> Value;

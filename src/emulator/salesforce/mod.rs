@@ -1,0 +1,3 @@
+//! Salesforce from the other side: its REST API on loopback.
+
+pub mod oauth;
