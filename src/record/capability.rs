@@ -1,0 +1,127 @@
+//! What can be done with a record type, as data: checked before the wire, shown to users, and the source of
+//! the behaviour suite's cases.
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::KeyFields;
+
+/// Abilities of one record type on one connection. An absent operation is refused before the wire.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Capability {
+    /// Searching.
+    pub search: Option<SearchCapability>,
+    /// Reading by key.
+    pub get: Option<GetCapability>,
+    /// Creating.
+    pub create: Option<WriteCapability>,
+    /// Updating.
+    pub update: Option<WriteCapability>,
+    /// Creating or updating by a key.
+    pub upsert: Option<UpsertCapability>,
+    /// Deleting.
+    pub delete: Option<WriteCapability>,
+    /// Feed of changes.
+    pub changes: Option<ChangesCapability>,
+    /// Whether records have content as a byte stream.
+    pub content: bool,
+}
+
+/// What a search can do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SearchCapability {
+    /// Largest page.
+    pub page_max: u32,
+    /// Smallest page the provider honours.
+    pub page_min: u32,
+    /// Page size when none is asked for.
+    pub page_default: u32,
+    /// Whether the provider orders.
+    pub order: bool,
+    /// Whether the provider counts without listing.
+    pub count: bool,
+    /// Whether deleted records can be included.
+    pub include_deleted: bool,
+    /// The filter language of `native`, when there is one (`SOQL`).
+    pub native: Option<String>,
+}
+
+/// What reading by key can do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GetCapability {
+    /// Keys a request can carry.
+    pub batch_max: usize,
+    /// Keys it can be asked by, the primary key first.
+    pub by: Vec<KeyFields>,
+}
+
+/// What a write can do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WriteCapability {
+    /// Rows a request can carry; larger batches are split.
+    pub batch_max: usize,
+    /// Whether rows may carry a version, and how fine it is.
+    pub version: VersionSupport,
+    /// JSON Schema (the profile) of the operation's own options.
+    pub options: Json,
+    /// Whether a row can carry a marker by which it is found again after a lost answer.
+    pub marker: bool,
+    /// What it is built from when the provider has no such operation.
+    pub simulated: Option<String>,
+}
+
+impl WriteCapability {
+    /// Plain batches of this many rows: no version, no options, no marker.
+    #[must_use]
+    pub fn batches_of(batch_max: usize) -> Self {
+        Self {
+            batch_max,
+            version: VersionSupport::None,
+            options: no_options(),
+            marker: false,
+            simulated: None,
+        }
+    }
+}
+
+/// The schema of an operation that has no options.
+#[must_use]
+pub fn no_options() -> Json {
+    serde_json::json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "title": "Options",
+        "properties": {},
+        "additionalProperties": false
+    })
+}
+
+/// What an upsert can do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UpsertCapability {
+    /// As for other writes.
+    pub write: WriteCapability,
+    /// Keys it can go by.
+    pub by: Vec<KeyFields>,
+}
+
+/// How versions are checked on write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionSupport {
+    /// Not at all: a row with a version is refused.
+    None,
+    /// Exactly (etag, revision).
+    Exact,
+    /// By instant, with a grain of one second.
+    OneSecond,
+}
+
+/// What a feed of changes can do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChangesCapability {
+    /// Whether deletions are reported.
+    pub deletions: bool,
+    /// For how many days a checkpoint stays good; older ones recover by complete comparison.
+    pub window_days: Option<u32>,
+}
