@@ -1,6 +1,9 @@
 //! Typed records from the services a business already uses.
 
 pub mod clock;
+pub mod connect;
 pub mod emulator;
 pub mod error;
+pub mod http;
+pub mod provider;
 pub mod record;

@@ -308,3 +308,23 @@ impl fmt::Display for Filter {
         }
     }
 }
+
+/// Looks fields up by path while literals are being typed; implemented over a record type and what its
+/// references lead to.
+pub trait FieldSource {
+    /// The field at the end of a path.
+    fn field(&self, path: &FieldPath) -> Option<&super::Field>;
+
+    /// Paths to suggest for one that leads nowhere: those of the type itself.
+    fn known_paths(&self) -> Vec<String>;
+}
+
+impl FieldSource for super::RecordType {
+    fn field(&self, path: &FieldPath) -> Option<&super::Field> {
+        path.is_single().then(|| Self::field(self, path.leaf())).flatten()
+    }
+
+    fn known_paths(&self) -> Vec<String> {
+        self.fields.iter().map(|field| field.name.clone()).collect()
+    }
+}
