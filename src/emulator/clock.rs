@@ -64,3 +64,8 @@ impl Clock {
         self.0.offset.store(0, Ordering::SeqCst);
     }
 }
+
+/// A time as HTTP writes it (RFC 9110 section 5.6.7).
+pub(crate) fn http_date(time: Timestamp) -> String {
+    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).unwrap_or_default()
+}
