@@ -1,3 +1,408 @@
 //! Salesforce from the other side: its REST API on loopback.
+//!
+//! Types come from a table that is expanded to full describes, rows are made on demand from the seed, SOQL is
+//! parsed by a grammar of its own. Where the service's own wording was recorded, errors use it.
 
 pub mod oauth;
+
+mod catalogue;
+mod cell;
+mod dates;
+mod describe;
+mod discovery;
+mod errors;
+mod evaluate;
+mod id;
+mod query;
+mod read;
+mod rows;
+mod seed;
+mod soql;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::header::{HeaderName, SERVER};
+use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use self::describe::Object;
+use self::errors::Refusal;
+use self::oauth::{Identity, OAuth};
+use self::query::{Ask, Cursors};
+use self::rows::{Place, Store};
+use crate::emulator::grants::Grants;
+use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig};
+use crate::error::Result;
+
+/// URI and headers together may not be longer, in bytes.
+const LONGEST_HEAD: usize = 16_384;
+/// Types whose number of rows does not grow with the scale.
+const FIXED_COUNT: [&str; 6] = ["User", "Group", "Profile", "RecordType", "OperatingHours", "DandBCompany"];
+/// Types that keep one row in an org without data: nobody could sign in otherwise.
+const NEVER_EMPTY: [&str; 2] = ["User", "Profile"];
+/// Rows at scale 1 of an imported type that the table does not have.
+const IMPORTED_COUNT: u64 = 100;
+
+/// The emulated Salesforce org.
+#[derive(Debug)]
+pub struct Salesforce {
+    config: ServiceConfig,
+    oauth: OAuth,
+    imports: Mutex<Vec<Value>>,
+    org: Mutex<Org>,
+}
+
+/// Everything that requests change.
+#[derive(Debug)]
+struct Org {
+    store: Store,
+    cursors: Cursors,
+    requests: u64,
+}
+
+impl Org {
+    fn new(config: &ServiceConfig, imports: &[Value]) -> std::result::Result<Self, String> {
+        let scaled = |name: &str, base: u64| {
+            if config.empty {
+                u64::from(NEVER_EMPTY.contains(&name))
+            } else if FIXED_COUNT.contains(&name) {
+                base
+            } else {
+                base.saturating_mul(config.scale)
+            }
+        };
+        let mut objects: Vec<(Arc<Object>, u64)> = Vec::new();
+        for entry in catalogue::entries() {
+            let object = Object::read(entry.describe, false)?;
+            let count = scaled(&object.name, entry.base_count);
+            objects.push((Arc::new(object), count));
+        }
+        for import in imports {
+            let object = Object::read(import.clone(), true)?;
+            match objects.iter_mut().find(|(known, _)| known.name.eq_ignore_ascii_case(&object.name)) {
+                Some((known, _)) => *known = Arc::new(object),
+                None => {
+                    let count = scaled(&object.name, IMPORTED_COUNT);
+                    objects.push((Arc::new(object), count));
+                }
+            }
+        }
+        Ok(Self { store: Store::new(config.seed, objects), cursors: Cursors::default(), requests: 0 })
+    }
+}
+
+impl Salesforce {
+    /// An org as its seed makes it, with its clients and tokens.
+    ///
+    /// # Errors
+    /// When the signing key cannot be made or written.
+    pub fn start(config: &ServiceConfig) -> Result<Self> {
+        let org = Org::new(config, &[])
+            .map_err(|what| crate::error::Error::bug(format!("the table of record types: {what}")))?;
+        let oauth = OAuth::start(config, &identity(&org.store))?;
+        Ok(Self { config: config.clone(), oauth, imports: Mutex::new(Vec::new()), org: Mutex::new(org) })
+    }
+
+    /// Makes every open query locator invalid, as their age would.
+    pub fn expire_locators(&self) {
+        self.org().cursors.expire();
+    }
+
+    fn org(&self) -> MutexGuard<'_, Org> {
+        self.org.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rebuild(&self) -> std::result::Result<(), String> {
+        let imports = self.imports.lock().unwrap_or_else(PoisonError::into_inner);
+        let org = Org::new(&self.config, &imports)?;
+        *self.org() = org;
+        Ok(())
+    }
+
+    fn data(&self, request: &Request) -> Reply {
+        if let Some(refused) = too_long(request) {
+            return refused;
+        }
+        let rest = request.path.strip_prefix("/services/data").unwrap_or_default();
+        if rest.is_empty() || rest == "/" {
+            return text_reply(StatusCode::OK, discovery::versions());
+        }
+        if let Err(refused) = self.oauth.admit(request) {
+            return refused;
+        }
+        let mut org = self.org();
+        org.requests += 1;
+        let number = org.requests;
+        let reply = route(&mut org, request, rest).unwrap_or_else(|refusal| refused(&refusal));
+        drop(org);
+        with_service_headers(reply, number)
+    }
+}
+
+/// The user that all clients act as, and the organisation.
+fn identity(store: &Store) -> Identity {
+    let table = store.find_table("User").unwrap_or_default();
+    let at = Place { table, index: 0 };
+    let value = |name: &str| {
+        store.object(table).field(name).map_or_else(String::new, |field| store.cell(at, field).plain())
+    };
+    Identity {
+        organization_id: store.ids.make("00D", 0),
+        user_id: store.id(at),
+        username: value("Username"),
+        display_name: value("Name"),
+        email: value("Email"),
+    }
+}
+
+/// Salesforce's edge refuses long addresses and heads before anything reads them.
+fn too_long(request: &Request) -> Option<Reply> {
+    let uri = request.path.len() + request.query.len() + 1;
+    let head: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let (status, reason) = if uri > LONGEST_HEAD {
+        (StatusCode::URI_TOO_LONG, "URI Too Long")
+    } else if uri + head > LONGEST_HEAD {
+        (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large")
+    } else {
+        return None;
+    };
+    let body = format!("<h1>Bad Message {}</h1><pre>reason: {reason}</pre>", status.as_u16());
+    Some(Reply::new(status, "text/html;charset=iso-8859-1", body))
+}
+
+fn text_reply(status: StatusCode, body: String) -> Reply {
+    Reply::new(status, "application/json;charset=UTF-8", body)
+}
+
+fn refused(refusal: &Refusal) -> Reply {
+    text_reply(refusal.status, refusal.body())
+}
+
+fn with_service_headers(reply: Reply, number: u64) -> Reply {
+    // The service counts in several places, so that the number now and then steps back by one.
+    let used = 18 + number - u64::from(number % 5 == 4);
+    let id = format!("{:032x}", u128::from(seed::mix(number)));
+    reply
+        .with_header(HeaderName::from_static("sforce-limit-info"), &format!("api-usage={used}/100000"))
+        .with_header(HeaderName::from_static("x-sfdc-request-id"), &id)
+        .with_header(HeaderName::from_static("x-request-id"), &id)
+        .with_header(SERVER, "sfdcedge")
+}
+
+/// A request to the data API, taken apart.
+#[derive(Debug)]
+struct Call<'a> {
+    request: &'a Request,
+    /// `v60.0`.
+    version: &'a str,
+    /// Path segments after the version, still encoded; one trailing slash is dropped.
+    segments: Vec<&'a str>,
+}
+
+impl Call<'_> {
+    fn parameter(&self, name: &str) -> Option<String> {
+        url::form_urlencoded::parse(self.request.query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.request.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn is(&self, method: &Method) -> bool {
+        self.request.method == *method || (*method == Method::GET && self.request.method == Method::HEAD)
+    }
+
+    fn get_only(&self) -> std::result::Result<(), Refusal> {
+        if self.is(&Method::GET) { Ok(()) } else { Err(Refusal::method_not_allowed(&self.request.method)) }
+    }
+}
+
+/// A path segment with its percent escapes decoded once.
+fn decoded(segment: &str) -> Cow<'_, str> {
+    percent_decode_str(segment).decode_utf8_lossy()
+}
+
+fn route(org: &mut Org, request: &Request, rest: &str) -> std::result::Result<Reply, Refusal> {
+    let mut segments: Vec<&str> = rest.strip_prefix('/').unwrap_or(rest).split('/').collect();
+    if segments.len() > 1 && segments.last() == Some(&"") {
+        segments.pop();
+    }
+    let version = segments.remove(0);
+    if !discovery::is_version(version) {
+        return Err(Refusal::not_found());
+    }
+    let call = Call { request, version, segments };
+    match call.segments.as_slice() {
+        [] => {
+            call.get_only()?;
+            Ok(text_reply(StatusCode::OK, discovery::resources(version)))
+        }
+        ["query" | "queryAll"] => query_endpoint(org, &call, None),
+        ["query" | "queryAll", token] => query_endpoint(org, &call, Some(token)),
+        ["sobjects"] => {
+            call.get_only()?;
+            Ok(text_reply(StatusCode::OK, discovery::global(&org.store, version)))
+        }
+        ["limits"] => {
+            call.get_only()?;
+            Ok(text_reply(StatusCode::OK, discovery::limits(org.requests)))
+        }
+        ["limits", "recordCount"] => {
+            call.get_only()?;
+            Ok(text_reply(
+                StatusCode::OK,
+                discovery::record_count(&org.store, call.parameter("sObjects").as_deref()),
+            ))
+        }
+        ["sobjects", name, rest @ ..] => {
+            let table = org.store.find_table(&decoded(name)).ok_or_else(Refusal::not_found)?;
+            sobject(org, &call, table, rest)
+        }
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+fn query_endpoint(
+    org: &mut Org,
+    call: &Call<'_>,
+    token: Option<&str>,
+) -> std::result::Result<Reply, Refusal> {
+    call.get_only()?;
+    let ask = Ask {
+        version: call.version,
+        now: call.request.now,
+        page: query::page_size(call.header("sforce-query-options")),
+        with_deleted: call.segments.first() == Some(&"queryAll"),
+    };
+    let body = match token {
+        Some(token) => query::next_page(&org.store, &mut org.cursors, &decoded(token), ask)?,
+        None => {
+            let text = call
+                .parameter("q")
+                .filter(|text| !text.is_empty())
+                .ok_or_else(|| Refusal::new("MALFORMED_QUERY", "A query string has to be specified"))?;
+            query::first_page(&org.store, &mut org.cursors, &text, ask)?
+        }
+    };
+    Ok(text_reply(StatusCode::OK, body))
+}
+
+fn sobject(
+    org: &mut Org,
+    call: &Call<'_>,
+    table: usize,
+    rest: &[&str],
+) -> std::result::Result<Reply, Refusal> {
+    match rest {
+        [] if call.is(&Method::GET) => {
+            Ok(text_reply(StatusCode::OK, discovery::basic(org.store.object(table), call.version)))
+        }
+        ["describe"] => {
+            call.get_only()?;
+            Ok(discovery::describe_reply(org.store.object(table), call))
+        }
+        [id] if call.is(&Method::GET) => read::by_id(&org.store, table, &decoded(id), call),
+        [id, field] if call.is(&Method::GET) && id::short(&decoded(id)).is_some() => {
+            read::blob(&org.store, table, &decoded(id), &decoded(field))
+        }
+        [field, value] if call.is(&Method::GET) => {
+            read::by_field(&org.store, table, &decoded(field), &decoded(value), call)
+        }
+        _ => Err(Refusal::method_not_allowed(&call.request.method)),
+    }
+}
+
+impl Service for Salesforce {
+    fn name(&self) -> &'static str {
+        "salesforce"
+    }
+
+    fn owns(&self, path: &str) -> bool {
+        path.starts_with("/services/") || OAuth::owns(path) || path == "/_emulator/salesforce/expire-locators"
+    }
+
+    fn handle(&self, request: &Request) -> Reply {
+        if OAuth::owns(&request.path) {
+            return self.oauth.handle(request);
+        }
+        if request.path == "/_emulator/salesforce/expire-locators" {
+            self.expire_locators();
+            return Reply::empty(StatusCode::NO_CONTENT);
+        }
+        let data = request.path.strip_prefix("/services/data");
+        if data.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return self.data(request);
+        }
+        refused(&Refusal::not_found())
+    }
+
+    fn partial(&self, _request: &Request, _every: usize) -> Option<Reply> {
+        None
+    }
+
+    fn refusal(&self, status: StatusCode) -> Reply {
+        let refusal = match status {
+            StatusCode::UNAUTHORIZED => Refusal::new("INVALID_SESSION_ID", "Session expired or invalid"),
+            StatusCode::FORBIDDEN => Refusal::new("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
+            StatusCode::TOO_MANY_REQUESTS => {
+                Refusal::new("REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests Limit exceeded.")
+            }
+            StatusCode::NOT_FOUND => Refusal::not_found(),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Refusal::new("SERVER_UNAVAILABLE", "server temporarily unavailable")
+            }
+            status if status.is_server_error() => {
+                Refusal::new("UNKNOWN_EXCEPTION", "An unexpected error occurred.")
+            }
+            _ => Refusal::new("UNKNOWN_EXCEPTION", "The request was refused."),
+        };
+        refused(&refusal.with_status(status))
+    }
+
+    fn grants(&self) -> Option<&Grants> {
+        Some(self.oauth.grants())
+    }
+
+    fn credentials(&self) -> Value {
+        self.oauth.credentials()
+    }
+
+    fn expire_access_tokens(&self) {
+        self.oauth.grants().expire_access_tokens();
+    }
+
+    fn page_shape(&self) -> PageShape {
+        PageShape { rows: "records", next: "nextRecordsUrl", done: Some("done"), total: Some("totalSize") }
+    }
+
+    fn reset(&self) {
+        self.oauth.grants().reset();
+        // The imported describes were read once already.
+        let _ = self.rebuild();
+    }
+
+    fn state(&self, record_type: &str) -> Option<Vec<Value>> {
+        let org = self.org();
+        let table = org.store.find_table(record_type)?;
+        let rows = read::state(&org.store, table);
+        Some(rows.iter().map(|row| serde_json::from_str(row).unwrap_or_else(|_| json!(row))).collect())
+    }
+
+    fn import(&self, file: &Path) -> std::result::Result<(), String> {
+        let told = |what: &dyn std::fmt::Display| format!("{}: {what}", file.display());
+        let text = std::fs::read_to_string(file).map_err(|error| told(&error))?;
+        let describe: Value = serde_json::from_str(&text).map_err(|error| told(&error))?;
+        let name = Object::read(describe.clone(), true).map_err(|error| told(&error))?.name;
+        {
+            let mut imports = self.imports.lock().unwrap_or_else(PoisonError::into_inner);
+            imports.retain(|known| known["name"] != name.as_str());
+            imports.push(describe);
+        }
+        self.rebuild()
+    }
+}

@@ -1,0 +1,85 @@
+//! What the service says when it refuses: an array of messages with codes.
+
+use http::StatusCode;
+
+use super::cell::write_string;
+
+/// One refusal, either of a whole request or of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    /// Absent in some single-request errors, empty in others.
+    pub(super) fields: Option<Vec<String>>,
+}
+
+impl Refusal {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into(), fields: None }
+    }
+
+    /// A refusal about certain fields; the list may be empty and is then still written.
+    pub(super) fn of_fields(code: &'static str, message: impl Into<String>, fields: &[&str]) -> Self {
+        let fields = Some(fields.iter().map(|field| (*field).to_owned()).collect());
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into(), fields }
+    }
+
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new("NOT_FOUND", "The requested resource does not exist").with_status(StatusCode::NOT_FOUND)
+    }
+
+    pub(super) fn method_not_allowed(method: &http::Method) -> Self {
+        Self::new("METHOD_NOT_ALLOWED", format!("HTTP Method '{method}' not allowed. Allowed are GET,HEAD"))
+            .with_status(StatusCode::METHOD_NOT_ALLOWED)
+    }
+
+    pub(super) fn deleted() -> Self {
+        Self::of_fields("ENTITY_IS_DELETED", "entity is deleted", &[]).with_status(StatusCode::NOT_FOUND)
+    }
+
+    pub(super) fn unparseable(message: impl Into<String>) -> Self {
+        Self::new("JSON_PARSER_ERROR", message)
+    }
+
+    /// `[{"message","errorCode","fields"}]`, the body of a refused request.
+    pub(super) fn body(&self) -> String {
+        let mut out = String::from("[{\"message\":");
+        write_string(&self.message, &mut out);
+        out.push_str(",\"errorCode\":");
+        write_string(self.code, &mut out);
+        if let Some(fields) = &self.fields {
+            out.push_str(",\"fields\":");
+            write_names(fields, &mut out);
+        }
+        out.push_str("}]");
+        out
+    }
+
+    /// `{"statusCode","message","fields"}`, one error of a row in a batch.
+    pub(super) fn write_row_error(&self, out: &mut String) {
+        out.push_str("{\"statusCode\":");
+        write_string(self.code, out);
+        out.push_str(",\"message\":");
+        write_string(&self.message, out);
+        out.push_str(",\"fields\":");
+        write_names(self.fields.as_deref().unwrap_or_default(), out);
+        out.push('}');
+    }
+}
+
+fn write_names(names: &[String], out: &mut String) {
+    out.push('[');
+    for (at, name) in names.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_string(name, out);
+    }
+    out.push(']');
+}
