@@ -503,7 +503,12 @@ fn quoted(source: Source<'_>, at: usize, text: &str) -> Result<Text, Refusal> {
                 match code.and_then(char::from_u32) {
                     Some(letter) => letter,
                     None => {
-                        return Err(bad_escape(source, at + 1 + place, text, &format!("\\{escaped}{digits}")));
+                        return Err(bad_escape(
+                            source,
+                            at + 1 + place,
+                            text,
+                            &format!("\\{escaped}{digits}"),
+                        ));
                     }
                 }
             }
