@@ -1,0 +1,36 @@
+# Two commands do everything on a fresh machine with Rust, Node and Python: `make demo` and `make test`.
+SHELL := /bin/bash
+CARGO ?= cargo
+
+.PHONY: demo test fmt clippy doc tests faults accept-schemas audit build
+
+demo:
+	$(CARGO) run --quiet --locked -- demo --once $(DEMO_FLAGS)
+
+build:
+	$(CARGO) build --locked --all-targets
+
+test: fmt clippy doc tests
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy:
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+
+tests:
+	$(CARGO) test --locked
+
+# One line per row of the fault matrix, each a named test.
+faults:
+	$(CARGO) test --locked --test suite -- fault_ | python3 tests/fault_table.py
+
+accept-schemas:
+	RECORDPORT_ACCEPT_SCHEMAS=1 INSTA_UPDATE=always $(CARGO) test --locked --test suite -- schemas::
+
+# Needs the advisory database, a git repository; not part of `make test`.
+audit:
+	cargo deny check advisories
