@@ -8,6 +8,7 @@
 //! | `GET`, `POST /_emulator/clock` | tells the emulated time, advances it |
 //! | `GET`, `DELETE /_emulator/requests` | what was received (`?method=`, `?path=` with a glob), forgets it |
 //! | `GET /_emulator/state/{service}/{type}` | rows as stored |
+//! | `POST /_emulator/salesforce/expire-locators` | makes every open query locator invalid |
 //! | `GET`, `POST /_emulator/oauth/clients` | lists and changes OAuth clients |
 //! | `GET`, `POST /_emulator/oauth/users` | lists and changes users; revokes their tokens |
 //!
@@ -59,11 +60,31 @@ type Refusal = (StatusCode, String);
 
 /// Answers one control request.
 pub(crate) fn handle(shared: &Shared, request: &Request) -> Reply {
+    if let Some(reply) = written_by_service(shared, request) {
+        return reply.with_header(CACHE_CONTROL, "no-store");
+    }
     let (status, body) = match answer(shared, request) {
         Ok(body) => (StatusCode::OK, body),
         Err((status, message)) => (status, json!({ "error": message })),
     };
     Reply::json(status, &body).with_header(CACHE_CONTROL, "no-store")
+}
+
+/// Answers that are not made of a [`Value`] here: rows with their exact number text, and what a service
+/// adds to the control surface.
+fn written_by_service(shared: &Shared, request: &Request) -> Option<Reply> {
+    if !is_local(request) {
+        return None;
+    }
+    if let Some(service) = shared.services.iter().find(|service| service.owns(&request.path)) {
+        return Some(service.handle(request));
+    }
+    let mut segments =
+        request.path.strip_prefix(ROOT)?.strip_prefix("/state/")?.trim_end_matches('/').splitn(2, '/');
+    let service = find(shared, segments.next()?).ok()?;
+    let record_type = percent_decode_str(segments.next()?).decode_utf8_lossy();
+    let rows = service.state_text(&record_type).filter(|_| request.method == Method::GET)?;
+    Some(Reply::new(StatusCode::OK, "application/json;charset=UTF-8", rows))
 }
 
 fn answer(shared: &Shared, request: &Request) -> Result<Value, Refusal> {
@@ -125,11 +146,7 @@ fn answer(shared: &Shared, request: &Request) -> Result<Value, Refusal> {
         }
         (["state", service, record_type], &Method::GET) => {
             let service = find(shared, service)?;
-            let record_type = percent_decode_str(record_type).decode_utf8_lossy();
-            let rows = service.state(&record_type);
-            rows.map(Value::Array).ok_or_else(|| {
-                (StatusCode::NOT_FOUND, format!("{} has no type {record_type:?}", service.name()))
-            })
+            Err((StatusCode::NOT_FOUND, format!("{} has no type {record_type:?}", service.name())))
         }
         (["oauth", what @ ("clients" | "users")], &Method::GET) => {
             let mut all = Map::new();

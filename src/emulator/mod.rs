@@ -234,8 +234,7 @@ impl Drop for Emulator {
 
 /// The services that this version emulates.
 fn services(config: &ServiceConfig) -> Result<Vec<Arc<dyn Service>>> {
-    let _ = config;
-    Ok(Vec::new())
+    Ok(vec![Arc::new(salesforce::Salesforce::start(config)?)])
 }
 
 fn import(services: &[Arc<dyn Service>], name: &str, file: &Path) -> Result<()> {

@@ -141,6 +141,12 @@ pub trait Service: Send + Sync + std::fmt::Debug {
     /// The rows of one type as stored, by key ascending; `None` when there is no such type.
     fn state(&self, record_type: &str) -> Option<Vec<Value>>;
 
+    /// The same rows as the text of a JSON array; a service that keeps exact number text overrides this, as a
+    /// [`Value`] holds no more than a double.
+    fn state_text(&self, record_type: &str) -> Option<Bytes> {
+        self.state(record_type).map(|rows| Value::Array(rows).to_string().into())
+    }
+
     /// Loads a real description from a file, so that its type exists exactly as described.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use http::header::{HeaderName, SERVER};
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -391,6 +392,13 @@ impl Service for Salesforce {
         let table = org.store.find_table(record_type)?;
         let rows = read::state(&org.store, table);
         Some(rows.iter().map(|row| serde_json::from_str(row).unwrap_or_else(|_| json!(row))).collect())
+    }
+
+    fn state_text(&self, record_type: &str) -> Option<Bytes> {
+        let org = self.org();
+        let table = org.store.find_table(record_type)?;
+        let rows = read::state(&org.store, table);
+        Some(format!("[{}]", rows.join(",")).into())
     }
 
     fn import(&self, file: &Path) -> std::result::Result<(), String> {
