@@ -3,3 +3,8 @@
 mod arrows;
 mod emulator_salesforce;
 mod licences;
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod emulator_faults;
+mod emulator_frame;
+mod support;

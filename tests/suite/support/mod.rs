@@ -1,0 +1,5 @@
+//! What several test files share.
+
+pub(crate) mod emulated;
+pub(crate) mod notes;
+pub(crate) mod raw;
