@@ -7,4 +7,5 @@ mod licences;
 
 mod emulator_faults;
 mod emulator_frame;
+mod emulator_salesforce;
 mod support;
