@@ -1,11 +1,9 @@
 //! All integration tests in one binary, so that linking is paid once.
-
-mod arrows;
-mod emulator_salesforce;
-mod licences;
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod arrows;
 mod emulator_faults;
 mod emulator_frame;
 mod emulator_salesforce;
+mod licences;
 mod support;
