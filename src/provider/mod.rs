@@ -6,6 +6,7 @@
 pub mod context;
 pub mod outcome;
 pub mod plan;
+pub mod pushdown;
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::record::{
 
 pub use context::Context;
 pub use outcome::{Change, Edit, Edits, NewRow, Outcome, Settled, VersionedKey, WriteOptions};
-pub use plan::{Plan, PlannedCondition, Resolved};
+pub use plan::{At, Doer, Plan, PlannedCondition, Resolved};
 
 /// What is fixed about a provider, whatever the connection.
 #[derive(Debug, Clone, Serialize)]

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 pub use capability::Capability;
 pub use key::{Key, KeyFields, KeyPart};
-pub use page::{Checkpoint, Cursor, Page, RowError};
+pub use page::{Checkpoint, Cursor, EngineMark, Page, RowError};
 pub use path::{FieldPath, TypeName};
 pub use query::Query;
 pub use record_type::{Field, FieldType, RecordType};

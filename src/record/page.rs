@@ -38,9 +38,32 @@ pub struct Cursor {
     /// Records delivered by the provider so far, to check a promised total.
     #[serde(default)]
     pub seen: u64,
+    /// What the search engine keeps between pages; providers leave it at its default.
+    #[serde(default)]
+    pub engine: EngineMark,
+}
+
+/// The search engine's own part of a cursor.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EngineMark {
+    /// Records still to be delivered, when the search has a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<u64>,
+    /// The moment that relative values of the search refer to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<jiff::Timestamp>,
+    /// Text of the last key that the provider delivered, against a record that comes twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
 }
 
 impl Cursor {
+    /// A provider's cursor.
+    #[must_use]
+    pub fn new(plan: impl Into<String>, position: Value, seen: u64) -> Self {
+        Self { plan: plan.into(), position, seen, engine: EngineMark::default() }
+    }
+
     /// The text form.
     #[must_use]
     pub fn to_text(&self) -> String {
