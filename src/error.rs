@@ -130,6 +130,7 @@ struct Detail {
     request_id: Option<String>,
     retry: Retry,
     retry_after: Option<Duration>,
+    attempts: Option<u32>,
     advice: Option<String>,
     source: Option<std::sync::Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -159,6 +160,7 @@ impl Error {
             request_id: None,
             retry: Retry::Never,
             retry_after: None,
+            attempts: None,
             advice: None,
             source: None,
         }))
@@ -292,10 +294,24 @@ impl Error {
         self
     }
 
+    /// How often the request was sent before it was given up, when more than once.
+    #[must_use]
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.0.attempts = (attempts > 1).then_some(attempts);
+        self
+    }
+
     /// What the user can do, unless said already.
     #[must_use]
     pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
         self.0.advice.get_or_insert_with(|| advice.into());
+        self
+    }
+
+    /// What the user can do, in place of what was said before.
+    #[must_use]
+    pub fn with_advice_instead(mut self, advice: impl Into<String>) -> Self {
+        self.0.advice = Some(advice.into());
         self
     }
 
@@ -355,6 +371,18 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.0.status
+    }
+
+    /// The provider's id of the request.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// How often the request was sent, when more than once.
+    #[must_use]
+    pub fn attempts(&self) -> Option<u32> {
+        self.0.attempts
     }
 
     /// Whether trying again can help.
@@ -439,6 +467,8 @@ impl Serialize for Error {
             #[serde(skip_serializing_if = "Option::is_none")]
             retry_after_seconds: Option<u64>,
             #[serde(skip_serializing_if = "Option::is_none")]
+            attempts: Option<u32>,
+            #[serde(skip_serializing_if = "Option::is_none")]
             advice: &'a Option<String>,
         }
         let detail = &*self.0;
@@ -458,6 +488,7 @@ impl Serialize for Error {
             request_id: &detail.request_id,
             retry: detail.retry,
             retry_after_seconds: detail.retry_after.map(|wait| wait.as_secs()),
+            attempts: detail.attempts,
             advice: &detail.advice,
         }
         .serialize(serializer)
@@ -501,6 +532,9 @@ impl fmt::Display for Error {
         }
         if let Some(id) = &detail.request_id {
             write!(f, " (request {id})")?;
+        }
+        if let Some(attempts) = detail.attempts {
+            write!(f, " (tried {attempts} times)")?;
         }
         if let Some(advice) = &detail.advice {
             write!(f, ". {advice}")?;

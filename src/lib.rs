@@ -5,5 +5,6 @@ pub mod connect;
 pub mod emulator;
 pub mod error;
 pub mod http;
+pub mod layer;
 pub mod provider;
 pub mod record;

@@ -1,7 +1,10 @@
 //! The HTTP plane: one [`Call`] in, one [`Reply`] out. Layers wrap an [`Http`] in an [`Http`]; the innermost is
 //! the wire ([`client`]).
 
+pub mod address;
+pub mod client;
 pub mod dialect;
+pub mod retry_after;
 
 use std::sync::Arc;
 
@@ -44,6 +47,8 @@ pub struct Call {
     pub body: Bytes,
     /// Whether sending it twice does no more than sending it once.
     pub idempotent: bool,
+    /// Whether it changes nothing at the service. A dry run lets only such calls through.
+    pub read_only: bool,
     /// Whether address and body must not be traced (token requests).
     pub sensitive: bool,
     /// Whether the auth layer adds the connection's token.
@@ -67,6 +72,7 @@ impl Call {
     #[must_use]
     pub fn new(operation: &'static str, method: Method, target: Target) -> Self {
         let idempotent = method.is_idempotent();
+        let read_only = method.is_safe();
         Self {
             operation,
             method,
@@ -74,6 +80,7 @@ impl Call {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             idempotent,
+            read_only,
             sensitive: false,
             authorize: true,
             accept: &[],
@@ -100,6 +107,14 @@ impl Call {
     #[must_use]
     pub fn accepting(mut self, statuses: &'static [u16]) -> Self {
         self.accept = statuses;
+        self
+    }
+
+    /// Says that this POST only asks: it changes nothing, so it may be repeated and a dry run may send it.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self.idempotent = true;
         self
     }
 

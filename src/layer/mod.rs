@@ -1,0 +1,9 @@
+//! Layers between a provider and the wire, each doing one thing; [`stack`] puts them in order.
+
+pub mod auth;
+pub mod dialect;
+pub mod dry_run;
+pub mod limit;
+pub mod retry;
+pub mod stack;
+pub mod trace;
