@@ -103,7 +103,7 @@ async fn badjson_is_half_of_the_truth_in_good_framing() {
 }
 
 #[tokio::test]
-async fn fault_11_reset_announces_all_sends_half_and_resets() {
+async fn reset_announces_all_sends_half_and_resets() {
     let it = Emulated::notes().await;
     let whole = raw_get(&it, "/notes").await.body;
     it.fault(json!({ "kind": "reset" })).await;
@@ -115,7 +115,7 @@ async fn fault_11_reset_announces_all_sends_half_and_resets() {
 }
 
 #[tokio::test]
-async fn fault_12_trunc_ends_without_the_last_chunk() {
+async fn trunc_ends_without_the_last_chunk() {
     let it = Emulated::notes().await;
     let whole = raw_get(&it, "/notes").await.body;
     it.fault(json!({ "kind": "trunc" })).await;
@@ -128,7 +128,7 @@ async fn fault_12_trunc_ends_without_the_last_chunk() {
 }
 
 #[tokio::test]
-async fn fault_13_badgzip_breaks_off_inside_the_stream_with_framing_intact() {
+async fn badgzip_breaks_off_inside_the_stream_with_framing_intact() {
     let it = Emulated::notes().await;
     let whole = raw_get(&it, "/notes").await.body;
     it.fault(json!({ "kind": "badgzip" })).await;
@@ -142,7 +142,7 @@ async fn fault_13_badgzip_breaks_off_inside_the_stream_with_framing_intact() {
 }
 
 #[tokio::test]
-async fn fault_14_gzipbomb_is_a_megabyte_that_becomes_a_valid_gigabyte() {
+async fn gzipbomb_is_a_megabyte_that_becomes_a_valid_gigabyte() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "gzipbomb" })).await;
     let heard = raw_get(&it, "/notes").await;
@@ -158,7 +158,7 @@ async fn fault_14_gzipbomb_is_a_megabyte_that_becomes_a_valid_gigabyte() {
 }
 
 #[tokio::test]
-async fn fault_17_hang_sends_headers_and_nothing_more() {
+async fn hang_sends_headers_and_nothing_more() {
     let it = Emulated::notes().await;
     let whole = raw_get(&it, "/notes").await.body;
     it.fault(json!({ "kind": "hang", "delay_ms": 20 })).await;
@@ -169,7 +169,7 @@ async fn fault_17_hang_sends_headers_and_nothing_more() {
 }
 
 #[tokio::test]
-async fn fault_18_slow_gives_a_kilobyte_at_a_time() {
+async fn slow_gives_a_kilobyte_at_a_time() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "slow", "delay_ms": 15 })).await;
     let body = vec![b'z'; 5_000];
@@ -190,7 +190,7 @@ async fn fault_18_slow_gives_a_kilobyte_at_a_time() {
 }
 
 #[tokio::test]
-async fn fault_20_redirect_leads_elsewhere() {
+async fn redirect_leads_elsewhere() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "redirect" })).await;
     let response = it.get("/notes?x=1").await;
@@ -201,7 +201,7 @@ async fn fault_20_redirect_leads_elsewhere() {
 }
 
 #[tokio::test]
-async fn fault_22_evilnext_changes_only_the_link() {
+async fn evilnext_changes_only_the_link() {
     let it = Emulated::notes().await;
     let mut honest = json_of(it.get("/notes").await).await;
     it.fault(json!({ "kind": "evilnext" })).await;
@@ -214,7 +214,7 @@ async fn fault_22_evilnext_changes_only_the_link() {
 }
 
 #[tokio::test]
-async fn fault_25_loop_leads_back_to_the_same_page_for_ever() {
+async fn loop_leads_back_to_the_same_page_for_ever() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "loop", "page": 2 })).await;
     let pages = it.pages(7).await;
@@ -236,7 +236,7 @@ async fn a_loop_keeps_even_the_last_page_from_ending() {
 }
 
 #[tokio::test]
-async fn fault_26_emptypage_is_extra_and_loses_nothing() {
+async fn emptypage_is_extra_and_loses_nothing() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "emptypage", "page": 2, "times": 2 })).await;
     it.fault(json!({ "kind": "emptypage", "page": 1 })).await;
@@ -250,7 +250,7 @@ async fn fault_26_emptypage_is_extra_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn fault_27_short_claims_the_end_against_its_own_total() {
+async fn short_claims_the_end_against_its_own_total() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "short", "page": 2 })).await;
     let pages = it.pages(9).await;
@@ -260,7 +260,7 @@ async fn fault_27_short_claims_the_end_against_its_own_total() {
 }
 
 #[tokio::test]
-async fn fault_63_deep_nests_one_value() {
+async fn deep_nests_one_value() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "deep", "field": "text" })).await;
     let body = raw_get(&it, "/notes").await.body;
@@ -276,7 +276,7 @@ async fn fault_63_deep_nests_one_value() {
 }
 
 #[tokio::test]
-async fn fault_64_dupkeys_names_one_property_twice_the_truth_last() {
+async fn dupkeys_names_one_property_twice_the_truth_last() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "dupkeys", "field": "text" })).await;
     let text = String::from_utf8(raw_get(&it, "/notes").await.body).expect("text");
@@ -284,7 +284,7 @@ async fn fault_64_dupkeys_names_one_property_twice_the_truth_last() {
 }
 
 #[tokio::test]
-async fn fault_65_badutf8_spoils_two_records_and_leaves_the_others() {
+async fn badutf8_spoils_two_records_and_leaves_the_others() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "badutf8", "field": "text" })).await;
     let body = raw_get(&it, "/notes").await.body;
@@ -296,7 +296,7 @@ async fn fault_65_badutf8_spoils_two_records_and_leaves_the_others() {
 }
 
 #[tokio::test]
-async fn fault_66_hugenum_puts_numbers_where_numbers_were() {
+async fn hugenum_puts_numbers_where_numbers_were() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "hugenum" })).await;
     let text = String::from_utf8(raw_get(&it, "/notes").await.body).expect("text");
@@ -319,7 +319,7 @@ async fn a_single_record_is_spoiled_where_the_rule_names_its_path() {
 }
 
 #[tokio::test]
-async fn fault_51_partial_refuses_every_so_many_rows_of_a_batch() {
+async fn partial_refuses_every_so_many_rows_of_a_batch() {
     let it = Emulated::notes().await;
     let texts: Vec<String> = (0..100).map(|n| format!("new {n}")).collect();
     for (rule, refused) in [
@@ -350,7 +350,7 @@ async fn fault_51_partial_refuses_every_so_many_rows_of_a_batch() {
 }
 
 #[tokio::test]
-async fn fault_49_commits_whose_answer_is_lost() {
+async fn commits_are_kept_when_their_answer_is_lost() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "drop_after_commit" })).await;
     it.fault(json!({ "kind": "503_after_commit" })).await;
@@ -367,7 +367,7 @@ async fn fault_49_commits_whose_answer_is_lost() {
 }
 
 #[tokio::test]
-async fn faults_01_and_02_expired_tokens_are_refused_by_the_service_itself() {
+async fn expired_tokens_are_refused_by_the_service_itself() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "expire_token", "nth": 2 })).await;
     assert_eq!(it.get("/notes").await.status(), StatusCode::OK);

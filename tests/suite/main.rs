@@ -4,6 +4,7 @@
 mod arrows;
 mod emulator_faults;
 mod emulator_frame;
+mod emulator_oauth;
 mod emulator_salesforce;
 mod licences;
 mod support;
