@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arrows;
+mod clients;
 mod emulator_faults;
 mod emulator_frame;
 mod emulator_oauth;
