@@ -331,7 +331,8 @@ pub fn besides(
     }
     let mut out: Vec<FieldPath> = Vec::new();
     for path in needed {
-        let selected = if query.select.is_empty() { path.is_single() } else { covered(&query.select, &path) };
+        let own = || path.segments().first().is_some_and(|name| record_type.field(name).is_some());
+        let selected = if query.select.is_empty() { own() } else { covered(&query.select, &path) };
         if !selected && !out.contains(&path) {
             out.push(path);
         }

@@ -1,20 +1,25 @@
 //! What a record is: its type, its key, its JSON text; and the pages and cursors that records travel in.
 
 pub mod capability;
+pub mod draft;
 pub mod key;
+pub mod native;
 pub mod number;
 pub mod page;
 pub mod path;
 pub mod query;
 #[path = "type.rs"]
 pub mod record_type;
+pub mod rules;
 pub mod value;
+pub mod where_text;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use capability::Capability;
+pub use draft::QueryDraft;
 pub use key::{Key, KeyFields, KeyPart};
 pub use page::{Checkpoint, Cursor, EngineMark, Page, RowError};
 pub use path::{FieldPath, TypeName};
