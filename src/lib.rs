@@ -7,4 +7,5 @@ pub mod error;
 pub mod http;
 pub mod layer;
 pub mod provider;
+pub mod providers;
 pub mod record;

@@ -93,6 +93,8 @@ pub struct SignIn {
     pub client_authentication: ClientAuthentication,
     /// Audience of a JWT assertion.
     pub jwt_audience: Option<String>,
+    /// User that a JWT assertion acts for, when the configuration names one.
+    pub jwt_subject: Option<String>,
     /// Longest life of a JWT assertion, in seconds.
     pub jwt_seconds: u64,
     /// Whether refresh tokens rotate (each refresh may return a new one and kill the old).

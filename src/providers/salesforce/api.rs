@@ -1,0 +1,228 @@
+//! One function per remote call: what goes over the wire, as data.
+//!
+//! Paths are those of the REST API Developer Guide. Everything that a user or a record can put into an address
+//! is percent-encoded, `/` in a segment and `+` in a query included.
+
+use std::fmt::Write as _;
+
+use http::{HeaderName, HeaderValue, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::http::{Call, Target};
+
+/// Role of the host that the API lives on.
+pub(super) const API: &str = "api";
+/// Everything but the unreserved characters of RFC 3986 section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Longest address that Salesforce takes, in bytes, headers included (Knowledge Article 000386264), less what
+/// headers and a host name need.
+pub(super) const ADDRESS_MAX: usize = 14_000;
+
+/// Text as one path segment or one query value.
+pub(super) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// Switches of a write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WriteSwitches {
+    pub(super) all_or_none: bool,
+    pub(super) allow_duplicates: bool,
+}
+
+/// The versions that an org speaks; needs no token.
+pub(super) fn resources(version: &str) -> Call {
+    Call::get("probe", API, format!("/services/data/{version}"))
+}
+
+/// Who the token belongs to.
+pub(super) fn user_info() -> Call {
+    Call::get("probe", API, "/services/oauth2/userinfo")
+}
+
+/// All types.
+pub(super) fn global_describe(version: &str) -> Call {
+    Call::get("types", API, format!("/services/data/{version}/sobjects"))
+}
+
+/// One type.
+pub(super) fn describe(version: &str, name: &str) -> Call {
+    Call::get("describe", API, format!("/services/data/{version}/sobjects/{}/describe", encode(name)))
+}
+
+/// The path of a query, for measuring and sending.
+pub(super) fn query_path(version: &str, soql: &str, deleted: bool) -> String {
+    let resource = if deleted { "queryAll" } else { "query" };
+    format!("/services/data/{version}/{resource}?q={}", encode(soql))
+}
+
+/// The first page of a query.
+pub(super) fn query(operation: &'static str, version: &str, soql: &str, deleted: bool, page_size: u32) -> Call {
+    let call = Call::get(operation, API, query_path(version, soql, deleted));
+    with_page_size(call, page_size)
+}
+
+/// A page behind a next link: followed as a path on the same host, or as the whole address that it is, which
+/// the auth layer refuses when it leads elsewhere.
+///
+/// # Errors
+/// Protocol when the link is neither.
+pub(super) fn next_page(link: &str, page_size: u32) -> Result<Call> {
+    let path_only = link.starts_with('/') && !link.starts_with("//") && !link.contains('\\');
+    let target = if path_only && link.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Target::Role { role: API, path: link.to_owned() }
+    } else {
+        // `//host`, `\\host` and bare words become absolute by the rules of the URL standard, or fail here.
+        let absolute = if link.starts_with("//") { format!("https:{link}") } else { link.to_owned() };
+        let address = Url::parse(&absolute).map_err(|source| {
+            Error::protocol("Salesforce's link to the next page is no address")
+                .with_provider("salesforce")
+                .with_code("foreign_next_link")
+                .with_source(source)
+        })?;
+        Target::Address(address)
+    };
+    Ok(with_page_size(Call::new("search", Method::GET, target), page_size))
+}
+
+fn with_page_size(call: Call, page_size: u32) -> Call {
+    match HeaderValue::from_str(&format!("batchSize={page_size}")) {
+        Ok(value) => call.with_header(HeaderName::from_static("sforce-query-options"), value),
+        Err(_) => call,
+    }
+}
+
+/// Creates rows; each is the text of a JSON object with `attributes` in front.
+pub(super) fn create(version: &str, rows: &[String], switches: WriteSwitches) -> Call {
+    let path = format!("/services/data/{version}/composite/sobjects");
+    write("create", Method::POST, path, rows, switches).idempotent(false)
+}
+
+/// Updates rows, each with its `id`.
+pub(super) fn update(version: &str, rows: &[String], switches: WriteSwitches) -> Call {
+    let path = format!("/services/data/{version}/composite/sobjects");
+    write("update", Method::PATCH, path, rows, switches).idempotent(true)
+}
+
+/// Creates or updates rows by a field that each carries.
+pub(super) fn upsert(version: &str, object: &str, by: &str, rows: &[String], switches: WriteSwitches) -> Call {
+    let path = format!("/services/data/{version}/composite/sobjects/{}/{}", encode(object), encode(by));
+    write("upsert", Method::PATCH, path, rows, switches).idempotent(true)
+}
+
+fn write(operation: &'static str, method: Method, path: String, rows: &[String], switches: WriteSwitches) -> Call {
+    let length: usize = rows.iter().map(|row| row.len() + 1).sum();
+    let mut body = String::with_capacity(length + 64);
+    let _ = write!(body, r#"{{"allOrNone":{},"records":["#, switches.all_or_none);
+    for (at, row) in rows.iter().enumerate() {
+        if at > 0 {
+            body.push(',');
+        }
+        body.push_str(row);
+    }
+    body.push_str("]}");
+    with_switches(Call::new(operation, method, Target::Role { role: API, path }).with_json(body), switches)
+}
+
+fn with_switches(call: Call, switches: WriteSwitches) -> Call {
+    if !switches.allow_duplicates {
+        return call;
+    }
+    call.with_header(
+        HeaderName::from_static("sforce-duplicate-rule-header"),
+        HeaderValue::from_static("allowSave=true"),
+    )
+}
+
+/// Updates one row if it was not modified since an instant (an HTTP date). Not idempotent: a repetition would
+/// be refused because of the first.
+pub(super) fn update_unmodified(
+    version: &str,
+    object: &str,
+    id: &str,
+    row: &str,
+    since: &str,
+    switches: WriteSwitches,
+) -> Result<Call> {
+    let path = format!("/services/data/{version}/sobjects/{}/{}", encode(object), encode(id));
+    let since = HeaderValue::from_str(since)
+        .map_err(|source| Error::bug("an HTTP date is no header value").with_source(source))?;
+    let call = Call::new("update", Method::PATCH, Target::Role { role: API, path })
+        .with_json(row.to_owned())
+        .with_header(http::header::IF_UNMODIFIED_SINCE, since)
+        .idempotent(false);
+    Ok(with_switches(call, switches))
+}
+
+/// Deletes rows by id.
+pub(super) fn delete(version: &str, ids: &[&str], switches: WriteSwitches) -> Call {
+    let ids: Vec<String> = ids.iter().map(|id| encode(id)).collect();
+    let path = format!(
+        "/services/data/{version}/composite/sobjects?ids={}&allOrNone={}",
+        ids.join(","),
+        switches.all_or_none
+    );
+    Call::new("delete", Method::DELETE, Target::Role { role: API, path })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(call: &Call) -> &str {
+        match &call.target {
+            Target::Role { path, .. } => path,
+            Target::Address(address) => address.as_str(),
+        }
+    }
+
+    #[test]
+    fn reserved_characters_are_encoded_in_segments_and_queries() {
+        assert_eq!(path(&describe("v60.0", "A/b?c d")), "/services/data/v60.0/sobjects/A%2Fb%3Fc%20d/describe");
+        let call = query("search", "v60.0", "SELECT Id FROM A WHERE N = 'a+b&c=d%é#'", false, 2000);
+        assert_eq!(
+            path(&call),
+            "/services/data/v60.0/query?q=SELECT%20Id%20FROM%20A%20WHERE%20N%20%3D%20%27a%2Bb%26c%3Dd%25%C3%A9%23%27"
+        );
+        assert_eq!(call.headers["sforce-query-options"], "batchSize=2000");
+        assert!(path(&query("search", "v60.0", "SELECT Id FROM A", true, 200)).contains("/queryAll?q="));
+        let call = upsert("v60.0", "Thing__c", "Ext/__c", &[], WriteSwitches::default());
+        assert_eq!(path(&call), "/services/data/v60.0/composite/sobjects/Thing__c/Ext%2F__c");
+    }
+
+    #[test]
+    fn writes_carry_their_rows_in_order_and_say_whether_they_may_be_repeated() {
+        let rows = [r#"{"attributes":{"type":"A"},"N":1.50}"#.to_owned(), r#"{"attributes":{"type":"A"}}"#.to_owned()];
+        let call = create("v60.0", &rows, WriteSwitches { all_or_none: true, allow_duplicates: true });
+        assert_eq!((path(&call), &call.method), ("/services/data/v60.0/composite/sobjects", &Method::POST));
+        assert_eq!(
+            call.body,
+            r#"{"allOrNone":true,"records":[{"attributes":{"type":"A"},"N":1.50},{"attributes":{"type":"A"}}]}"#
+        );
+        assert_eq!(call.headers["sforce-duplicate-rule-header"], "allowSave=true");
+        assert!(!call.idempotent);
+        assert!(update("v60.0", &rows, WriteSwitches::default()).idempotent);
+        assert!(!update("v60.0", &rows, WriteSwitches::default()).headers.contains_key("sforce-duplicate-rule-header"));
+        let call = delete("v60.0", &["001A", "001B"], WriteSwitches::default());
+        assert_eq!(path(&call), "/services/data/v60.0/composite/sobjects?ids=001A,001B&allOrNone=false");
+        assert!(call.idempotent);
+        let call = update_unmodified("v60.0", "A", "0/1", "{}", "Thu, 01 Jan 2026 00:00:00 GMT", WriteSwitches::default())
+            .unwrap();
+        assert_eq!(path(&call), "/services/data/v60.0/sobjects/A/0%2F1");
+        assert!(!call.idempotent);
+    }
+
+    #[test]
+    fn a_next_link_stays_a_path_and_everything_else_becomes_an_address_to_be_checked() {
+        let call = next_page("/services/data/v60.0/query/01g-2000", 2000).unwrap();
+        assert!(matches!(&call.target, Target::Role { role: API, path } if path == "/services/data/v60.0/query/01g-2000"));
+        for link in ["https://evil.example/services/data", "//evil.example/x", "file:///etc/passwd", "http:\\\\evil.example"] {
+            assert!(matches!(next_page(link, 2000).unwrap().target, Target::Address(_)), "{link}");
+        }
+        for link in ["", "query/01g", "/\\evil.example", "/a b", "/\r\nHost: evil"] {
+            assert!(next_page(link, 2000).is_err(), "{link:?}");
+        }
+    }
+}
