@@ -19,8 +19,9 @@ pub fn all() -> &'static [&'static dyn ProviderFactory] {
 /// `Invalid` that names the nearest provider.
 pub fn find(name: &str) -> Result<&'static dyn ProviderFactory> {
     let wanted = name.to_ascii_lowercase();
-    let names =
-        |factory: &dyn ProviderFactory| std::iter::once(factory.info().name).chain(factory.info().aliases.iter().copied());
+    let names = |factory: &dyn ProviderFactory| {
+        std::iter::once(factory.info().name).chain(factory.info().aliases.iter().copied())
+    };
     if let Some(found) = all().iter().find(|factory| names(**factory).any(|name| name == wanted)) {
         return Ok(*found);
     }

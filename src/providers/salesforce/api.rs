@@ -59,7 +59,13 @@ pub(super) fn query_path(version: &str, soql: &str, deleted: bool) -> String {
 }
 
 /// The first page of a query.
-pub(super) fn query(operation: &'static str, version: &str, soql: &str, deleted: bool, page_size: u32) -> Call {
+pub(super) fn query(
+    operation: &'static str,
+    version: &str,
+    soql: &str,
+    deleted: bool,
+    page_size: u32,
+) -> Call {
     let call = Call::get(operation, API, query_path(version, soql, deleted));
     with_page_size(call, page_size)
 }
@@ -107,12 +113,24 @@ pub(super) fn update(version: &str, rows: &[String], switches: WriteSwitches) ->
 }
 
 /// Creates or updates rows by a field that each carries.
-pub(super) fn upsert(version: &str, object: &str, by: &str, rows: &[String], switches: WriteSwitches) -> Call {
+pub(super) fn upsert(
+    version: &str,
+    object: &str,
+    by: &str,
+    rows: &[String],
+    switches: WriteSwitches,
+) -> Call {
     let path = format!("/services/data/{version}/composite/sobjects/{}/{}", encode(object), encode(by));
     write("upsert", Method::PATCH, path, rows, switches).idempotent(true)
 }
 
-fn write(operation: &'static str, method: Method, path: String, rows: &[String], switches: WriteSwitches) -> Call {
+fn write(
+    operation: &'static str,
+    method: Method,
+    path: String,
+    rows: &[String],
+    switches: WriteSwitches,
+) -> Call {
     let length: usize = rows.iter().map(|row| row.len() + 1).sum();
     let mut body = String::with_capacity(length + 64);
     let _ = write!(body, r#"{{"allOrNone":{},"records":["#, switches.all_or_none);
@@ -180,7 +198,10 @@ mod tests {
 
     #[test]
     fn reserved_characters_are_encoded_in_segments_and_queries() {
-        assert_eq!(path(&describe("v60.0", "A/b?c d")), "/services/data/v60.0/sobjects/A%2Fb%3Fc%20d/describe");
+        assert_eq!(
+            path(&describe("v60.0", "A/b?c d")),
+            "/services/data/v60.0/sobjects/A%2Fb%3Fc%20d/describe"
+        );
         let call = query("search", "v60.0", "SELECT Id FROM A WHERE N = 'a+b&c=d%é#'", false, 2000);
         assert_eq!(
             path(&call),
@@ -194,7 +215,10 @@ mod tests {
 
     #[test]
     fn writes_carry_their_rows_in_order_and_say_whether_they_may_be_repeated() {
-        let rows = [r#"{"attributes":{"type":"A"},"N":1.50}"#.to_owned(), r#"{"attributes":{"type":"A"}}"#.to_owned()];
+        let rows = [
+            r#"{"attributes":{"type":"A"},"N":1.50}"#.to_owned(),
+            r#"{"attributes":{"type":"A"}}"#.to_owned(),
+        ];
         let call = create("v60.0", &rows, WriteSwitches { all_or_none: true, allow_duplicates: true });
         assert_eq!((path(&call), &call.method), ("/services/data/v60.0/composite/sobjects", &Method::POST));
         assert_eq!(
@@ -204,12 +228,23 @@ mod tests {
         assert_eq!(call.headers["sforce-duplicate-rule-header"], "allowSave=true");
         assert!(!call.idempotent);
         assert!(update("v60.0", &rows, WriteSwitches::default()).idempotent);
-        assert!(!update("v60.0", &rows, WriteSwitches::default()).headers.contains_key("sforce-duplicate-rule-header"));
+        assert!(
+            !update("v60.0", &rows, WriteSwitches::default())
+                .headers
+                .contains_key("sforce-duplicate-rule-header")
+        );
         let call = delete("v60.0", &["001A", "001B"], WriteSwitches::default());
         assert_eq!(path(&call), "/services/data/v60.0/composite/sobjects?ids=001A,001B&allOrNone=false");
         assert!(call.idempotent);
-        let call = update_unmodified("v60.0", "A", "0/1", "{}", "Thu, 01 Jan 2026 00:00:00 GMT", WriteSwitches::default())
-            .unwrap();
+        let call = update_unmodified(
+            "v60.0",
+            "A",
+            "0/1",
+            "{}",
+            "Thu, 01 Jan 2026 00:00:00 GMT",
+            WriteSwitches::default(),
+        )
+        .unwrap();
         assert_eq!(path(&call), "/services/data/v60.0/sobjects/A/0%2F1");
         assert!(!call.idempotent);
     }
@@ -217,8 +252,15 @@ mod tests {
     #[test]
     fn a_next_link_stays_a_path_and_everything_else_becomes_an_address_to_be_checked() {
         let call = next_page("/services/data/v60.0/query/01g-2000", 2000).unwrap();
-        assert!(matches!(&call.target, Target::Role { role: API, path } if path == "/services/data/v60.0/query/01g-2000"));
-        for link in ["https://evil.example/services/data", "//evil.example/x", "file:///etc/passwd", "http:\\\\evil.example"] {
+        assert!(
+            matches!(&call.target, Target::Role { role: API, path } if path == "/services/data/v60.0/query/01g-2000")
+        );
+        for link in [
+            "https://evil.example/services/data",
+            "//evil.example/x",
+            "file:///etc/passwd",
+            "http:\\\\evil.example",
+        ] {
             assert!(matches!(next_page(link, 2000).unwrap().target, Target::Address(_)), "{link}");
         }
         for link in ["", "query/01g", "/\\evil.example", "/a b", "/\r\nHost: evil"] {

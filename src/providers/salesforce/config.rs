@@ -8,9 +8,7 @@ use serde_json::Value as Json;
 use url::Url;
 
 use crate::connect::hosts::{HostRule, HostRules};
-use crate::connect::sign_in::{
-    AccessMode, ClientAuthentication, GrantKind, RedirectRule, Scope, SignIn,
-};
+use crate::connect::sign_in::{AccessMode, ClientAuthentication, GrantKind, RedirectRule, Scope, SignIn};
 use crate::error::{Error, Result};
 
 /// Port of the callback; the redirect address is registered at Salesforce and compared as a whole.
@@ -76,9 +74,15 @@ impl SalesforceConfig {
         let number = text.strip_suffix(".0").unwrap_or(text).parse::<u32>().ok();
         match number {
             Some(number) if (OLDEST..=200).contains(&number) => Ok(format!("v{number}.0")),
-            _ => Err(Error::invalid(format!("{:?} is not a version of the Salesforce REST API", self.api_version))
-                .with_provider("salesforce")
-                .with_field("api_version", format!("a version from {OLDEST}.0 to {NEWEST_TRIED}.0 such as 60.0"))),
+            _ => Err(Error::invalid(format!(
+                "{:?} is not a version of the Salesforce REST API",
+                self.api_version
+            ))
+            .with_provider("salesforce")
+            .with_field(
+                "api_version",
+                format!("a version from {OLDEST}.0 to {NEWEST_TRIED}.0 such as 60.0"),
+            )),
         }
     }
 
@@ -251,7 +255,13 @@ mod tests {
         assert_eq!(error.fields()[0].field, "api_version");
         let error = SalesforceConfig::parse(&json!({"sandbx": true})).unwrap_err();
         assert!(error.message().contains("sandbx"), "{error}");
-        assert_eq!(SalesforceConfig { api_version: "v61.0".into(), ..Default::default() }.version().unwrap(), "v61.0");
-        assert_eq!(SalesforceConfig { api_version: "62".into(), ..Default::default() }.version().unwrap(), "v62.0");
+        assert_eq!(
+            SalesforceConfig { api_version: "v61.0".into(), ..Default::default() }.version().unwrap(),
+            "v61.0"
+        );
+        assert_eq!(
+            SalesforceConfig { api_version: "62".into(), ..Default::default() }.version().unwrap(),
+            "v62.0"
+        );
     }
 }

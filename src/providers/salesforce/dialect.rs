@@ -35,7 +35,9 @@ struct Meaning {
 }
 
 fn meaning(code: &str, message: &str, status: u16) -> Meaning {
-    use ErrorKind::{Conflict, Forbidden, Invalid, NotFound, RateLimited, Refused, Unauthorized, Unavailable};
+    use ErrorKind::{
+        Conflict, Forbidden, Invalid, NotFound, RateLimited, Refused, Unauthorized, Unavailable,
+    };
     use Retry::{Always, IfIdempotent, Never};
     let of = |kind, retry, advice| Meaning { kind, retry, advice };
     match code {
@@ -51,8 +53,14 @@ fn meaning(code: &str, message: &str, status: u16) -> Meaning {
         "LOGIN_OAUTH_INVALID_TOKEN" | "Bad_OAuth_Token" | "INVALID_AUTH_HEADER" => {
             of(Unauthorized, Never, "Authorise the connection again")
         }
-        "REQUEST_LIMIT_EXCEEDED" if message.contains("ConcurrentRequests") || message.contains("Concurrent") => {
-            of(RateLimited, Always, "Too many long calls run at once in this org; it is tried again after a pause")
+        "REQUEST_LIMIT_EXCEEDED"
+            if message.contains("ConcurrentRequests") || message.contains("Concurrent") =>
+        {
+            of(
+                RateLimited,
+                Always,
+                "Too many long calls run at once in this org; it is tried again after a pause",
+            )
         }
         "REQUEST_LIMIT_EXCEEDED" => of(
             RateLimited,
@@ -100,11 +108,9 @@ fn meaning(code: &str, message: &str, status: u16) -> Meaning {
             "The connected user lacks the right to this record, or an Apex trigger refused it; let an administrator check \
              profile, sharing and triggers",
         ),
-        "NOT_FOUND" | "INVALID_CROSS_REFERENCE_KEY" => of(
-            NotFound,
-            Never,
-            "There is no such record or type, or the connected user may not see it",
-        ),
+        "NOT_FOUND" | "INVALID_CROSS_REFERENCE_KEY" => {
+            of(NotFound, Never, "There is no such record or type, or the connected user may not see it")
+        }
         "ENTITY_IS_DELETED" => of(NotFound, Never, "The record was deleted; it may be in the recycle bin"),
         "INVALID_TYPE" => of(
             NotFound,
@@ -118,31 +124,31 @@ fn meaning(code: &str, message: &str, status: u16) -> Meaning {
             "The field does not exist for this user or may not be written: check its name and the field-level security",
         ),
         "STRING_TOO_LONG" => of(Invalid, Never, "Shorten the text, for example with a truncate step"),
-        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST" => of(
-            Invalid,
-            Never,
-            "Use one of the picklist's values, or let an administrator add this one",
-        ),
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST" => {
+            of(Invalid, Never, "Use one of the picklist's values, or let an administrator add this one")
+        }
         "INVALID_EMAIL_ADDRESS" => of(Invalid, Never, "Write the address as name@example.com"),
         "NUMBER_OUTSIDE_VALID_RANGE" => of(Invalid, Never, "Use a number within the field's digits"),
         "MALFORMED_ID" => of(Invalid, Never, "Give a record id of 15 or 18 characters"),
         "FIELD_CUSTOM_VALIDATION_EXCEPTION" => {
             of(Refused, Never, "A validation rule of this org refused the values; its text says which")
         }
-        "FIELD_INTEGRITY_EXCEPTION" | "FIELD_FILTER_VALIDATION_EXCEPTION" => {
-            of(Refused, Never, "The values do not fit together, or a lookup filter refused the record referred to")
+        "FIELD_INTEGRITY_EXCEPTION" | "FIELD_FILTER_VALIDATION_EXCEPTION" => of(
+            Refused,
+            Never,
+            "The values do not fit together, or a lookup filter refused the record referred to",
+        ),
+        "DUPLICATE_VALUE" => {
+            of(Conflict, Never, "Another record has this value in a unique field; use upsert by that field")
         }
-        "DUPLICATE_VALUE" => of(Conflict, Never, "Another record has this value in a unique field; use upsert by that field"),
         "DUPLICATES_DETECTED" => of(
             Conflict,
             Never,
             "A duplicate rule found similar records. To save all the same, give the option allow_duplicates=true",
         ),
-        "DUPLICATE_EXTERNAL_ID" | "MULTIPLE_CHOICES" => of(
-            Conflict,
-            Never,
-            "Several records have this value; use a unique field or the Id",
-        ),
+        "DUPLICATE_EXTERNAL_ID" | "MULTIPLE_CHOICES" => {
+            of(Conflict, Never, "Several records have this value; use a unique field or the Id")
+        }
         "ALL_OR_NONE_OPERATION_ROLLED_BACK" | "PROCESSING_HALTED" => of(
             Refused,
             Never,
@@ -151,14 +157,18 @@ fn meaning(code: &str, message: &str, status: u16) -> Meaning {
         "DELETE_FAILED" | "DEPENDENCY_EXISTS" => {
             of(Refused, Never, "Other records need this one; delete or move them first")
         }
-        "UNSUPPORTED_API_VERSION" => of(Invalid, Never, "Set api_version of the connection to a version that the org has"),
+        "UNSUPPORTED_API_VERSION" => {
+            of(Invalid, Never, "Set api_version of the connection to a version that the org has")
+        }
         "MALFORMED_QUERY" | "INVALID_QUERY_FILTER_OPERATOR" | "MALFORMED_SEARCH" => {
             of(Invalid, Never, "Check the native condition; `--explain` shows the whole statement")
         }
         "EXCEEDED_ID_LIMIT" => of(Refused, Never, "Ask for a shorter span of time"),
-        "invalid_grant" if message.contains("not supported on this domain") => {
-            of(Unauthorized, Never, "Set my_domain: client credentials are granted only at the org's own address")
-        }
+        "invalid_grant" if message.contains("not supported on this domain") => of(
+            Unauthorized,
+            Never,
+            "Set my_domain: client credentials are granted only at the org's own address",
+        ),
         "invalid_grant" => of(
             Unauthorized,
             Never,
@@ -181,7 +191,9 @@ fn meaning(code: &str, message: &str, status: u16) -> Meaning {
             "The app is not installed or not approved for this user: let an administrator approve it (Setup, Connected Apps \
              OAuth Usage)",
         ),
-        "invalid_scope" => of(Unauthorized, Never, "Allow the scope in the connected app, or ask for fewer scopes"),
+        "invalid_scope" => {
+            of(Unauthorized, Never, "Allow the scope in the connected app, or ask for fewer scopes")
+        }
         _ => by_status(status),
     }
 }
@@ -190,17 +202,27 @@ fn meaning(code: &str, message: &str, status: u16) -> Meaning {
 fn by_status(status: u16) -> Meaning {
     let (kind, retry, advice) = match status {
         401 => (ErrorKind::Unauthorized, Retry::Never, "Authorise the connection again"),
-        403 => (ErrorKind::Forbidden, Retry::Never, "Let an administrator check what the connected user may do"),
+        403 => {
+            (ErrorKind::Forbidden, Retry::Never, "Let an administrator check what the connected user may do")
+        }
         404 | 410 => (ErrorKind::NotFound, Retry::Never, ""),
         409 => (ErrorKind::Conflict, Retry::Never, ""),
         412 => (ErrorKind::Conflict, Retry::Never, "The record changed meanwhile; read it again"),
-        414 | 431 => (ErrorKind::Invalid, Retry::Never, "The request is too long: select fewer fields or shorten the filter"),
+        414 | 431 => (
+            ErrorKind::Invalid,
+            Retry::Never,
+            "The request is too long: select fewer fields or shorten the filter",
+        ),
         413 => (ErrorKind::Invalid, Retry::Never, "The request is too large: send fewer or smaller rows"),
         // The edge router and rate limiters in front of Salesforce refuse before anything is executed.
-        420 | 429 => (ErrorKind::RateLimited, Retry::Always, "Too many requests; it is tried again after a pause"),
+        420 | 429 => {
+            (ErrorKind::RateLimited, Retry::Always, "Too many requests; it is tried again after a pause")
+        }
         503 => (ErrorKind::Unavailable, Retry::IfIdempotent, "Salesforce is not available for a moment"),
         500..=599 => (ErrorKind::Unavailable, Retry::IfIdempotent, "Salesforce failed for a moment"),
-        300..=399 => (ErrorKind::Protocol, Retry::Never, "The answer leads elsewhere, which an API answer must not"),
+        300..=399 => {
+            (ErrorKind::Protocol, Retry::Never, "The answer leads elsewhere, which an API answer must not")
+        }
         400..=499 => (ErrorKind::Refused, Retry::Never, ""),
         _ => (ErrorKind::Protocol, Retry::IfIdempotent, ""),
     };
@@ -272,12 +294,22 @@ fn reasons(body: &[u8]) -> Vec<Reason> {
     let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
     let text = text.trim();
     // OAuth errors come as XML when the request named another content type.
-    if let Some(code) = between(text, "<faultcode>", "</faultcode>").or_else(|| between(text, "<errorCode>", "</errorCode>")) {
-        let message = between(text, "<faultstring>", "</faultstring>").or_else(|| between(text, "<message>", "</message>"));
-        return vec![Reason { code: code.to_owned(), message: message.unwrap_or_default().to_owned(), fields: None }];
+    if let Some(code) =
+        between(text, "<faultcode>", "</faultcode>").or_else(|| between(text, "<errorCode>", "</errorCode>"))
+    {
+        let message = between(text, "<faultstring>", "</faultstring>")
+            .or_else(|| between(text, "<message>", "</message>"));
+        return vec![Reason {
+            code: code.to_owned(),
+            message: message.unwrap_or_default().to_owned(),
+            fields: None,
+        }];
     }
     // The identity endpoints answer with a bare word.
-    if !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+    if !text.is_empty()
+        && text.len() <= 64
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    {
         return vec![Reason { code: text.to_owned(), ..Reason::default() }];
     }
     Vec::new()
@@ -290,7 +322,9 @@ fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
 }
 
 fn is_html(reply: &Reply) -> bool {
-    let typed = reply.header("content-type").is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
+    let typed = reply
+        .header("content-type")
+        .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
     typed || (first_byte(&reply.body) == Some(b'<') && !looks_like_xml(&reply.body))
 }
 
@@ -353,7 +387,10 @@ impl Dialect for SalesforceDialect {
     }
 
     fn is_genuine(&self, call: &Call, reply: &Reply) -> bool {
-        if matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
+        if matches!(
+            reply.status,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+        ) {
             return true;
         }
         if is_html(reply) {
@@ -435,7 +472,8 @@ mod tests {
     }
 
     fn error(status: u16, body: &str) -> Error {
-        SalesforceDialect.error(&Call::get("search", "api", "/services/data/v60.0/query?q=x"), &reply(status, body))
+        SalesforceDialect
+            .error(&Call::get("search", "api", "/services/data/v60.0/query?q=x"), &reply(status, body))
     }
 
     #[test]
@@ -458,38 +496,79 @@ mod tests {
     #[test]
     fn the_retry_verdict_comes_from_the_code() {
         for (status, code, message, kind, retry) in [
-            (400, "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access", ErrorKind::Conflict, Retry::Always),
-            (403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded.", ErrorKind::RateLimited, Retry::Always),
-            (403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", ErrorKind::RateLimited, Retry::Never),
+            (
+                400,
+                "UNABLE_TO_LOCK_ROW",
+                "unable to obtain exclusive access",
+                ErrorKind::Conflict,
+                Retry::Always,
+            ),
+            (
+                403,
+                "REQUEST_LIMIT_EXCEEDED",
+                "ConcurrentRequests (Concurrent API Requests) Limit exceeded.",
+                ErrorKind::RateLimited,
+                Retry::Always,
+            ),
+            (
+                403,
+                "REQUEST_LIMIT_EXCEEDED",
+                "TotalRequests Limit exceeded.",
+                ErrorKind::RateLimited,
+                Retry::Never,
+            ),
             (503, "SERVER_UNAVAILABLE", "x", ErrorKind::Unavailable, Retry::IfIdempotent),
-            (400, "REQUIRED_FIELD_MISSING", "Required fields are missing: [LastName]", ErrorKind::Invalid, Retry::Never),
+            (
+                400,
+                "REQUIRED_FIELD_MISSING",
+                "Required fields are missing: [LastName]",
+                ErrorKind::Invalid,
+                Retry::Never,
+            ),
             (404, "NOT_FOUND", "The requested resource does not exist", ErrorKind::NotFound, Retry::Never),
             (403, "INSUFFICIENT_ACCESS_OR_READONLY", "x", ErrorKind::Forbidden, Retry::Never),
             (400, "A_CODE_OF_THE_FUTURE", "x", ErrorKind::Refused, Retry::Never),
             (502, "A_CODE_OF_THE_FUTURE", "x", ErrorKind::Unavailable, Retry::IfIdempotent),
         ] {
             let error = error(status, &format!(r#"[{{"message":"{message}","errorCode":"{code}"}}]"#));
-            assert_eq!((error.kind(), error.retry(), error.code()), (kind, retry, Some(code)), "{code} {message}");
+            assert_eq!(
+                (error.kind(), error.retry(), error.code()),
+                (kind, retry, Some(code)),
+                "{code} {message}"
+            );
         }
     }
 
     #[test]
     fn every_shape_of_error_body_is_read() {
-        let found = error(400, r#"[{"message":"Required fields are missing: [LastName]","errorCode":"REQUIRED_FIELD_MISSING","fields":["LastName"]}]"#);
+        let found = error(
+            400,
+            r#"[{"message":"Required fields are missing: [LastName]","errorCode":"REQUIRED_FIELD_MISSING","fields":["LastName"]}]"#,
+        );
         assert_eq!(found.fields()[0].field, "LastName");
-        let found = error(400, r#"{"error":"invalid_grant","error_description":"expired access/refresh token"}"#);
+        let found =
+            error(400, r#"{"error":"invalid_grant","error_description":"expired access/refresh token"}"#);
         assert_eq!((found.kind(), found.code()), (ErrorKind::Unauthorized, Some("invalid_grant")));
-        let found = error(400, r#"{"id":null,"success":false,"errors":[{"statusCode":"DUPLICATE_VALUE","message":"dup","fields":[]}]}"#);
+        let found = error(
+            400,
+            r#"{"id":null,"success":false,"errors":[{"statusCode":"DUPLICATE_VALUE","message":"dup","fields":[]}]}"#,
+        );
         assert_eq!(found.code(), Some("DUPLICATE_VALUE"));
         let found = error(400, r#"{"exceptionCode":"InvalidSessionId","exceptionMessage":"x"}"#);
         assert_eq!(found.code(), Some("InvalidSessionId"));
         let found = error(500, "<html><body>An internal server error</body></html>");
-        assert_eq!((found.kind(), found.retry(), found.code()), (ErrorKind::Unavailable, Retry::IfIdempotent, None));
+        assert_eq!(
+            (found.kind(), found.retry(), found.code()),
+            (ErrorKind::Unavailable, Retry::IfIdempotent, None)
+        );
         let found = error(500, "");
         assert_eq!((found.kind(), found.status()), (ErrorKind::Unavailable, Some(500)));
         let found = error(300, r#"["/services/data/v60.0/sobjects/X/foo"]"#);
         assert_eq!((found.kind(), found.code()), (ErrorKind::Conflict, Some("MULTIPLE_CHOICES")));
-        let found = error(400, r#"[{"message":"\nSELECT Nam FROM Account\n       ^\nERROR at Row:1:Column:8\nNo such column 'Nam' on entity 'Account'.","errorCode":"INVALID_FIELD"}]"#);
+        let found = error(
+            400,
+            r#"[{"message":"\nSELECT Nam FROM Account\n       ^\nERROR at Row:1:Column:8\nNo such column 'Nam' on entity 'Account'.","errorCode":"INVALID_FIELD"}]"#,
+        );
         assert_eq!(found.message(), "No such column 'Nam' on entity 'Account'.");
     }
 

@@ -4,13 +4,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 
-use super::describe::{DescribedField, Describe, GlobalDescribe, SObject};
+use super::describe::{Describe, DescribedField, GlobalDescribe, SObject};
 use crate::provider::TypeSummary;
 use crate::record::capability::{
-    Capability, GetCapability, SearchCapability, UpsertCapability, VersionSupport, WriteCapability, no_options,
+    Capability, GetCapability, SearchCapability, UpsertCapability, VersionSupport, WriteCapability,
+    no_options,
 };
 use crate::record::record_type::{
-    AlternateKey, Field, FieldType, ListWire, Picklist, PicklistValue, Reference, RecordType, Relationship, TextForm,
+    AlternateKey, Field, FieldType, ListWire, Picklist, PicklistValue, RecordType, Reference, Relationship,
+    TextForm,
 };
 use crate::record::{KeyFields, TypeName};
 
@@ -142,12 +144,15 @@ fn capability(describe: &Describe, alternate_keys: &[AlternateKey]) -> Capabilit
         }),
         create: object.createable.then(|| write(write_options(true))),
         update: object.updateable.then(|| conditional(write(write_options(true)))),
-        upsert: (object.createable && object.updateable && alternate_keys.iter().any(|key| key.insertable)).then(
-            || UpsertCapability {
+        upsert: (object.createable && object.updateable && alternate_keys.iter().any(|key| key.insertable))
+            .then(|| UpsertCapability {
                 write: write(write_options(true)),
-                by: alternate_keys.iter().filter(|key| key.insertable).map(|key| key.fields.clone()).collect(),
-            },
-        ),
+                by: alternate_keys
+                    .iter()
+                    .filter(|key| key.insertable)
+                    .map(|key| key.fields.clone())
+                    .collect(),
+            }),
         delete: object.deletable.then(|| write(write_options(false))),
         changes: None,
         content: false,
@@ -185,10 +190,8 @@ fn write_options(saves: bool) -> Json {
 fn field_of(described: &DescribedField, describe: &Describe) -> Field {
     let kind = described.kind.as_str();
     let (field_type, note) = type_of(described, describe);
-    let textual = matches!(
-        field_type,
-        FieldType::Text { .. } | FieldType::Picklist(_) | FieldType::Reference(_)
-    );
+    let textual =
+        matches!(field_type, FieldType::Text { .. } | FieldType::Picklist(_) | FieldType::Reference(_));
     let system = SYSTEM.contains(&described.name.as_str());
     let compound = described
         .compound_field_name
@@ -243,7 +246,9 @@ fn default_of(described: &DescribedField) -> Option<Json> {
         (Json::Null, _) => None,
         (value @ Json::Bool(_), "boolean") => Some(value.clone()),
         (value @ Json::Number(_), "int" | "double" | "currency" | "percent") => Some(value.clone()),
-        (value @ Json::String(_), "string" | "picklist" | "textarea" | "phone" | "url" | "email") => Some(value.clone()),
+        (value @ Json::String(_), "string" | "picklist" | "textarea" | "phone" | "url" | "email") => {
+            Some(value.clone())
+        }
         _ => None,
     })
 }
@@ -260,7 +265,9 @@ fn type_of(described: &DescribedField, describe: &Describe) -> (FieldType, Optio
         "reference" => plain(FieldType::Reference(reference(described))),
         "string" if described.html_formatted => plain(text(TextForm::Html)),
         "string" | "datacategorygroupreference" => plain(text(TextForm::Plain)),
-        "textarea" if described.html_formatted || described.extra_type_info.as_deref() == Some("richtextarea") => {
+        "textarea"
+            if described.html_formatted || described.extra_type_info.as_deref() == Some("richtextarea") =>
+        {
             plain(text(TextForm::Html))
         }
         "textarea" => plain(text(TextForm::Multiline)),
@@ -269,7 +276,9 @@ fn type_of(described: &DescribedField, describe: &Describe) -> (FieldType, Optio
         "url" => plain(text(TextForm::Url)),
         "encryptedstring" => plain(text(TextForm::Encrypted)),
         "combobox" if described.picklist_values.is_empty() => plain(text(TextForm::Plain)),
-        "combobox" => plain(FieldType::Picklist(Picklist { restricted: false, ..picklist(described, describe) })),
+        "combobox" => {
+            plain(FieldType::Picklist(Picklist { restricted: false, ..picklist(described, describe) }))
+        }
         "picklist" => plain(FieldType::Picklist(picklist(described, describe))),
         "multipicklist" => plain(FieldType::MultiPicklist {
             picklist: picklist(described, describe),
@@ -293,17 +302,24 @@ fn type_of(described: &DescribedField, describe: &Describe) -> (FieldType, Optio
         "time" => plain(FieldType::Time),
         "base64" => plain(FieldType::Binary { max_bytes: length, inline: true }),
         "address" => plain(FieldType::Object { fields: address_parts(described, describe) }),
-        "location" => plain(FieldType::Object { fields: vec![coordinate("latitude"), coordinate("longitude")] }),
+        "location" => {
+            plain(FieldType::Object { fields: vec![coordinate("latitude"), coordinate("longitude")] })
+        }
         "anyType" => (
             FieldType::Json,
-            Some("The value can be a text, a number, a date or true and false; it is given as JSON text".to_owned()),
+            Some(
+                "The value can be a text, a number, a date or true and false; it is given as JSON text"
+                    .to_owned(),
+            ),
         ),
         "complexvalue" | "json" | "floatarray" => {
             (FieldType::Json, Some("The value is passed on as JSON text".to_owned()))
         }
         unknown => (
             FieldType::Json,
-            Some(format!("Salesforce calls this type {unknown:?}, which is not known here; the value is passed on as JSON text")),
+            Some(format!(
+                "Salesforce calls this type {unknown:?}, which is not known here; the value is passed on as JSON text"
+            )),
         ),
     }
 }
@@ -361,7 +377,10 @@ fn address_parts(described: &DescribedField, describe: &Describe) -> Vec<Field> 
         }
         let form = if name == "street" { TextForm::Multiline } else { TextForm::Plain };
         let max_length = component.map(|field| field.length).filter(|length| *length > 0);
-        parts.push(Field { label: label_of_part(name), ..Field::new(name, FieldType::Text { max_length, form }) });
+        parts.push(Field {
+            label: label_of_part(name),
+            ..Field::new(name, FieldType::Text { max_length, form })
+        });
     }
     parts
 }
@@ -414,7 +433,12 @@ fn picklist(described: &DescribedField, describe: &Describe) -> Picklist {
             default: entry.default_value,
             valid_for: controller.as_ref().map(|controller| {
                 let bits = entry.valid_for.as_deref().map(decode_bits).unwrap_or_default();
-                controller.iter().enumerate().filter(|(at, _)| bit(&bits, *at)).map(|(_, value)| value.clone()).collect()
+                controller
+                    .iter()
+                    .enumerate()
+                    .filter(|(at, _)| bit(&bits, *at))
+                    .map(|(_, value)| value.clone())
+                    .collect()
             }),
         })
         .collect();
@@ -514,7 +538,10 @@ mod tests {
         ]));
         let field = |name: &str| record_type.field(name).unwrap();
         assert_eq!(field("Id").field_type, FieldType::Text { max_length: Some(18), form: TextForm::Id });
-        assert!(matches!(field("Tags__c").field_type, FieldType::MultiPicklist { wire: ListWire::Semicolon, .. }));
+        assert!(matches!(
+            field("Tags__c").field_type,
+            FieldType::MultiPicklist { wire: ListWire::Semicolon, .. }
+        ));
         assert_eq!(
             field("Count__c").field_type,
             FieldType::Integer { minimum: Some(-99_999_999), maximum: Some(99_999_999) }
@@ -570,7 +597,9 @@ mod tests {
         assert_eq!(names(|field| field.required_on_create), ["Name"]);
         assert_eq!(account.field("BillingStreet").unwrap().part_of.as_deref(), Some("BillingAddress"));
         assert_eq!(account.field("BillingStreet").unwrap().group.as_deref(), Some("Billing Address"));
-        let FieldType::Object { fields } = &account.field("BillingAddress").unwrap().field_type else { panic!() };
+        let FieldType::Object { fields } = &account.field("BillingAddress").unwrap().field_type else {
+            panic!()
+        };
         assert_eq!(fields.len(), 8);
         assert!(account.fields.iter().all(|field| !field.label.is_empty()));
     }

@@ -120,7 +120,12 @@ impl Provider for SalesforceProvider {
                     probe.notes.push(format!("organization {org}"));
                 }
             }
-            Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Refused) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Refused
+                ) =>
+            {
                 probe.notes.push("the token may not tell whose it is (scope id)".to_owned());
             }
             Err(error) => return Err(error),
@@ -197,11 +202,14 @@ impl Org {
         }
         let reply = match cx.send(api::describe(&self.version, name)).await {
             Ok(reply) => reply,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(self.unknown_type(cx, name).await),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(self.unknown_type(cx, name).await);
+            }
             Err(error) => return Err(error.with_record_type(name)),
         };
         let describe: Describe = dialect::read("describe", &reply.body)?;
-        let described = Arc::new(Described { record_type: Arc::new(discover::record_type(&describe)), describe });
+        let described =
+            Arc::new(Described { record_type: Arc::new(discover::record_type(&describe)), describe });
         let mut types = self.types.lock().await;
         if types.len() >= DESCRIPTIONS_MAX {
             types.clear();
@@ -212,11 +220,12 @@ impl Org {
 
     /// The error for a type that does not exist, with the names that come nearest.
     async fn unknown_type(&self, cx: &Context, name: &str) -> Error {
-        let error = Error::new(ErrorKind::NotFound, format!("Salesforce has no record type {name:?} for this user"))
-            .with_provider("salesforce")
-            .with_operation("describe")
-            .with_record_type(name)
-            .with_code("unknown_type");
+        let error =
+            Error::new(ErrorKind::NotFound, format!("Salesforce has no record type {name:?} for this user"))
+                .with_provider("salesforce")
+                .with_operation("describe")
+                .with_record_type(name)
+                .with_code("unknown_type");
         let Ok(global) = self.global(cx, false).await else { return error };
         let wanted = name.to_lowercase();
         let mut near: Vec<(f64, &str)> = global

@@ -56,7 +56,13 @@ impl Records for SalesforceRecords {
         Err(self.refused("count"))
     }
 
-    async fn get(&self, _: &Context, _: &KeyFields, _: &[Key], _: &[FieldPath]) -> Result<Vec<Result<Option<Record>>>> {
+    async fn get(
+        &self,
+        _: &Context,
+        _: &KeyFields,
+        _: &[Key],
+        _: &[FieldPath],
+    ) -> Result<Vec<Result<Option<Record>>>> {
         Err(self.refused("get"))
     }
 
@@ -68,7 +74,13 @@ impl Records for SalesforceRecords {
         Err(self.refused("update"))
     }
 
-    async fn upsert(&self, _: &Context, _: &KeyFields, _: &[Change], _: &WriteOptions) -> Result<Vec<Outcome>> {
+    async fn upsert(
+        &self,
+        _: &Context,
+        _: &KeyFields,
+        _: &[Change],
+        _: &WriteOptions,
+    ) -> Result<Vec<Outcome>> {
         Err(self.refused("upsert"))
     }
 
