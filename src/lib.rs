@@ -9,3 +9,4 @@ pub mod layer;
 pub mod provider;
 pub mod providers;
 pub mod record;
+pub mod rows;
