@@ -1,5 +1,6 @@
 //! Typed records from the services a business already uses.
 
+pub mod cli;
 pub mod clock;
 pub mod connect;
 pub mod emulator;

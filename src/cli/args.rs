@@ -245,7 +245,10 @@ pub struct Connect {
 
 /// `connections`
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = "Example:\n  recordport connections test work")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Example:\n  recordport connections test work"
+)]
 pub struct Connections {
     /// What to do; lists them unless said.
     #[command(subcommand)]
@@ -387,7 +390,9 @@ pub enum CompanionFlag {
 
 /// `schema show`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  recordport schema show work Contact --for read --select LastName,Account.Name")]
+#[command(
+    after_help = "Example:\n  recordport schema show work Contact --for read --select LastName,Account.Name"
+)]
 pub struct SchemaShow {
     /// The connection.
     pub connection: String,
@@ -633,7 +638,9 @@ pub struct Delete {
 
 /// `completions`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  recordport completions bash > ~/.local/share/bash-completion/completions/recordport")]
+#[command(
+    after_help = "Example:\n  recordport completions bash > ~/.local/share/bash-completion/completions/recordport"
+)]
 pub struct Completions {
     /// The shell.
     #[arg(value_enum)]

@@ -103,7 +103,11 @@ pub(crate) fn line(cells: &[Leaf], raw: bool) -> String {
 
 /// A cell, quoted where RFC 4180 wants it.
 pub(crate) fn quoted(text: &str) -> String {
-    if text.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.contains(['"', ',', '\r', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -105,7 +105,8 @@ pub(crate) fn list<T: Serialize>(out: &mut Out, format: Format, columns: &[&str]
                 .iter()
                 .map(|item| serde_json::to_value(item).map_err(unwritable))
                 .collect::<Result<Vec<Json>>>()?;
-            let cells = rows.iter().map(|row| columns.iter().map(|name| cell(&row[*name])).collect::<Vec<_>>());
+            let cells =
+                rows.iter().map(|row| columns.iter().map(|name| cell(&row[*name])).collect::<Vec<_>>());
             if format == Format::Csv {
                 let head: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
                 for line in std::iter::once(head).chain(cells) {

@@ -106,7 +106,10 @@ impl RecordPrinter {
 
     fn names(&self) -> Vec<String> {
         let meta = if self.meta { &["@key", "@version"][..] } else { &[] };
-        meta.iter().map(|name| (*name).to_owned()).chain(self.columns.iter().map(ToString::to_string)).collect()
+        meta.iter()
+            .map(|name| (*name).to_owned())
+            .chain(self.columns.iter().map(ToString::to_string))
+            .collect()
     }
 
     fn head(&self, out: &mut Vec<u8>) {
@@ -132,20 +135,21 @@ impl RecordPrinter {
         if !self.meta {
             return Ok(text);
         }
-        let opened = text
-            .strip_prefix(b"{")
-            .ok_or_else(|| Error::bug("a record does not begin with a brace"))?;
+        let opened =
+            text.strip_prefix(b"{").ok_or_else(|| Error::bug("a record does not begin with a brace"))?;
         let empty = opened.trim_ascii_start().starts_with(b"}");
         let key = to_json(&record.key)?;
         let version = to_json(&record.version)?;
-        let mut whole = format!("{{\"@key\":{key},\"@version\":{version}{}", if empty { "" } else { "," }).into_bytes();
+        let mut whole =
+            format!("{{\"@key\":{key},\"@version\":{version}{}", if empty { "" } else { "," }).into_bytes();
         whole.extend_from_slice(opened);
         Ok(Cow::Owned(whole))
     }
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|source| Error::bug("a key cannot be written as JSON").with_source(source))
+    serde_json::to_string(value)
+        .map_err(|source| Error::bug("a key cannot be written as JSON").with_source(source))
 }
 
 /// The text without line ends: in JSON they stand only between tokens.
@@ -177,7 +181,10 @@ mod tests {
 
     #[test]
     fn records_pass_through_as_they_came() {
-        assert_eq!(printed(Format::Ndjson, false, false, &[r#"{"A":1.10}"#, "{ \"A\":\n2}"]), "{\"A\":1.10}\n{ \"A\": 2}\n");
+        assert_eq!(
+            printed(Format::Ndjson, false, false, &[r#"{"A":1.10}"#, "{ \"A\":\n2}"]),
+            "{\"A\":1.10}\n{ \"A\": 2}\n"
+        );
         assert_eq!(
             printed(Format::Ndjson, true, false, &[r#"{"A":1}"#, "{}"]),
             "{\"@key\":\"k\",\"@version\":\"v\",\"A\":1}\n{\"@key\":\"k\",\"@version\":\"v\"}\n"

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up. A module may name itself and what stands before it.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "error",
     "clock",
     "record",
@@ -11,6 +11,7 @@ const ORDER: [&str; 13] = [
     "connect",
     "provider",
     "layer",
+    "rows",
     "providers",
     "mapping",
     "run",
