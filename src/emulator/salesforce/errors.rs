@@ -47,18 +47,16 @@ impl Refusal {
         Self::new("JSON_PARSER_ERROR", message)
     }
 
-    /// `[{"message","errorCode","fields"}]`, the body of a refused request.
-    pub(super) fn body(&self) -> String {
-        let mut out = String::from("[{\"message\":");
-        write_string(&self.message, &mut out);
+    fn write(&self, out: &mut String) {
+        out.push_str("{\"message\":");
+        write_string(&self.message, out);
         out.push_str(",\"errorCode\":");
-        write_string(self.code, &mut out);
+        write_string(self.code, out);
         if let Some(fields) = &self.fields {
             out.push_str(",\"fields\":");
-            write_names(fields, &mut out);
+            write_names(fields, out);
         }
-        out.push_str("}]");
-        out
+        out.push('}');
     }
 
     /// `{"statusCode","message","fields"}`, one error of a row in a batch.
@@ -71,6 +69,19 @@ impl Refusal {
         write_names(self.fields.as_deref().unwrap_or_default(), out);
         out.push('}');
     }
+}
+
+/// `[{"message","errorCode","fields"}]`, the body of a refused request.
+pub(super) fn body(refusals: &[Refusal]) -> String {
+    let mut out = String::from("[");
+    for (number, refusal) in refusals.iter().enumerate() {
+        if number > 0 {
+            out.push(',');
+        }
+        refusal.write(&mut out);
+    }
+    out.push(']');
+    out
 }
 
 fn write_names(names: &[String], out: &mut String) {

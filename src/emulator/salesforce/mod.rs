@@ -7,17 +7,23 @@ pub mod oauth;
 
 mod catalogue;
 mod cell;
+mod changes;
+mod collections;
 mod dates;
 mod describe;
 mod discovery;
 mod errors;
 mod evaluate;
 mod id;
+mod json;
 mod query;
 mod read;
 mod rows;
 mod seed;
+mod single;
 mod soql;
+mod validate;
+mod write;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -31,6 +37,7 @@ use serde_json::{Value, json};
 
 use self::describe::Object;
 use self::errors::Refusal;
+use self::json::Json;
 use self::oauth::{Identity, OAuth};
 use self::query::{Ask, Cursors};
 use self::rows::{Place, Store};
@@ -137,7 +144,7 @@ impl Salesforce {
         let mut org = self.org();
         org.requests += 1;
         let number = org.requests;
-        let reply = route(&mut org, request, rest).unwrap_or_else(|refusal| refused(&refusal));
+        let reply = route(&mut org, request).unwrap_or_else(|refusal| refused(&refusal));
         drop(org);
         with_service_headers(reply, number)
     }
@@ -179,7 +186,7 @@ fn text_reply(status: StatusCode, body: String) -> Reply {
 }
 
 fn refused(refusal: &Refusal) -> Reply {
-    text_reply(refusal.status, refusal.body())
+    text_reply(refusal.status, errors::body(std::slice::from_ref(refusal)))
 }
 
 fn with_service_headers(reply: Reply, number: u64) -> Reply {
@@ -218,6 +225,19 @@ impl Call<'_> {
         self.request.method == *method || (*method == Method::GET && self.request.method == Method::HEAD)
     }
 
+    /// The body as JSON.
+    fn json(&self) -> std::result::Result<Json, Refusal> {
+        let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
+        if !kind.contains("json") {
+            return Err(Refusal::new(
+                "UNSUPPORTED_MEDIA_TYPE",
+                "The HTTP entity body is required, but this request has no entity body or a media type that is not supported.",
+            )
+            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        Json::read(&self.request.body)
+    }
+
     fn get_only(&self) -> std::result::Result<(), Refusal> {
         if self.is(&Method::GET) { Ok(()) } else { Err(Refusal::method_not_allowed(&self.request.method)) }
     }
@@ -228,26 +248,29 @@ fn decoded(segment: &str) -> Cow<'_, str> {
     percent_decode_str(segment).decode_utf8_lossy()
 }
 
-fn route(org: &mut Org, request: &Request, rest: &str) -> std::result::Result<Reply, Refusal> {
-    let mut segments: Vec<&str> = rest.strip_prefix('/').unwrap_or(rest).split('/').collect();
-    if segments.len() > 1 && segments.last() == Some(&"") {
-        segments.pop();
+impl<'a> Call<'a> {
+    fn read(request: &'a Request) -> Option<Self> {
+        let mut segments: Vec<&str> = request.path.strip_prefix("/services/data/")?.split('/').collect();
+        if segments.len() > 1 && segments.last() == Some(&"") {
+            segments.pop();
+        }
+        let version = segments.remove(0);
+        discovery::is_version(version).then_some(Self { request, version, segments })
     }
-    let version = segments.remove(0);
-    if !discovery::is_version(version) {
-        return Err(Refusal::not_found());
-    }
-    let call = Call { request, version, segments };
+}
+
+fn route(org: &mut Org, request: &Request) -> std::result::Result<Reply, Refusal> {
+    let call = Call::read(request).ok_or_else(Refusal::not_found)?;
     match call.segments.as_slice() {
         [] => {
             call.get_only()?;
-            Ok(text_reply(StatusCode::OK, discovery::resources(version)))
+            Ok(text_reply(StatusCode::OK, discovery::resources(call.version)))
         }
         ["query" | "queryAll"] => query_endpoint(org, &call, None),
         ["query" | "queryAll", token] => query_endpoint(org, &call, Some(token)),
         ["sobjects"] => {
             call.get_only()?;
-            Ok(text_reply(StatusCode::OK, discovery::global(&org.store, version)))
+            Ok(text_reply(StatusCode::OK, discovery::global(&org.store, call.version)))
         }
         ["limits"] => {
             call.get_only()?;
@@ -260,6 +283,8 @@ fn route(org: &mut Org, request: &Request, rest: &str) -> std::result::Result<Re
                 discovery::record_count(&org.store, call.parameter("sObjects").as_deref()),
             ))
         }
+        ["composite", "sobjects", rest @ ..] => collections::handle(&mut org.store, &call, rest, None)
+            .unwrap_or_else(|| Err(Refusal::not_found())),
         ["sobjects", name, rest @ ..] => {
             let table = org.store.find_table(&decoded(name)).ok_or_else(Refusal::not_found)?;
             sobject(org, &call, table, rest)
@@ -307,6 +332,14 @@ fn sobject(
             call.get_only()?;
             Ok(discovery::describe_reply(org.store.object(table), call))
         }
+        ["updated"] => {
+            call.get_only()?;
+            changes::updated(&org.store, table, call)
+        }
+        ["deleted"] => {
+            call.get_only()?;
+            changes::deleted(&org.store, table, call)
+        }
         [id] if call.is(&Method::GET) => read::by_id(&org.store, table, &decoded(id), call),
         [id, field] if call.is(&Method::GET) && id::short(&decoded(id)).is_some() => {
             read::blob(&org.store, table, &decoded(id), &decoded(field))
@@ -314,7 +347,7 @@ fn sobject(
         [field, value] if call.is(&Method::GET) => {
             read::by_field(&org.store, table, &decoded(field), &decoded(value), call)
         }
-        _ => Err(Refusal::method_not_allowed(&call.request.method)),
+        _ => single::handle(&mut org.store, table, call, rest),
     }
 }
 
@@ -342,8 +375,18 @@ impl Service for Salesforce {
         refused(&Refusal::not_found())
     }
 
-    fn partial(&self, _request: &Request, _every: usize) -> Option<Reply> {
-        None
+    fn partial(&self, request: &Request, every: usize) -> Option<Reply> {
+        let call = Call::read(request)?;
+        let ["composite", "sobjects", rest @ ..] = call.segments.as_slice() else { return None };
+        if let Err(refused) = self.oauth.admit(request) {
+            return Some(refused);
+        }
+        let mut org = self.org();
+        let reply = collections::handle(&mut org.store, &call, rest, Some(every))?;
+        org.requests += 1;
+        let number = org.requests;
+        drop(org);
+        Some(with_service_headers(reply.unwrap_or_else(|refusal| refused(&refusal)), number))
     }
 
     fn refusal(&self, status: StatusCode) -> Reply {
