@@ -14,8 +14,9 @@ pub struct Clock(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     base: Timestamp,
+    pinned: bool,
     started: Instant,
-    /// Microseconds advanced so far.
+    /// Microseconds advanced so far; negative when a pinned clock was set back to its start.
     offset: AtomicI64,
 }
 
@@ -28,6 +29,7 @@ impl Clock {
     pub fn new(start: Option<Timestamp>) -> Self {
         Self(Arc::new(Inner {
             base: start.unwrap_or_else(Timestamp::now),
+            pinned: start.is_some(),
             started: Instant::now(),
             offset: AtomicI64::new(0),
         }))
@@ -59,9 +61,10 @@ impl Clock {
         Ok(self.now())
     }
 
-    /// Takes back every advance.
+    /// Takes back every advance; a pinned clock starts again from its start.
     pub fn reset(&self) {
-        self.0.offset.store(0, Ordering::SeqCst);
+        let elapsed = i64::try_from(self.0.started.elapsed().as_micros()).unwrap_or(i64::MAX);
+        self.0.offset.store(if self.0.pinned { -elapsed } else { 0 }, Ordering::SeqCst);
     }
 }
 

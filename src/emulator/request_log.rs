@@ -5,8 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -16,8 +14,8 @@ use crate::emulator::service::Request;
 const MAX_ENTRIES: usize = 50_000;
 /// Bytes kept of one body.
 const MAX_BODY: usize = 64 * 1024;
-/// Bytes kept of all bodies together.
-const MAX_BODIES: usize = 128 * 1024 * 1024;
+/// Bytes kept of all requests together.
+const MAX_BYTES: usize = 128 * 1024 * 1024;
 
 /// The log.
 #[derive(Debug, Default)]
@@ -29,7 +27,7 @@ struct Inner {
     /// Number of the entry in front.
     first: u64,
     dropped: u64,
-    body_bytes: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -42,8 +40,8 @@ struct Entry {
     path: String,
     query: String,
     origin: String,
-    headers: HeaderMap,
-    body: Bytes,
+    headers: Vec<(Box<str>, Box<[u8]>)>,
+    body: Box<[u8]>,
     body_length: usize,
     status: Option<u16>,
     fault: Option<(u64, &'static str)>,
@@ -66,15 +64,11 @@ impl RequestLog {
         http_version: &'static str,
         service: Option<&'static str>,
     ) -> EntryId {
-        // A copy of the part that is kept, so that a huge body is not held alive by a slice of it.
-        let body = if request.body.len() > MAX_BODY {
-            Bytes::copy_from_slice(request.body.get(..MAX_BODY).unwrap_or_default())
-        } else {
-            request.body.clone()
-        };
-        let mut inner = self.inner();
-        inner.body_bytes += body.len();
-        inner.entries.push_back(Entry {
+        // Copies throughout: slices of a connection's read buffer would keep all of it in memory.
+        let body = request.body.get(..MAX_BODY).unwrap_or(&request.body);
+        let headers = request.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
+        let entry = Entry {
             connection,
             time: request.now,
             http_version,
@@ -83,16 +77,18 @@ impl RequestLog {
             path: request.path.clone(),
             query: request.query.clone(),
             origin: request.origin.clone(),
-            headers: request.headers.clone(),
+            headers,
+            body: body.into(),
             body_length: request.body.len(),
-            body,
             status: None,
             fault: None,
-        });
-        while inner.entries.len() > MAX_ENTRIES || (inner.body_bytes > MAX_BODIES && inner.entries.len() > 1)
-        {
+        };
+        let mut inner = self.inner();
+        inner.bytes += entry.size();
+        inner.entries.push_back(entry);
+        while inner.entries.len() > MAX_ENTRIES || (inner.bytes > MAX_BYTES && inner.entries.len() > 1) {
             if let Some(entry) = inner.entries.pop_front() {
-                inner.body_bytes -= entry.body.len();
+                inner.bytes -= entry.size();
                 inner.first += 1;
                 inner.dropped += 1;
             }
@@ -120,7 +116,7 @@ impl RequestLog {
         inner.first += inner.entries.len() as u64;
         inner.entries.clear();
         inner.dropped = 0;
-        inner.body_bytes = 0;
+        inner.bytes = 0;
     }
 
     /// The log as JSON, oldest first, with only the entries that pass the filter on method and path.
@@ -138,22 +134,23 @@ impl RequestLog {
 }
 
 impl Entry {
+    /// About how much memory it takes.
+    fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
+        self.body.len() + self.path.len() + self.query.len() + self.origin.len() + headers + 256
+    }
+
     fn to_json(&self, id: u64) -> Value {
         let mut headers = Map::new();
-        for name in self.headers.keys() {
-            let mut values = self
-                .headers
-                .get_all(name)
-                .iter()
-                .map(|value| Value::String(String::from_utf8_lossy(value.as_bytes()).into_owned()));
-            let value = match (values.next(), values.next()) {
-                (Some(first), None) => first,
-                (Some(first), Some(second)) => {
-                    Value::Array([first, second].into_iter().chain(values).collect())
+        for (name, value) in &self.headers {
+            let value = Value::String(String::from_utf8_lossy(value).into_owned());
+            match headers.get_mut(&**name) {
+                None => {
+                    headers.insert(name.to_string(), value);
                 }
-                (None, _) => continue,
-            };
-            headers.insert(name.as_str().to_owned(), value);
+                Some(Value::Array(values)) => values.push(value),
+                Some(first) => *first = json!([first.take(), value]),
+            }
         }
         let mut entry = json!({
             "id": id,
@@ -181,5 +178,63 @@ impl Entry {
             entry["body_truncated"] = json!(true);
         }
         entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, Method};
+
+    use super::*;
+
+    fn request(body: &'static [u8]) -> Request {
+        Request {
+            method: Method::POST,
+            path: "/p".to_owned(),
+            query: String::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body),
+            origin: "http://127.0.0.1:1".to_owned(),
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn the_oldest_requests_make_room_and_are_counted() {
+        let log = RequestLog::default();
+        let first = log.arrived(&request(b"first"), 1, "HTTP/1.1", None);
+        for _ in 0..MAX_ENTRIES {
+            log.arrived(&request(b"later"), 1, "HTTP/1.1", None);
+        }
+        log.answered(first, Some(500), None);
+        let told = log.to_json(|_, _| true);
+        assert_eq!(told["dropped"], 1);
+        let entries = told["requests"].as_array().expect("a list");
+        assert_eq!(entries.len(), MAX_ENTRIES);
+        assert!(entries.iter().all(|entry| entry["body"] == "later" && entry["status"].is_null()));
+    }
+
+    #[test]
+    fn many_long_bodies_do_not_fill_the_memory() {
+        static BODY: [u8; MAX_BODY] = [b'x'; MAX_BODY];
+        let log = RequestLog::default();
+        let count = 2 * MAX_BYTES / MAX_BODY;
+        for _ in 0..count {
+            log.arrived(&request(&BODY), 1, "HTTP/1.1", None);
+        }
+        let inner = log.inner();
+        assert!(inner.bytes <= MAX_BYTES && inner.entries.len() < count);
+        assert_eq!(inner.dropped as usize + inner.entries.len(), count);
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_the_log_was_emptied_completes_nobody_elses_entry() {
+        let log = RequestLog::default();
+        let old = log.arrived(&request(b""), 1, "HTTP/1.1", None);
+        log.clear();
+        log.arrived(&request(b""), 2, "HTTP/1.1", None);
+        log.answered(old, Some(200), None);
+        assert_eq!(log.to_json(|_, _| true)["requests"][0]["status"], Value::Null);
     }
 }

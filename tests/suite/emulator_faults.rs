@@ -4,10 +4,11 @@ use std::io::Read as _;
 
 use flate2::read::GzDecoder;
 use http::{Method, StatusCode};
-use recordport::emulator::EmulatorConfig;
+use recordport::emulator::faults::Rule;
+use recordport::emulator::{Emulator, EmulatorConfig};
 use serde_json::{Value, json};
 
-use crate::support::emulated::{Emulated, ids, json_of, nothing};
+use crate::support::emulated::{Emulated, client, ids, json_of, nothing};
 use crate::support::notes::{NOTES, Notes};
 use crate::support::raw::{self, End, Heard};
 
@@ -462,4 +463,101 @@ async fn rules_that_make_no_sense_are_refused_with_a_reason() {
         assert!(status == 400 && text.contains(reason), "{rule} gave {status} {text}");
     }
     assert_eq!(it.control(Method::GET, "faults", &nothing()).await.1, json!({ "rules": [] }));
+}
+
+#[tokio::test]
+async fn faults_strike_h2_streams_too() {
+    let it = Emulated::notes().await;
+    let ca = std::fs::read(it.emulator.ca_file()).expect("a certificate");
+    let ca = reqwest::Certificate::from_pem(&ca).expect("PEM");
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([ca]).build().expect("a client");
+    let url = format!("{}/notes", it.emulator.https_url());
+    for kind in ["reset", "trunc", "hang"] {
+        it.fault(json!({ "kind": kind, "delay_ms": 10 })).await;
+        let response = client.get(&url).bearer_auth(it.token()).send().await.expect("headers");
+        assert_eq!((response.status(), response.version()), (StatusCode::OK, http::Version::HTTP_2));
+        assert!(response.bytes().await.is_err(), "{kind} must not look like a whole answer");
+    }
+    it.fault(json!({ "kind": "drop_after_commit" })).await;
+    assert!(client.post(&url).body("new").send().await.is_err());
+    let response = client.get(&url).bearer_auth(it.token()).send().await.expect("is answered");
+    assert_eq!(json_of(response).await["total"], NOTES + 1);
+}
+
+/// Pages of a Salesforce query, each as an answer's status and body.
+async fn query_pages(emulator: &Emulator, limit: usize) -> Vec<(u16, Value)> {
+    let token = emulator.credentials()["salesforce"]["access_token"].clone();
+    let mut pages: Vec<(u16, Value)> = Vec::new();
+    let mut path = "/services/data/v60.0/query?q=SELECT+Id,LastName+FROM+Contact+ORDER+BY+Id".to_owned();
+    while pages.len() < limit {
+        let response = client()
+            .get(format!("{}{path}", emulator.http_url()))
+            .bearer_auth(token.as_str().expect("a token"))
+            .header("sforce-query-options", "batchSize=200")
+            .send()
+            .await
+            .expect("is answered");
+        let status = response.status().as_u16();
+        let page = json_of(response).await;
+        let next = page["nextRecordsUrl"].as_str().map(str::to_owned);
+        pages.push((status, page));
+        match next {
+            Some(next) => path = next,
+            None => break,
+        }
+    }
+    pages
+}
+
+#[tokio::test]
+async fn page_faults_work_on_salesforce_listings() {
+    let emulator =
+        Emulator::start(EmulatorConfig { scale: 5, ..EmulatorConfig::default() }).await.expect("starts");
+    let fault = |rule: Value| {
+        let rule = Rule::parse(rule.to_string().as_bytes(), &["salesforce"]).expect("a rule");
+        emulator.faults().add(rule).expect("room");
+    };
+    let keys = |pages: &[(u16, Value)]| -> Vec<String> {
+        let records = pages.iter().flat_map(|(_, page)| page["records"].as_array().expect("records"));
+        records.map(|record| record["Id"].as_str().expect("an id").to_owned()).collect()
+    };
+    let honest = query_pages(&emulator, 99).await;
+    let total = honest[0].1["totalSize"].as_u64().expect("a number");
+    assert!(honest.len() >= 3, "{} pages", honest.len());
+    assert_eq!(keys(&honest).len() as u64, total);
+
+    fault(json!({ "kind": "emptypage", "page": 2 }));
+    let pages = query_pages(&emulator, 99).await;
+    assert_eq!((pages.len(), keys(&pages)), (honest.len() + 1, keys(&honest)));
+
+    fault(json!({ "kind": "short", "page": 2 }));
+    let pages = query_pages(&emulator, 99).await;
+    assert_eq!(
+        (pages.len(), &pages[1].1["done"], &pages[1].1["totalSize"]),
+        (2, &json!(true), &json!(total))
+    );
+
+    fault(json!({ "kind": "evilnext" }));
+    let pages = query_pages(&emulator, 1).await;
+    let link = pages[0].1["nextRecordsUrl"].as_str().expect("a link");
+    assert!(link.starts_with("http://127.0.0.2:9/services/data/v60.0/query/"), "{link}");
+
+    fault(json!({ "kind": "loop" }));
+    let pages = query_pages(&emulator, 6).await;
+    let links: Vec<&Value> = pages.iter().map(|(_, page)| &page["nextRecordsUrl"]).collect();
+    assert!(pages.len() == 6 && links.iter().all(|link| *link == links[0]), "{links:?}");
+    emulator.reset();
+
+    fault(json!({ "kind": "401", "page": 2 }));
+    let pages = query_pages(&emulator, 99).await;
+    assert_eq!(
+        (pages.len(), pages[1].0, &pages[1].1[0]["errorCode"]),
+        (2, 401, &json!("INVALID_SESSION_ID"))
+    );
+    fault(json!({ "kind": "expire_token", "page": 2 }));
+    let pages = query_pages(&emulator, 99).await;
+    assert_eq!(
+        (pages.len(), pages[1].0, &pages[1].1[0]["errorCode"]),
+        (2, 401, &json!("INVALID_SESSION_ID"))
+    );
 }

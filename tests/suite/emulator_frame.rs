@@ -47,6 +47,22 @@ async fn tls_speaks_h2_for_every_name_of_this_machine_and_only_to_those_who_trus
 }
 
 #[tokio::test]
+async fn node_trusts_the_authority_file_and_nothing_less() {
+    let it = Emulated::notes().await;
+    let script = "const [url, ca] = process.argv.slice(1);\
+        require('https').get(url, ca ? { ca: require('fs').readFileSync(ca) } : {}, r => { r.resume(); console.log(r.statusCode) })\
+        .on('error', e => console.log(e.code))";
+    let run = |ca: &str| {
+        let mut node = tokio::process::Command::new("node");
+        node.args(["-e", script, &format!("{}/notes/origin", it.emulator.https_url()), ca]);
+        async move { String::from_utf8(node.output().await.expect("node runs").stdout).expect("text") }
+    };
+    assert_eq!(run(it.emulator.ca_file().to_str().expect("text")).await, "200\n");
+    let refused = run("").await;
+    assert!(refused.contains("SELF_SIGNED") || refused.contains("UNABLE_TO"), "{refused}");
+}
+
+#[tokio::test]
 async fn plain_http_speaks_h2_to_those_who_know_it_beforehand() {
     let it = Emulated::notes().await;
     let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("a client");

@@ -412,10 +412,12 @@ impl Faults {
             Kind::Loop => self.state().loops.push(next),
             Kind::Emptypage => {
                 let mut state = self.state();
-                let alias = format!("{next}-{}", state.aliases.len());
-                state.aliases.insert(alias.clone(), request.clone());
-                page.rows.clear();
-                page.next = Some(alias);
+                if state.aliases.len() < MAX_LINKS {
+                    let alias = format!("{next}-{}", state.aliases.len());
+                    state.aliases.insert(alias.clone(), request.clone());
+                    page.rows.clear();
+                    page.next = Some(alias);
+                }
             }
             _ => {}
         }

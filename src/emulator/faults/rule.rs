@@ -311,3 +311,77 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     }
     pattern.get(p..).is_some_and(|rest| rest.iter().all(|c| *c == b'*'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_run_of_characters() {
+        for (pattern, text, fits) in [
+            ("*", "", true),
+            ("*", "/a/b", true),
+            ("/a", "/a", true),
+            ("/a", "/ab", false),
+            ("/a*", "/ab/c", true),
+            ("*/query*", "/services/data/v60.0/query", true),
+            ("*/query*", "/services/data/v60.0/queryAll/", true),
+            ("*/query", "/services/data/v60.0/query/x", false),
+            ("/a/*/c", "/a/b/b/c", true),
+            ("/a/*/c", "/a/b/b/d", false),
+            ("*ab*ab", "abxab", true),
+            ("*ab*ab", "ab", false),
+            ("", "", true),
+            ("", "/", false),
+            ("/\u{e9}*", "/\u{e9}t\u{e9}", true),
+        ] {
+            assert_eq!(glob(pattern, text), fits, "{pattern} against {text}");
+        }
+    }
+
+    #[test]
+    fn a_question_mark_in_a_path_means_the_query() {
+        let rule: Rule = serde_json::from_str(r#"{"kind":"503","path":"/query?*Contact*"}"#).expect("a rule");
+        let fits = |query: &str| rule.addresses("salesforce", &Method::GET, "/query", query);
+        assert!(fits("q=SELECT+Id+FROM+Contact+LIMIT+1"));
+        assert!(!fits("q=SELECT+Id+FROM+Account"));
+    }
+
+    #[test]
+    fn the_name_of_every_kind_is_the_one_in_rules() {
+        for name in [
+            "status",
+            "401",
+            "403",
+            "429",
+            "429date",
+            "503",
+            "html503",
+            "html200",
+            "badjson",
+            "empty200",
+            "reset",
+            "trunc",
+            "badgzip",
+            "gzipbomb",
+            "hang",
+            "slow",
+            "redirect",
+            "evilnext",
+            "loop",
+            "emptypage",
+            "short",
+            "deep",
+            "badutf8",
+            "dupkeys",
+            "hugenum",
+            "partial",
+            "drop_after_commit",
+            "503_after_commit",
+            "expire_token",
+        ] {
+            let kind: Kind = serde_json::from_value(Value::from(name)).expect(name);
+            assert_eq!(kind.name(), name);
+        }
+    }
+}
