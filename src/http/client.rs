@@ -359,15 +359,12 @@ fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 
         if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
-        // An io::Error shows the error that it carries only through get_ref.
-        if let Some(found) = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(|io| io.get_ref())
-            .and_then(|inner| inner.downcast_ref::<E>())
-        {
-            return Some(found);
-        }
-        next = error.source();
+        // The source of an io::Error is the source of the error that it carries, not that error itself.
+        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match carried {
+            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        };
     }
     None
 }

@@ -7,5 +7,6 @@ mod emulator_faults;
 mod emulator_frame;
 mod emulator_oauth;
 mod emulator_salesforce;
+mod http_plane;
 mod licences;
 mod support;

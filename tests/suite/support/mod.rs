@@ -3,4 +3,5 @@
 pub(crate) mod emulated;
 pub(crate) mod node;
 pub(crate) mod notes;
+pub(crate) mod plane;
 pub(crate) mod raw;
