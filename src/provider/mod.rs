@@ -7,6 +7,7 @@ pub mod context;
 pub mod outcome;
 pub mod plan;
 pub mod pushdown;
+pub mod search;
 
 use std::sync::Arc;
 

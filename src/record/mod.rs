@@ -7,10 +7,14 @@ pub mod native;
 pub mod number;
 pub mod page;
 pub mod path;
+pub mod pick;
+pub mod projection;
 pub mod query;
 #[path = "type.rs"]
 pub mod record_type;
+pub mod residual;
 pub mod rules;
+pub mod typing;
 pub mod value;
 pub mod where_text;
 
