@@ -1,11 +1,15 @@
 //! Connections: who we are at a provider, how tokens are got, kept and renewed, and where they may travel.
 
 pub mod access;
+mod callback;
 pub mod connection;
+pub mod flows;
 pub mod home;
 pub mod hosts;
 pub mod key;
+pub mod oauth;
 mod seal;
 pub mod sign_in;
 pub mod sqlite;
 pub mod store;
+pub mod token;
