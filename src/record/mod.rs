@@ -4,6 +4,7 @@ pub mod capability;
 pub mod draft;
 pub mod key;
 pub mod native;
+pub mod nearest;
 pub mod number;
 pub mod page;
 pub mod path;
@@ -15,6 +16,7 @@ pub mod record_type;
 pub mod residual;
 pub mod rules;
 pub mod typing;
+pub mod schema;
 pub mod value;
 pub mod where_text;
 

@@ -9,4 +9,5 @@ mod emulator_oauth;
 mod emulator_salesforce;
 mod http_plane;
 mod licences;
+mod schema_profile;
 mod support;

@@ -5,3 +5,4 @@ pub(crate) mod node;
 pub(crate) mod notes;
 pub(crate) mod plane;
 pub(crate) mod raw;
+pub(crate) mod record_types;
