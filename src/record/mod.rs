@@ -15,8 +15,8 @@ pub mod query;
 pub mod record_type;
 pub mod residual;
 pub mod rules;
-pub mod typing;
 pub mod schema;
+pub mod typing;
 pub mod value;
 pub mod where_text;
 
