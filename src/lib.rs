@@ -5,6 +5,7 @@ pub mod clock;
 pub mod connect;
 pub mod emulator;
 pub mod error;
+pub mod hardening;
 pub mod http;
 pub mod layer;
 pub mod provider;

@@ -3,6 +3,8 @@
 pub mod access;
 mod callback;
 pub mod connection;
+pub mod disclosure;
+pub mod doctor;
 pub mod flows;
 pub mod home;
 pub mod hosts;

@@ -33,11 +33,12 @@ fn assertion(client: &OAuthClient, connection: &Connection, secrets: &Secrets) -
         .private_key
         .as_ref()
         .ok_or_else(|| missing("the private key", "Give its PEM file with --key-file"))?;
-    let user = connection
-        .username
-        .as_deref()
-        .ok_or_else(|| missing("the name of the user to act for", "Give it with --set username=NAME"))?;
     let sign_in = client.sign_in();
+    let user = sign_in
+        .jwt_subject
+        .as_deref()
+        .or(connection.username.as_deref())
+        .ok_or_else(|| missing("the name of the user to act for", "Give it with --set username=NAME"))?;
     let audience = sign_in
         .jwt_audience
         .as_deref()
