@@ -6,6 +6,7 @@
 //! can be named for addresses on this machine only, and no setting or variable turns the check off.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -66,10 +67,12 @@ impl Default for WireSettings {
 }
 
 /// The innermost [`Http`]: sends a call to its address.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Wire {
-    world: Client,
-    loopback: Client,
+    // Made when first needed: reading the system's authorities takes longer than many commands.
+    world: OnceLock<Client>,
+    loopback: OnceLock<Client>,
+    authorities: Vec<Certificate>,
     settings: WireSettings,
 }
 
@@ -77,7 +80,7 @@ impl Wire {
     /// Prepares the clients; nothing is sent.
     ///
     /// # Errors
-    /// `Local` when an authority file cannot be read or the system's certificates cannot be used.
+    /// `Local` when an authority file cannot be read.
     pub fn new(settings: WireSettings) -> Result<Self> {
         let mut authorities = Vec::new();
         for file in &settings.loopback_authorities {
@@ -87,11 +90,7 @@ impl Wire {
             let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
             authorities.extend(Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?);
         }
-        let mut loopback = prepare(&settings).no_proxy();
-        if !authorities.is_empty() {
-            loopback = loopback.tls_certs_only(authorities);
-        }
-        Ok(Self { world: build(prepare(&settings))?, loopback: build(loopback)?, settings })
+        Ok(Self { world: OnceLock::new(), loopback: OnceLock::new(), authorities, settings })
     }
 
     /// The limits that hold.
@@ -100,9 +99,28 @@ impl Wire {
         &self.settings
     }
 
+    /// The client for an address: this machine's own addresses have one without proxy, with the authorities of
+    /// the settings.
+    fn client(&self, address: &Url) -> Result<&Client> {
+        let local = is_loopback(address);
+        let cell = if local { &self.loopback } else { &self.world };
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let mut builder = prepare(&self.settings);
+        if local {
+            builder = builder.no_proxy();
+            if !self.authorities.is_empty() {
+                builder = builder.tls_certs_only(self.authorities.iter().cloned());
+            }
+        }
+        let client = build(builder)?;
+        Ok(cell.get_or_init(|| client))
+    }
+
     async fn exchange(&self, call: Call, address: Url) -> Result<Reply> {
         let host = origin_of(&address);
-        let client = if is_loopback(&address) { &self.loopback } else { &self.world };
+        let client = self.client(&address)?;
         let upload = Duration::from_secs(call.body.len() as u64 / self.settings.slowest_rate.max(1));
         let patience = self.settings.idle_timeout + self.settings.connect_timeout + upload;
         let mut request = client.request(call.method.clone(), address).headers(call.headers.clone());
