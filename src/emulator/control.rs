@@ -63,6 +63,14 @@ pub(crate) fn handle(shared: &Shared, request: &Request) -> Reply {
     if let Some(reply) = written_by_service(shared, request) {
         return reply.with_header(CACHE_CONTROL, "no-store");
     }
+    if !is_local(request) {
+        let message = "the control surface answers only to 127.0.0.1, localhost and [::1]";
+        return Reply::json(StatusCode::FORBIDDEN, &json!({ "error": message }));
+    }
+    // A service may have controls of its own here.
+    if let Some(service) = shared.services.iter().find(|service| service.owns(&request.path)) {
+        return service.handle(request);
+    }
     let (status, body) = match answer(shared, request) {
         Ok(body) => (StatusCode::OK, body),
         Err((status, message)) => (status, json!({ "error": message })),
@@ -88,12 +96,6 @@ fn written_by_service(shared: &Shared, request: &Request) -> Option<Reply> {
 }
 
 fn answer(shared: &Shared, request: &Request) -> Result<Value, Refusal> {
-    if !is_local(request) {
-        return Err((
-            StatusCode::FORBIDDEN,
-            "the control surface answers only to 127.0.0.1, localhost and [::1]".to_owned(),
-        ));
-    }
     let path = request.path.strip_prefix(ROOT).unwrap_or_default().trim_matches('/');
     let segments: Vec<&str> = path.split('/').collect();
     match (segments.as_slice(), &request.method) {

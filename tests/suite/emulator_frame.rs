@@ -244,6 +244,15 @@ async fn the_control_surface_refuses_foreign_names() {
 }
 
 #[tokio::test]
+async fn a_services_own_controls_are_guarded_like_the_others() {
+    let it = Emulated::notes().await;
+    assert_eq!(it.control(Method::POST, "notes/shout", &nothing()).await, (200, json!("loud")));
+    assert_eq!(it.requests().await, Vec::<Value>::new(), "controls are not logged");
+    let request = b"POST /_emulator/notes/shout HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(raw::exchange(&it.emulator.http_url(), request).await.status(), "403");
+}
+
+#[tokio::test]
 async fn a_defect_of_a_service_ends_one_request_and_nothing_else() {
     let it = Emulated::notes().await;
     let answer = it.client.post(it.url("/notes/panic")).send().await;

@@ -681,3 +681,44 @@ async fn a_public_client_needs_no_secret() {
     let listed = json_of(listed.expect("is answered")).await;
     assert_eq!(listed["salesforce"].as_array().map(Vec::len), Some(3));
 }
+
+#[tokio::test]
+async fn older_clients_sign_in_and_out_by_soap() {
+    let org = Org::start().await;
+    let ask = |body: String| {
+        let url = org.url("/services/Soap/u/60.0");
+        let request = org.client.post(url).header(CONTENT_TYPE, "text/xml").body(format!(
+            "<se:Envelope xmlns:se=\"http://schemas.xmlsoap.org/soap/envelope/\">{body}</se:Envelope>"
+        ));
+        async move {
+            let response = request.send().await.expect("is answered");
+            (response.status().as_u16(), response.text().await.expect("a body"))
+        }
+    };
+    let login = |password: &str| {
+        format!(
+            "<se:Body><login xmlns=\"urn:partner.soap.sforce.com\"><username>{}</username>\
+             <password>{password}</password></login></se:Body>",
+            org.credential("username")
+        )
+    };
+    let (status, answer) = ask(login(&org.credential("password"))).await;
+    assert_eq!(status, 200, "{answer}");
+    let text = |name: &str| {
+        let (_, rest) = answer.split_once(&format!("<{name}>")).expect("the element");
+        rest.split('<').next().expect("a text").to_owned()
+    };
+    assert!(text("serverUrl").starts_with(&format!("{}/services/Soap/u/60.0/00D", org.emulator.http_url())));
+    assert_eq!(text("userId"), org.credential("user_id"));
+    let session = text("sessionId");
+    assert!(org.accepts(&session).await);
+
+    let (status, answer) = ask(login("wrong")).await;
+    assert!(status == 500 && answer.contains("<faultcode>sf:INVALID_LOGIN</faultcode>"), "{answer}");
+    let logout = format!(
+        "<se:Header><SessionHeader><sessionId>{session}</sessionId></SessionHeader></se:Header>\
+         <se:Body><logout xmlns=\"urn:partner.soap.sforce.com\"/></se:Body>"
+    );
+    assert_eq!(ask(logout).await.0, 200);
+    assert!(!org.accepts(&session).await);
+}

@@ -21,6 +21,7 @@ mod read;
 mod rows;
 mod seed;
 mod single;
+mod soap_login;
 mod soql;
 mod validate;
 mod write;

@@ -18,6 +18,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
+use super::soap_login;
 use crate::emulator::grants::consent::{self, ConsentPage};
 use crate::emulator::grants::key::SigningKey;
 use crate::emulator::grants::parameters::Parameters;
@@ -140,10 +141,21 @@ impl OAuth {
         })
     }
 
-    /// Whether a path belongs to the OAuth endpoints.
+    pub(super) fn organization_id(&self) -> &str {
+        &self.organization_id
+    }
+
+    /// A session for a name and a password, as SOAP clients ask for it: no client is involved.
+    pub(super) fn sign_in(&self, username: &str, password: &str, now: Timestamp) -> Option<(User, Issued)> {
+        let user = self.grants.user(username).filter(|user| user.active && user.password == password)?;
+        let issued = self.grants.issue("", &user.username, vec!["full".to_owned()], false, now);
+        Some((user, issued))
+    }
+
+    /// Whether a path belongs to the OAuth endpoints or the older ways to sign in.
     #[must_use]
     pub fn owns(path: &str) -> bool {
-        path.starts_with("/services/oauth2/") || path.starts_with("/id/")
+        path.starts_with("/services/oauth2/") || path.starts_with("/id/") || soap_login::owns(path)
     }
 
     /// The registry behind the endpoints.
@@ -197,6 +209,9 @@ impl OAuth {
     /// Answers a request to one of the endpoints that [`owns`](Self::owns) names.
     #[must_use]
     pub fn handle(&self, request: &Request) -> Reply {
+        if soap_login::owns(&request.path) {
+            return soap_login::handle(self, request);
+        }
         match (request.path.as_str(), &request.method) {
             (AUTHORIZE, &Method::GET) => self.ask(request),
             (AUTHORIZE, &Method::POST) => self.decide(request),

@@ -16,6 +16,9 @@ pub(crate) const NOTES: u64 = 35;
 /// Rows of a page.
 pub(crate) const PAGE: u64 = 10;
 
+/// A control of this service's own.
+const SHOUT: &str = "/_emulator/notes/shout";
+
 #[derive(Debug)]
 pub(crate) struct Notes {
     grants: Grants,
@@ -80,7 +83,7 @@ impl Service for Notes {
     }
 
     fn owns(&self, path: &str) -> bool {
-        path.starts_with("/notes")
+        path.starts_with("/notes") || path == SHOUT
     }
 
     fn handle(&self, request: &Request) -> Reply {
@@ -95,6 +98,7 @@ impl Service for Notes {
                 Reply::json(StatusCode::OK, &json!({ "id": 1, "text": "one", "weight": 1.5 }))
             }
             (&Method::POST, "/notes/echo") => Reply::new(StatusCode::OK, "text/plain", request.body.clone()),
+            (&Method::POST, SHOUT) => Reply::json(StatusCode::OK, &json!("loud")),
             (&Method::POST, "/notes/panic") => panic!("a defect of this service"),
             (&Method::POST, "/notes") => {
                 let mut rows = self.rows.lock().expect("rows");
