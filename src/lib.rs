@@ -12,3 +12,4 @@ pub mod provider;
 pub mod providers;
 pub mod record;
 pub mod rows;
+pub mod workspace;

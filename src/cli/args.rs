@@ -281,6 +281,9 @@ pub enum ConnectionsAction {
         /// Print the address instead of opening a browser, and read the one landed on from stdin.
         #[arg(long)]
         no_browser: bool,
+        /// Read a new access token from stdin.
+        #[arg(long)]
+        token_stdin: bool,
     },
     /// Revokes a connection's tokens at the provider, then erases it here.
     #[command(after_help = "Example:\n  recordport connections remove work")]

@@ -2,13 +2,31 @@
 //! for and shown.
 
 pub mod args;
+mod authorize;
+mod browser;
+mod checkpoint;
 mod completions;
+mod connect;
+mod connections;
+mod create;
 mod csv;
+mod delete;
+mod demo;
 mod emulator;
+mod found;
+mod get;
+mod options;
 mod output;
 mod progress;
+mod providers;
 mod records;
+mod schema;
+mod search;
 mod signals;
+mod types;
+mod update;
+mod upsert;
+mod write;
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -17,10 +35,11 @@ use std::panic::AssertUnwindSafe;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
-use self::args::{Cli, Command, Format};
+use self::args::{Cli, Command, Format, SchemaAction};
 use self::output::{Done, Halt, Out};
 use self::signals::Signals;
 use crate::error::{Error, Result};
+use crate::workspace::{Connected, Use, Workspace};
 
 /// Exit code of a defect of recordport.
 const BUG: u8 = 70;
@@ -35,6 +54,7 @@ pub(crate) struct Session {
     pub(crate) home: Option<std::path::PathBuf>,
     pub(crate) format: Option<Format>,
     pub(crate) timezone: jiff::tz::TimeZone,
+    pub(crate) workspace: Option<Workspace>,
 }
 
 impl std::fmt::Debug for Session {
@@ -50,6 +70,25 @@ impl Session {
     /// The format of lists and records: a table on a terminal, NDJSON elsewhere.
     pub(crate) fn format(&self) -> Format {
         self.format.unwrap_or(if self.out.terminal { Format::Table } else { Format::Ndjson })
+    }
+
+    /// The workspace of the home, opened when it is first needed.
+    pub(crate) async fn workspace(&mut self) -> Result<Workspace> {
+        if let Some(workspace) = &self.workspace {
+            return Ok(workspace.clone());
+        }
+        let home = match &self.home {
+            Some(home) => home.clone(),
+            None => Workspace::default_home()?,
+        };
+        let workspace = Workspace::open(&home).await?;
+        self.workspace = Some(workspace.clone());
+        Ok(workspace)
+    }
+
+    /// A connection ready for use.
+    pub(crate) async fn connection(&mut self, name: &str, how: Use) -> Result<Connected> {
+        self.workspace().await?.connection(name, how).await
     }
 }
 
@@ -98,6 +137,7 @@ fn start(cli: Cli) -> u8 {
                     home: cli.home,
                     format,
                     timezone,
+                    workspace: None,
                 };
                 let done = Box::pin(execute(&mut session, cli.command)).await;
                 let flushed = session.out.flush();
@@ -125,9 +165,23 @@ fn finish(done: Done, format: Option<Format>) -> u8 {
 /// Runs one command.
 async fn execute(session: &mut Session, command: Command) -> Done {
     match command {
+        Command::Demo(args) => demo::run(session, args).await,
         Command::Emulator(args) => emulator::run(session, args).await,
+        Command::Providers(args) => providers::run(session, &args),
+        Command::Connect(args) => connect::run(session, args).await,
+        Command::Connections(args) => connections::run(session, args.action).await,
+        Command::Types(args) => types::run(session, args).await,
+        Command::Schema(args) => match args.action {
+            SchemaAction::Show(args) => schema::show(session, args).await,
+        },
+        Command::Options(args) => options::run(session, args).await,
+        Command::Search(args) => search::run(session, args).await,
+        Command::Get(args) => get::run(session, args).await,
+        Command::Create(args) => create::run(session, args).await,
+        Command::Update(args) => update::run(session, args).await,
+        Command::Upsert(args) => upsert::run(session, args).await,
+        Command::Delete(args) => delete::run(session, args).await,
         Command::Completions(args) => completions::run(session, &args),
-        _ => Err(Error::unsupported("not yet").into()),
     }
 }
 

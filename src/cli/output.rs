@@ -35,6 +35,8 @@ const BLOCK: usize = 64 * 1024;
 /// Stdout of a command.
 pub(crate) struct Out {
     writer: BufWriter<Box<dyn Write + Send>>,
+    /// What is written is kept here too, while somebody wants it.
+    copy: Option<Vec<u8>>,
     /// Whether people are looking.
     pub(crate) terminal: bool,
 }
@@ -51,11 +53,14 @@ impl Out {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();
         // Stdout itself is line-buffered; the block above it makes that one call a block.
-        Self { writer: BufWriter::with_capacity(BLOCK, Box::new(stdout)), terminal }
+        Self { writer: BufWriter::with_capacity(BLOCK, Box::new(stdout)), copy: None, terminal }
     }
 
     /// Writes bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Done<()> {
+        if let Some(copy) = &mut self.copy {
+            copy.extend_from_slice(bytes);
+        }
         self.writer.write_all(bytes).map_err(halt_of)
     }
 
@@ -75,6 +80,16 @@ impl Out {
     pub(crate) fn json_pretty(&mut self, value: &impl Serialize) -> Done<()> {
         let text = serde_json::to_string_pretty(value).map_err(unwritable)?;
         self.line(&text)
+    }
+
+    /// Begins to keep a copy of what is written.
+    pub(crate) fn record(&mut self) {
+        self.copy = Some(Vec::new());
+    }
+
+    /// The copy so far; no more is kept.
+    pub(crate) fn recorded(&mut self) -> Vec<u8> {
+        self.copy.take().unwrap_or_default()
     }
 
     /// Hands everything on.
@@ -127,7 +142,7 @@ pub(crate) fn table(
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(head.into_iter().map(|text| harmless(&text)));
     for row in rows {
         table.add_row(row.iter().map(|text| harmless(text)));

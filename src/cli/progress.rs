@@ -30,15 +30,6 @@ impl Progress {
         Self { bar, started: Instant::now(), shown: false, possible: std::io::stderr().is_terminal() }
     }
 
-    /// Tells how many there are when that becomes known.
-    pub(crate) fn expect(&self, total: u64) {
-        self.bar.set_length(total);
-        let template = "{spinner} {msg}: {human_pos}/{human_len} {wide_bar} {eta}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style);
-        }
-    }
-
     /// Counts on.
     pub(crate) fn add(&mut self, count: u64) {
         self.bar.inc(count);

@@ -116,6 +116,7 @@ impl Plan {
             return Ok(());
         }
         Err(Error::invalid("this cursor belongs to another query")
+            .with_code("other_query")
             .with_advice("Use the query that the cursor came from, or start without a cursor"))
     }
 

@@ -1,5 +1,6 @@
 //! What several test files share.
 
+pub(crate) mod command;
 pub(crate) mod emulated;
 pub(crate) mod node;
 pub(crate) mod notes;

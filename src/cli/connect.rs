@@ -1,0 +1,279 @@
+//! `recordport connect`: a new connection, from the disclosure to the first answer.
+
+use std::path::Path;
+
+use secrecy::SecretString;
+use serde_json::{Value as Json, json};
+use url::Url;
+
+use super::Session;
+use super::args;
+use super::authorize::{self, Browser, control, missing};
+use super::output::{Done, note};
+use crate::connect::connection::{Connection, ConnectionName, Secrets};
+use crate::connect::disclosure::Disclosure;
+use crate::connect::sign_in::{AccessMode, GrantKind, RedirectRule, SignIn};
+use crate::error::{Error, ErrorKind, Result};
+use crate::provider::ProviderFactory;
+use crate::workspace::{Use, Workspace, check_endpoint, configuration};
+
+/// Connects and keeps the connection.
+pub(crate) async fn run(session: &mut Session, args: args::Connect) -> Done {
+    let browser = if args.no_browser { Browser::Print } else { Browser::Open };
+    connect(session, args, browser).await
+}
+
+/// Connects with this browser.
+pub(crate) async fn connect(session: &mut Session, args: args::Connect, browser: Browser) -> Done {
+    let factory = crate::providers::find(&args.provider)?;
+    let name = ConnectionName::new(args.name.as_str())?;
+    let workspace = session.workspace().await?;
+    refuse_taken(&workspace, &name).await?;
+    let given = match &args.emulator {
+        Some(emulator) => published(&workspace, emulator, factory).await?,
+        None => Json::Null,
+    };
+    let endpoint = args.emulator.clone().or_else(|| args.endpoint.clone());
+    if let Some(endpoint) = &endpoint {
+        check_endpoint(endpoint)?;
+    }
+    let access: AccessMode = args.access.into();
+    let mut connection = describe(factory, name, &args, endpoint, &given, workspace.clock().now())?;
+    let sign_in = factory.sign_in(&connection.config, connection.endpoint.as_ref())?;
+    let (secrets, pasted) = secrets(session, &args, connection.grant, &given).await?;
+    if connection.scopes_requested.is_empty() && connection.grant == GrantKind::Code {
+        connection.scopes_requested =
+            sign_in.scopes_for(access).into_iter().map(|scope| scope.name.clone()).collect();
+    }
+    if connection.client_id.is_none() && !matches!(connection.grant, GrantKind::Token | GrantKind::Basic) {
+        return Err(Error::invalid(format!(
+            "{} needs the id of your own OAuth client",
+            factory.info().label
+        ))
+        .with_advice(format!(
+            "Make one (see `recordport providers {}`) and give it with --client-id",
+            factory.info().name
+        ))
+        .into());
+    }
+    let disclosure = Disclosure::new(
+        &sign_in,
+        access,
+        connection.grant,
+        &connection.scopes_requested,
+        redirect_text(&connection, &sign_in, args.emulator.is_some()).as_deref(),
+        workspace.store().place(),
+    );
+    note(&disclosure.to_string());
+    let emulator = args.emulator.as_ref();
+    let tokens =
+        authorize::tokens(session, &workspace, &connection, &secrets, pasted.as_ref(), (browser, emulator))
+            .await?;
+    connection.authorized = Some(workspace.clock().now());
+    if let Some(tokens) = &tokens {
+        connection.scopes_granted.clone_from(&tokens.scopes);
+    }
+    workspace.store().put(&connection, &secrets, tokens.as_ref()).await?;
+    greet(session, &workspace, connection).await
+}
+
+/// The redirect address that must be registered, as far as it is known before the sign-in begins.
+fn redirect_text(connection: &Connection, sign_in: &SignIn, emulated: bool) -> Option<String> {
+    // The emulator is told the address by ourselves.
+    if connection.grant != GrantKind::Code || emulated {
+        return None;
+    }
+    connection.redirect_uri.clone().or_else(|| {
+        Some(match &sign_in.redirect {
+            RedirectRule::LoopbackAnyPort => "http://127.0.0.1/callback (any port)".to_owned(),
+            RedirectRule::LocalhostAnyPort => "http://localhost/callback (any port)".to_owned(),
+            RedirectRule::LocalhostFixed { port } => format!("http://localhost:{port}/callback"),
+        })
+    })
+}
+
+/// Asks the provider its first question and says how it went.
+pub(crate) async fn greet(session: &mut Session, workspace: &Workspace, mut connection: Connection) -> Done {
+    let connected = workspace.ready(connection.clone(), Use::default())?;
+    let probing = connected.provider.probe(&connected.context);
+    let probe = match session.signals.or_stop(probing).await? {
+        Ok(probe) => probe,
+        Err(error) => {
+            let advice = format!(
+                "The connection is kept: `recordport connections test {0}` examines it, `recordport connections remove \
+                 {0}` removes it",
+                connection.name
+            );
+            return Err(error.with_advice(advice).into());
+        }
+    };
+    if probe.account.is_some() && probe.account != connection.account {
+        connection.account.clone_from(&probe.account);
+        workspace.store().describe(&connection).await?;
+    }
+    for notice in connected.tokens.take_notices() {
+        note(&format!("note: {notice}"));
+    }
+    let summary = json!({
+        "name": connection.name, "provider": connection.provider, "account": connection.account,
+        "access": connection.access, "grant": connection.grant,
+    });
+    let format = session.format();
+    super::output::list(
+        &mut session.out,
+        format,
+        &["name", "provider", "account", "access", "grant"],
+        &[summary],
+    )?;
+    Ok(0)
+}
+
+async fn refuse_taken(workspace: &Workspace, name: &ConnectionName) -> Result<()> {
+    match workspace.store().connection(name).await {
+        Ok(taken) => Err(Error::new(
+            ErrorKind::Invalid,
+            format!("there is a connection {} already", taken.name),
+        )
+        .with_advice(format!(
+            "Choose another name, or `recordport connections authorize {0}` to sign in again, or `recordport \
+                 connections remove {0}`",
+            taken.name
+        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a running emulator publishes for this provider.
+async fn published(workspace: &Workspace, emulator: &Url, factory: &dyn ProviderFactory) -> Result<Json> {
+    check_endpoint(emulator)?;
+    let all = control(workspace.wire(), emulator, "/_emulator/credentials", None).await?;
+    // Some faces wrap the services, some do not.
+    let all = all.get("credentials").unwrap_or(&all);
+    all.get(factory.info().name).cloned().ok_or_else(|| {
+        Error::unsupported(format!("the emulator at {emulator} does not emulate {}", factory.info().label))
+    })
+}
+
+fn describe(
+    factory: &dyn ProviderFactory,
+    name: ConnectionName,
+    args: &args::Connect,
+    endpoint: Option<Url>,
+    given: &Json,
+    now: jiff::Timestamp,
+) -> Result<Connection> {
+    let mut settings = args.settings.clone();
+    let published = |what: &str| given[what].as_str().map(str::to_owned);
+    let schema = factory.config_schema();
+    let grant = grant(factory, args, endpoint.as_ref(), &settings)?;
+    if matches!(grant, GrantKind::Jwt | GrantKind::Basic)
+        && schema["properties"].get("username").is_some()
+        && !settings.iter().any(|(name, _)| name == "username")
+        && let Some(username) = published("username")
+    {
+        settings.push(("username".to_owned(), username));
+    }
+    let config = configuration(factory, &settings)?;
+    let mut connection = Connection::new(name, factory.info().name, args.access.into(), grant, now);
+    connection.username = config["username"].as_str().map(str::to_owned);
+    connection.config = config;
+    connection.endpoint = endpoint;
+    connection.client_id =
+        args.client_id.clone().filter(|_| given.is_null()).or_else(|| published("client_id"));
+    connection.redirect_uri.clone_from(&args.redirect_uri);
+    connection.scopes_requested =
+        args.scopes.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
+    Ok(connection)
+}
+
+/// The grant asked for, which the provider must know; else what the flags imply, else its preferred one.
+fn grant(
+    factory: &dyn ProviderFactory,
+    args: &args::Connect,
+    endpoint: Option<&Url>,
+    settings: &[(String, String)],
+) -> Result<GrantKind> {
+    let config = configuration(factory, settings)?;
+    let known = factory.sign_in(&config, endpoint)?.grants;
+    let word = |grant: &GrantKind| json!(grant).as_str().unwrap_or_default().to_owned();
+    let wanted = match args.grant {
+        Some(grant) => Some(GrantKind::from(grant)),
+        None if args.token_stdin => {
+            known.iter().copied().find(|grant| matches!(grant, GrantKind::Token | GrantKind::Basic))
+        }
+        None if args.key_file.is_some() => Some(GrantKind::Jwt),
+        None => known.first().copied(),
+    };
+    match wanted {
+        Some(wanted) if known.contains(&wanted) => Ok(wanted),
+        _ => Err(Error::unsupported(format!("{} has no such grant", factory.info().label))
+            .with_advice(format!("It has: {}", known.iter().map(word).collect::<Vec<_>>().join(", ")))),
+    }
+}
+
+/// Secrets from stdin, files and the environment; for an emulator also those that it publishes.
+async fn secrets(
+    session: &mut Session,
+    args: &args::Connect,
+    grant: GrantKind,
+    given: &Json,
+) -> Done<(Secrets, Option<SecretString>)> {
+    let published = |what: &str| given[what].as_str().map(SecretString::from);
+    let mut secrets = Secrets::default();
+    let mut pasted = None;
+    if args.client_secret_stdin {
+        let line = authorize::read_line(session).await?;
+        secrets.client_secret = Some(line.ok_or_else(|| Error::invalid("stdin holds no client secret"))?);
+    } else {
+        secrets.client_secret =
+            from_environment("RECORDPORT_CLIENT_SECRET").or_else(|| published("client_secret"));
+    }
+    if matches!(grant, GrantKind::Token | GrantKind::Basic) {
+        let token = if args.token_stdin {
+            let line = authorize::read_line(session).await?;
+            Some(line.ok_or_else(|| Error::invalid("stdin holds no token"))?)
+        } else {
+            from_environment("RECORDPORT_TOKEN").or_else(|| published("access_token"))
+        };
+        let token = token.ok_or_else(|| missing("a token", "--token-stdin", "RECORDPORT_TOKEN"))?;
+        if grant == GrantKind::Basic {
+            secrets.password = Some(token);
+        } else {
+            pasted = Some(token);
+        }
+    }
+    if grant == GrantKind::Jwt {
+        let path = args.key_file.clone().or_else(|| given["private_key_file"].as_str().map(Into::into));
+        let path = path.ok_or_else(|| {
+            Error::invalid("the JWT grant needs a private key").with_advice("Give a PEM file with --key-file")
+        })?;
+        let pem = key_file(&path)?;
+        crate::connect::flows::jwt::check_key(&pem)?;
+        secrets.private_key = Some(pem);
+    }
+    Ok((secrets, pasted))
+}
+
+pub(crate) fn from_environment(name: &str) -> Option<SecretString> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).map(SecretString::from)
+}
+
+fn key_file(path: &Path) -> Result<SecretString> {
+    let unreadable = |error: std::io::Error| {
+        Error::invalid(format!("cannot read the key file {}: {error}", path.display()))
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Error::local(format!(
+                "the key file {} is open to other users (mode {mode:04o})",
+                path.display()
+            ))
+            .with_advice(format!("Run: chmod 600 '{}'", path.display())));
+        }
+    }
+    std::fs::read_to_string(path).map(SecretString::from).map_err(unreadable)
+}

@@ -1,0 +1,33 @@
+//! `recordport delete`.
+
+use super::Session;
+use super::args;
+use super::found;
+use super::output::Done;
+use super::write::{self, Operation, Source};
+use crate::error::Result;
+use crate::provider::VersionedKey;
+use crate::record::Key;
+
+/// Deletes records by key, by rows on stdin, or by condition.
+pub(crate) async fn run(session: &mut Session, args: args::Delete) -> Done {
+    let (connected, records, dry_run) =
+        write::open(session, &args.connection, &args.record_type, &args.write).await?;
+    let source = if let Some(condition) = &args.condition {
+        let max = args.max.unwrap_or(0);
+        let keys = found::keys(session, &connected, &records, condition, max, "deleted").await?;
+        found::confirm(session, keys.len(), "deleted", args.yes || args.write.dry_run)?;
+        Source::Keys(keys)
+    } else if matches!(args.keys.as_slice(), [only] if only == "-") {
+        Source::File(None)
+    } else {
+        let by = &records.record_type().key;
+        let keys = args
+            .keys
+            .iter()
+            .map(|text| Key::parse(text, by).map(|key| VersionedKey { key, if_version: None }))
+            .collect::<Result<Vec<_>>>()?;
+        Source::Keys(keys)
+    };
+    write::run(session, &connected, &records, Operation::Delete, source, &args.write, dry_run).await
+}

@@ -1,0 +1,253 @@
+//! `recordport demo`: the whole road on an emulated service. Every step is a command line that anybody can
+//! type; it runs through the same code and its output is that command's own.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Parser as _;
+use serde_json::Value as Json;
+
+use super::args::{self, Cli, Command};
+use super::authorize::Browser;
+use super::output::{Done, note};
+use super::{Session, connect};
+use crate::emulator::faults::Rule;
+use crate::emulator::{Emulator, EmulatorConfig};
+use crate::error::{Error, Position, Result};
+use crate::record::{Key, KeyFields};
+use crate::workspace::LOOPBACK_CA;
+
+/// Name of the connection that the demo makes.
+const CONNECTION: &str = "demo";
+
+/// Shows the road; with `--once` without anybody's help.
+pub(crate) async fn run(session: &mut Session, args: args::Demo) -> Done {
+    let emulator =
+        Emulator::start(EmulatorConfig { listen: args.listen, seed: args.seed, ..EmulatorConfig::default() })
+            .await?;
+    let faults = args.faults.as_deref().map(fault_rules).transpose()?.unwrap_or_default();
+    // Without a home of its own the demo leaves nothing behind.
+    let home = match &session.home {
+        Some(home) => DemoHome { path: home.clone(), temporary: false },
+        None => DemoHome::temporary(),
+    };
+    session.home = Some(home.path.clone());
+    let mut demo = Demo { session, emulator, faults, once: args.once, no_browser: args.no_browser };
+    let code = demo.road().await?;
+    if code != 0 || args.once {
+        return Ok(code);
+    }
+    note(&format!(
+        "\nGo on by hand in another terminal, with the emulator at {} until Ctrl-C here:\n\n  \
+         export RECORDPORT_HOME='{}'\n  recordport search {CONNECTION} Account --limit 3\n  \
+         recordport schema show {CONNECTION} Opportunity --for create\n\n\
+         TLS is at {} ({LOOPBACK_CA}={}).",
+        demo.emulator.http_url(),
+        home.path.display(),
+        demo.emulator.https_url(),
+        demo.emulator.ca_file().display(),
+    ));
+    let code = demo.session.signals.wait().await;
+    demo.emulator.shutdown().await;
+    Ok(code)
+}
+
+struct Demo<'a> {
+    session: &'a mut Session,
+    emulator: Emulator,
+    faults: Vec<Rule>,
+    once: bool,
+    no_browser: bool,
+}
+
+impl Demo<'_> {
+    /// All steps; the first that fails ends the demo with its exit code.
+    async fn road(&mut self) -> Done {
+        let url = self.emulator.http_url();
+        let code = self.connect(&["connect", "salesforce", CONNECTION, "--emulator", &url]).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        for rule in std::mem::take(&mut self.faults) {
+            self.emulator
+                .faults()
+                .add(rule)
+                .map_err(|reason| Error::invalid(format!("a fault rule: {reason}")))?;
+        }
+        let condition = "Email IS NOT NULL AND (Account.Industry IN ('Technology', 'Energy', 'Banking') OR LastName \
+                         LIKE '%e%')";
+        let select = "Id,FirstName,LastName,Email,Account.Name";
+        let looking: [&[&str]; 5] = [
+            &["connections", "test", CONNECTION],
+            &["types", CONNECTION, "--search", "co"],
+            &["schema", "show", CONNECTION, "Contact", "--for", "create", "--annotations", "none"],
+            &["search", CONNECTION, "Contact", "--where", condition, "--explain"],
+            &[
+                "search",
+                CONNECTION,
+                "Contact",
+                "--where",
+                condition,
+                "--select",
+                select,
+                "--order-by",
+                "LastName",
+                "--limit",
+                "5",
+            ],
+        ];
+        for words in looking {
+            let (code, _) = self.step(words, None).await?;
+            if code != 0 {
+                return Ok(code);
+            }
+        }
+        self.write(select).await
+    }
+
+    /// Creates, updates and deletes, each step with the keys that the one before printed.
+    async fn write(&mut self, select: &str) -> Done {
+        let rows = "{\"LastName\":\"Moreau\",\"FirstName\":\"Inès\",\"Email\":\"ines.moreau@example.com\"}\n\
+                    {\"LastName\":\"Okafor\",\"FirstName\":\"Chidi\",\"Title\":\"Head of Purchasing\"}\n";
+        let (code, printed) = self.step(&["create", CONNECTION, "Contact"], Some(rows.to_owned())).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        let keys = keys(&printed)?;
+        let changes: String = keys
+            .iter()
+            .map(|key| format!("{{\"@key\":\"{key}\",\"Title\":\"Buyer\",\"Email\":null}}\n"))
+            .collect();
+        let (code, _) = self.step(&["update", CONNECTION, "Contact"], Some(changes)).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        let mut get = vec!["get", CONNECTION, "Contact", "--select", select];
+        get.extend(keys.iter().map(String::as_str));
+        let mut delete = vec!["delete", CONNECTION, "Contact"];
+        delete.extend(keys.iter().map(String::as_str));
+        let gone = "LastName IN ('Moreau', 'Okafor') AND Title = 'Buyer'";
+        let count = ["search", CONNECTION, "Contact", "--where", gone, "--count"];
+        for words in [&get[..], &delete[..], &count[..]] {
+            let (code, _) = self.step(words, None).await?;
+            if code != 0 {
+                return Ok(code);
+            }
+        }
+        Ok(0)
+    }
+
+    /// The first step, in which somebody has to say yes.
+    async fn connect(&mut self, words: &[&str]) -> Done {
+        self.prompt(words, None)?;
+        let Command::Connect(args) = parse(words)?.command else {
+            return Err(Error::bug("the demo's first step does not connect").into());
+        };
+        let browser = match (self.once, self.no_browser) {
+            (true, _) => Browser::Play,
+            (false, true) => Browser::Print,
+            (false, false) => Browser::Open,
+        };
+        let done = Box::pin(connect::connect(self.session, args, browser)).await;
+        self.session.out.flush()?;
+        done
+    }
+
+    /// One command line; its exit code and what it printed.
+    async fn step(&mut self, words: &[&str], input: Option<String>) -> Done<(u8, Vec<u8>)> {
+        self.prompt(words, input.as_deref())?;
+        let cli = parse(words)?;
+        let rows = input.unwrap_or_default().into_bytes();
+        let stdin = std::mem::replace(&mut self.session.input, Box::new(std::io::Cursor::new(rows)));
+        self.session.out.record();
+        let done = Box::pin(super::execute(self.session, cli.command)).await;
+        let printed = self.session.out.recorded();
+        self.session.input = stdin;
+        self.session.out.flush()?;
+        done.map(|code| (code, printed))
+    }
+
+    /// Shows the command line as it could be typed. It is not data, so it goes to stderr.
+    fn prompt(&mut self, words: &[&str], input: Option<&str>) -> Done<()> {
+        self.session.signals.check()?;
+        self.session.out.flush()?;
+        let line: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let piped = input.map(|rows| {
+            format!("printf '%s\\n' {} | ", rows.lines().map(quoted).collect::<Vec<_>>().join(" "))
+        });
+        note(&format!("\n$ {}recordport {}", piped.unwrap_or_default(), line.join(" ")));
+        Ok(())
+    }
+}
+
+fn parse(words: &[&str]) -> Result<Cli> {
+    let line = std::iter::once(OsString::from("recordport")).chain(words.iter().map(OsString::from));
+    Cli::try_parse_from(line)
+        .map_err(|error| Error::bug(format!("a step of the demo cannot be read: {error}")))
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// The keys in the outcomes that a writing command printed, in whichever format.
+fn keys(printed: &[u8]) -> Result<Vec<String>> {
+    let text = String::from_utf8_lossy(printed);
+    let keys: Vec<String> = text
+        .lines()
+        .filter_map(|line| {
+            let line = line.trim_end_matches(',');
+            match serde_json::from_str::<Json>(line) {
+                Ok(outcome) => {
+                    Key::from_json(&outcome["key"], &KeyFields::single("Id")).ok().map(|key| key.to_string())
+                }
+                // The table form: row, status, key.
+                Err(_) => line.split_whitespace().nth(2).map(str::to_owned),
+            }
+        })
+        .collect();
+    if keys.is_empty() { Err(Error::bug("the demo found no keys to go on with")) } else { Ok(keys) }
+}
+
+/// Fault rules from a file: a JSON array, or one rule.
+fn fault_rules(path: &Path) -> Result<Vec<Rule>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::invalid(format!("cannot read {}: {error}", path.display())))?;
+    let wrong = |error: serde_json::Error| {
+        Error::invalid(format!("{} holds no fault rules: {error}", path.display()))
+            .with_position(Position::Text { line: error.line() as u64, column: error.column() as u64 })
+    };
+    if text.trim_start().starts_with('[') {
+        serde_json::from_str(&text).map_err(wrong)
+    } else {
+        serde_json::from_str(&text).map(|rule| vec![rule]).map_err(wrong)
+    }
+}
+
+/// Where the demo keeps its connection.
+struct DemoHome {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl DemoHome {
+    fn temporary() -> Self {
+        let name = format!("recordport-demo-{}", uuid::Uuid::new_v4().simple());
+        Self { path: std::env::temp_dir().join(name), temporary: true }
+    }
+}
+
+impl Drop for DemoHome {
+    fn drop(&mut self) {
+        if self.temporary {
+            // What cannot be removed is private, and goes with the system's other temporary files.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}

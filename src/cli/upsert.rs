@@ -1,0 +1,16 @@
+//! `recordport upsert`.
+
+use super::Session;
+use super::args;
+use super::output::Done;
+use super::write::{self, Operation, Source};
+use crate::record::KeyFields;
+
+/// Creates or updates rows by a key of their own.
+pub(crate) async fn run(session: &mut Session, args: args::Upsert) -> Done {
+    let (connected, records, dry_run) =
+        write::open(session, &args.connection, &args.record_type, &args.write).await?;
+    let by = KeyFields::of(args.by.iter().map(|name| name.trim()));
+    let source = Source::File(args.file.as_deref());
+    write::run(session, &connected, &records, Operation::Upsert(by), source, &args.write, dry_run).await
+}
