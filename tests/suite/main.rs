@@ -11,3 +11,4 @@ mod http_plane;
 mod licences;
 mod schema_profile;
 mod support;
+mod where_text;
