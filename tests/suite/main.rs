@@ -9,6 +9,8 @@ mod emulator_oauth;
 mod emulator_salesforce;
 mod http_plane;
 mod licences;
+mod pushdown;
+mod rules;
 mod schema_profile;
 mod support;
 mod where_text;
