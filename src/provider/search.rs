@@ -21,7 +21,7 @@ use crate::record::projection::Projection;
 use crate::record::query::Filter;
 use crate::record::residual::{Ordered, Rank, Residual};
 use crate::record::value::ValueKind;
-use crate::record::{Cursor, EngineMark, Key, Page, QueryDraft, Record, RowError};
+use crate::record::{Cursor, EngineMark, Page, QueryDraft, Record, RowError};
 
 /// Records per page of a result that was ordered here.
 const ORDERED_PAGE: usize = 500;
@@ -314,8 +314,9 @@ impl Search {
         let mut keys = HashSet::with_capacity(records.len());
         let mut out = Vec::with_capacity(records.len());
         let before = self.last.take();
-        let mut last: Option<Key> = None;
-        for (record, position) in records.into_iter().zip(0_u64..) {
+        let count = records.len();
+        let mut last = None;
+        for (record, (position, number)) in records.into_iter().zip((0_u64..).zip(1..)) {
             let record = match record {
                 Ok(record) => record,
                 Err(row) => {
@@ -334,20 +335,19 @@ impl Search {
                 tracing::warn!(key = %record.key, "a record came twice and is returned once");
                 continue;
             }
+            if number == count {
+                last = Some(record.key.to_string());
+            }
             match self.residual.as_ref().map_or(Ok(true), |residual| residual.matches(&record)) {
-                Ok(true) => {
-                    last = Some(record.key.clone());
-                    out.push(Ok(record));
-                }
-                Ok(false) => last = Some(record.key),
+                Ok(true) => out.push(Ok(record)),
+                Ok(false) => {}
                 Err(error) => {
                     let error = error.with_key(record.key.to_string());
-                    last = Some(record.key);
                     out.push(Err(RowError { position, error }));
                 }
             }
         }
-        self.last = last.map(|key| key.to_string()).or(before);
+        self.last = last.or(before);
         if !keys.is_empty() {
             self.recent = keys;
         }
