@@ -17,6 +17,7 @@ pub mod residual;
 pub mod rules;
 pub mod schema;
 pub mod typing;
+pub mod transcode;
 pub mod value;
 pub mod where_text;
 

@@ -278,15 +278,17 @@ fn reasons(body: &[u8]) -> Vec<Reason> {
     if let Ok(list) = serde_json::from_slice::<Vec<Reason>>(body) {
         return list;
     }
-    if let Ok(oauth) = serde_json::from_slice::<OAuth>(body) {
+    // serde reads a struct from a list too, which a list of addresses (status 300) must not become.
+    let object = if first_byte(body) == Some(b'{') { body } else { b"" };
+    if let Ok(oauth) = serde_json::from_slice::<OAuth>(object) {
         return vec![Reason { code: oauth.error, message: oauth.error_description, fields: None }];
     }
-    if let Ok(row) = serde_json::from_slice::<Row>(body)
+    if let Ok(row) = serde_json::from_slice::<Row>(object)
         && !row.errors.is_empty()
     {
         return row.errors;
     }
-    if let Ok(one) = serde_json::from_slice::<Reason>(body)
+    if let Ok(one) = serde_json::from_slice::<Reason>(object)
         && !one.code.is_empty()
     {
         return vec![one];
