@@ -16,8 +16,9 @@ pub mod record_type;
 pub mod residual;
 pub mod rules;
 pub mod schema;
-pub mod typing;
 pub mod transcode;
+pub mod typing;
+pub mod typing;
 pub mod value;
 pub mod where_text;
 

@@ -7,10 +7,9 @@ use std::fmt::Write as _;
 
 use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::Url;
 
 use crate::error::{Error, Result};
-use crate::http::{Call, Target};
+use crate::http::{Call, Target, address};
 
 /// Role of the host that the API lives on.
 pub(super) const API: &str = "api";
@@ -32,7 +31,7 @@ pub(super) struct WriteSwitches {
     pub(super) allow_duplicates: bool,
 }
 
-/// The versions that an org speaks; needs no token.
+/// What the API offers in this version: the cheapest question that needs a good token.
 pub(super) fn resources(version: &str) -> Call {
     Call::get("probe", API, format!("/services/data/{version}"))
 }
@@ -74,22 +73,9 @@ pub(super) fn query(
 /// the auth layer refuses when it leads elsewhere.
 ///
 /// # Errors
-/// Protocol when the link is neither.
+/// `ForeignHost` when the link is neither.
 pub(super) fn next_page(link: &str, page_size: u32) -> Result<Call> {
-    let path_only = link.starts_with('/') && !link.starts_with("//") && !link.contains('\\');
-    let target = if path_only && link.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Target::Role { role: API, path: link.to_owned() }
-    } else {
-        // `//host`, `\\host` and bare words become absolute by the rules of the URL standard, or fail here.
-        let absolute = if link.starts_with("//") { format!("https:{link}") } else { link.to_owned() };
-        let address = Url::parse(&absolute).map_err(|source| {
-            Error::protocol("Salesforce's link to the next page is no address")
-                .with_provider("salesforce")
-                .with_code("foreign_next_link")
-                .with_source(source)
-        })?;
-        Target::Address(address)
-    };
+    let target = address::next_link(API, link).map_err(|error| error.with_provider("salesforce"))?;
     Ok(with_page_size(Call::new("search", Method::GET, target), page_size))
 }
 
@@ -255,15 +241,19 @@ mod tests {
         assert!(
             matches!(&call.target, Target::Role { role: API, path } if path == "/services/data/v60.0/query/01g-2000")
         );
+        let call = next_page("https://evil.example/services/data", 2000).unwrap();
+        assert!(
+            matches!(&call.target, Target::Address(address) if address.host_str() == Some("evil.example"))
+        );
         for link in [
-            "https://evil.example/services/data",
+            "",
+            "query/01g",
             "//evil.example/x",
             "file:///etc/passwd",
-            "http:\\\\evil.example",
+            "/\\evil.example",
+            "/a b",
+            "/\r\nHost: evil",
         ] {
-            assert!(matches!(next_page(link, 2000).unwrap().target, Target::Address(_)), "{link}");
-        }
-        for link in ["", "query/01g", "/\\evil.example", "/a b", "/\r\nHost: evil"] {
             assert!(next_page(link, 2000).is_err(), "{link:?}");
         }
     }

@@ -2,11 +2,16 @@
 //! sObject Collections.
 
 mod api;
+mod choices;
 mod config;
 mod describe;
 mod dialect;
 mod discover;
+mod paths;
+mod query;
 mod records;
+mod rows;
+mod soql;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +29,7 @@ use crate::http::dialect::Dialect;
 use crate::provider::{
     Context, Probe, Provider, ProviderFactory, ProviderInfo, Records, TypePage, TypeQuery,
 };
+use crate::record::schema::config_schema_for;
 use crate::record::{RecordType, TypeName};
 
 pub use config::SalesforceConfig;
@@ -54,10 +60,7 @@ impl ProviderFactory for Salesforce {
     }
 
     fn config_schema(&self) -> Json {
-        schemars::generate::SchemaSettings::draft07()
-            .into_generator()
-            .into_root_schema_for::<SalesforceConfig>()
-            .to_value()
+        config_schema_for::<SalesforceConfig>()
     }
 
     fn sign_in(&self, config: &Json, endpoint: Option<&Url>) -> Result<SignIn> {

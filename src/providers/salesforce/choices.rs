@@ -1,0 +1,281 @@
+//! Values to choose from: entries of picklists, and records that a reference can point to.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::{Described, Org, api, dialect, soql};
+use crate::error::{Error, Result};
+use crate::provider::{Context, OptionItem, OptionPage, OptionQuery};
+use crate::record::FieldPath;
+use crate::record::query::{Pattern, PatternPart};
+use crate::record::record_type::{Field, FieldType, Picklist, Reference};
+
+/// Values on one page.
+const PAGE: usize = 50;
+/// Bytes of a search text that are looked at.
+const SEARCH_MAX: usize = 255;
+
+/// Where a page of records starts.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Position {
+    /// Which of the reference's targets.
+    target: usize,
+    /// Name and id of the last record.
+    last: Option<(String, String)>,
+}
+
+/// A page of values for a field.
+///
+/// # Errors
+/// Invalid for a field that has none, and for a wrong cursor.
+pub(super) async fn options(
+    org: &Org,
+    cx: &Context,
+    described: &Described,
+    path: &FieldPath,
+    ask: &OptionQuery,
+) -> Result<OptionPage> {
+    let record_type = &described.record_type;
+    let named = path.is_single().then(|| record_type.field(path.leaf())).flatten();
+    if named.is_none()
+        && path.is_single()
+        && let Some(Field { field_type: FieldType::Reference(reference), .. }) =
+            super::query::type_of_reference(record_type, path.leaf())
+    {
+        let items = reference.targets.iter().map(|target| OptionItem {
+            value: Json::from(target.as_str()),
+            label: target.clone(),
+            record_type: None,
+        });
+        return cut(items.collect(), ask);
+    }
+    let field = named.ok_or_else(|| {
+        Error::invalid(format!("{} has no field {path}", record_type.name))
+            .with_field(path.to_string(), "there is no such field")
+    })?;
+    match &field.field_type {
+        FieldType::Picklist(picklist) | FieldType::MultiPicklist { picklist, .. } => {
+            cut(entries(picklist, field.controlled_by.as_deref(), ask), ask)
+        }
+        FieldType::Reference(reference) => {
+            records(org, cx, described.record_type.name.as_str(), reference, ask).await
+        }
+        _ => Err(Error::invalid(format!("{path} has no list of values"))
+            .with_field(path.to_string(), "only picklists and references have values to choose from")),
+    }
+}
+
+/// The entries that can be chosen now.
+fn entries(picklist: &Picklist, controller: Option<&str>, ask: &OptionQuery) -> Vec<OptionItem> {
+    let controlling = controller.and_then(|name| ask.on.get(name));
+    let mut out: Vec<OptionItem> = Vec::new();
+    for value in picklist.values.iter().filter(|value| value.active) {
+        let fits = match (&value.valid_for, controlling) {
+            (Some(valid), Some(chosen)) => valid.iter().any(|one| same(one, chosen)),
+            _ => true,
+        };
+        if fits && out.iter().all(|item| item.value != value.value) {
+            out.push(OptionItem {
+                value: value.value.clone(),
+                label: value.label.clone(),
+                record_type: None,
+            });
+        }
+    }
+    out
+}
+
+/// Values from a command line are texts, also those of a checkbox.
+fn same(one: &Json, chosen: &Json) -> bool {
+    one == chosen || chosen.as_str().is_some_and(|text| one.to_string() == text)
+}
+
+/// The page of a list that is wholly here.
+fn cut(items: Vec<OptionItem>, ask: &OptionQuery) -> Result<OptionPage> {
+    let wanted = ask.search.as_deref().unwrap_or_default().to_lowercase();
+    let start = match &ask.cursor {
+        Some(text) => {
+            text.parse::<usize>().map_err(|_| Error::invalid("this is not a cursor of these values"))?
+        }
+        None => 0,
+    };
+    let mut found = items.into_iter().filter(|item| {
+        item.label.to_lowercase().contains(&wanted)
+            || item.value.as_str().is_some_and(|value| value.to_lowercase().contains(&wanted))
+    });
+    let options: Vec<OptionItem> = found.by_ref().skip(start).take(PAGE).collect();
+    let next = found.next().is_some().then(|| (start + PAGE).to_string());
+    Ok(OptionPage { options, next })
+}
+
+/// Records that a reference can point to, by name.
+async fn records(
+    org: &Org,
+    cx: &Context,
+    owner: &str,
+    reference: &Reference,
+    ask: &OptionQuery,
+) -> Result<OptionPage> {
+    let chosen = reference.type_field.as_ref().and_then(|name| ask.on.get(name)).and_then(Json::as_str);
+    let targets: Vec<&str> = match chosen {
+        Some(chosen) => {
+            reference.targets.iter().map(String::as_str).filter(|target| *target == chosen).collect()
+        }
+        None => reference.targets.iter().map(String::as_str).collect(),
+    };
+    let position: Position = match &ask.cursor {
+        Some(text) => {
+            serde_json::from_str(text).map_err(|_| Error::invalid("this is not a cursor of these values"))?
+        }
+        None => Position::default(),
+    };
+    let Some(target) = targets.get(position.target) else { return Ok(OptionPage::default()) };
+    let described = org.described(cx, target).await?;
+    let name = described
+        .describe
+        .fields
+        .iter()
+        .find(|field| field.name_field)
+        .map_or("Id", |field| field.name.as_str());
+    let text = statement(&described, target, name, owner, ask.search.as_deref(), position.last.as_ref());
+    let call = api::query("options", &org.version, &text, false, super::discover::PAGE_MIN);
+    let answer: Answer = dialect::read("options", &cx.send(call).await?.body)?;
+    let mut rows: Vec<(String, String)> = answer
+        .records
+        .iter()
+        .filter_map(|row| {
+            let id = row.get("Id")?.as_str()?.to_owned();
+            let label = row.get(name).and_then(Json::as_str).unwrap_or(&id).to_owned();
+            Some((label, id))
+        })
+        .collect();
+    let more = rows.len() > PAGE;
+    rows.truncate(PAGE);
+    let next = if more {
+        Some(Position { target: position.target, last: rows.last().cloned() })
+    } else if position.target + 1 < targets.len() {
+        Some(Position { target: position.target + 1, last: None })
+    } else {
+        None
+    };
+    let several = reference.targets.len() > 1;
+    let options = rows
+        .into_iter()
+        .map(|(label, id)| OptionItem {
+            value: Json::String(id),
+            label,
+            record_type: several.then(|| (*target).to_owned()),
+        })
+        .collect();
+    let next = next
+        .map(|next| serde_json::to_string(&next))
+        .transpose()
+        .map_err(|source| Error::bug("a cursor is not JSON").with_source(source))?;
+    Ok(OptionPage { options, next })
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    records: Vec<serde_json::Map<String, Json>>,
+}
+
+fn statement(
+    described: &Described,
+    target: &str,
+    name: &str,
+    owner: &str,
+    search: Option<&str>,
+    last: Option<&(String, String)>,
+) -> String {
+    let mut conditions = Vec::new();
+    let has = |name: &str| described.record_type.field(name).is_some_and(|field| field.filterable);
+    if target == "RecordType" && has("SobjectType") {
+        conditions.push(format!("SobjectType = {}", soql::quoted(owner)));
+    }
+    if let Some(text) = search.map(str::trim).filter(|text| !text.is_empty() && text.len() <= SEARCH_MAX)
+        && name != "Id"
+        && has(name)
+    {
+        let pattern =
+            Pattern(vec![PatternPart::AnyRun, PatternPart::Literal(text.to_owned()), PatternPart::AnyRun]);
+        if let Some(literal) = soql::like(&pattern, false) {
+            conditions.push(format!("{name} LIKE {literal}"));
+        }
+    }
+    if let Some((label, id)) = last {
+        let (label, id) = (soql::quoted(label), soql::quoted(id));
+        conditions.push(if name == "Id" {
+            format!("Id > {id}")
+        } else {
+            format!("({name} > {label} OR ({name} = {label} AND Id > {id}))")
+        });
+    }
+    let condition =
+        if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    let (select, order) = match name {
+        "Id" => ("Id".to_owned(), "Id ASC".to_owned()),
+        name => (format!("Id, {name}"), format!("{name} ASC NULLS LAST, Id ASC")),
+    };
+    format!("SELECT {select} FROM {target}{condition} ORDER BY {order} LIMIT {}", PAGE + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::record::record_type::PicklistValue;
+
+    fn value(value: &str, active: bool, valid_for: Option<Vec<Json>>) -> PicklistValue {
+        PicklistValue { value: json!(value), label: value.to_uppercase(), active, default: false, valid_for }
+    }
+
+    #[test]
+    fn entries_follow_the_controlling_value_and_come_once() {
+        let picklist = Picklist {
+            values: vec![
+                value("ag", true, Some(vec![json!("IT")])),
+                value("ag", true, Some(vec![json!("MX")])),
+                value("zz", true, Some(vec![json!(true)])),
+                value("old", false, None),
+            ],
+            restricted: true,
+            integer: false,
+        };
+        let values = |on: Json| -> Vec<Json> {
+            let ask = OptionQuery { on: on.as_object().unwrap().clone(), ..OptionQuery::default() };
+            entries(&picklist, Some("Country"), &ask).into_iter().map(|item| item.value).collect()
+        };
+        assert_eq!(values(json!({})), [json!("ag"), json!("zz")]);
+        assert_eq!(values(json!({"Country": "MX"})), [json!("ag")]);
+        assert_eq!(values(json!({"Country": "true"})), [json!("zz")]);
+        assert_eq!(values(json!({"Country": "FR"})), Vec::<Json>::new());
+    }
+
+    #[test]
+    fn a_long_list_comes_in_pages_and_ends() {
+        let items: Vec<OptionItem> = (0..120)
+            .map(|at| OptionItem {
+                value: json!(format!("v{at}")),
+                label: format!("Value {at}"),
+                record_type: None,
+            })
+            .collect();
+        let mut ask = OptionQuery::default();
+        let mut seen = Vec::new();
+        loop {
+            let page = cut(items.clone(), &ask).unwrap();
+            seen.extend(page.options);
+            match page.next {
+                Some(next) => ask.cursor = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(seen, items);
+        let ask = OptionQuery { search: Some("VALUE 11".to_owned()), ..OptionQuery::default() };
+        assert_eq!(cut(items, &ask).unwrap().options.len(), 11);
+        assert!(
+            cut(Vec::new(), &OptionQuery { cursor: Some("x".to_owned()), ..OptionQuery::default() }).is_err()
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! Paths across references: which field is at their end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::query::type_of_reference;
+use super::{Described, Org};
+use crate::error::{Error, Result};
+use crate::provider::{Context, Resolved};
+use crate::record::record_type::{Field, FieldType, ResolvedField, TextForm};
+use crate::record::{FieldPath, RecordType, TypeName};
+
+/// References that a path may go through (SOQL and SOSL Reference, "Relationship Query Limitations").
+const MOST_PARENTS: usize = 5;
+
+/// Looks every path up, describing the types that it leads through.
+///
+/// # Errors
+/// Invalid for a path that leads nowhere, with the nearest names.
+pub(super) async fn resolve(
+    org: &Org,
+    cx: &Context,
+    from: &Arc<Described>,
+    paths: &[FieldPath],
+) -> Result<Resolved> {
+    let mut fields = BTreeMap::new();
+    for path in paths {
+        walk(org, cx, from, path, &mut fields).await?;
+    }
+    Ok(Resolved { record_type: Arc::clone(&from.record_type), fields })
+}
+
+async fn walk(
+    org: &Org,
+    cx: &Context,
+    from: &Arc<Described>,
+    path: &FieldPath,
+    fields: &mut BTreeMap<FieldPath, ResolvedField>,
+) -> Result<()> {
+    let segments = path.segments();
+    if segments.len() > MOST_PARENTS + 2 {
+        return Err(unknown(path, &from.record_type, path.leaf())
+            .with_advice(format!("A path goes through at most {MOST_PARENTS} references")));
+    }
+    let mut add = |length: usize, leaf: Option<&str>, field: &Field, owner: &TypeName| {
+        let front = segments[..length].iter().cloned().chain(leaf.map(str::to_owned));
+        let path = FieldPath::of(front);
+        fields.insert(path.clone(), ResolvedField { path, field: field.clone(), owner: owner.clone() });
+    };
+    let mut here = Arc::clone(from);
+    for (depth, segment) in segments.iter().enumerate() {
+        let record_type = Arc::clone(&here.record_type);
+        let rest = &segments[depth + 1..];
+        if rest.is_empty() {
+            if let Some(field) = record_type.field(segment) {
+                add(depth + 1, None, field, &record_type.name);
+            } else if type_of_reference(&record_type, segment).is_some() {
+                add(depth + 1, None, &Field::new(segment, FieldType::text(80)), &record_type.name);
+            } else {
+                return Err(unknown(path, &record_type, segment));
+            }
+            return Ok(());
+        }
+        if let Some(relationship) = record_type.relationship(segment) {
+            if let Some(reference) = record_type.field(&relationship.field) {
+                add(depth, Some(&reference.name), reference, &record_type.name);
+            }
+            match relationship.targets.as_slice() {
+                [only] => here = org.described(cx, only).await?,
+                _ => {
+                    let found = match rest {
+                        [leaf] => name_object_field(leaf),
+                        _ => None,
+                    };
+                    let Some(field) = found else {
+                        return Err(unknown(path, &record_type, segment).with_advice(format!(
+                            "{segment} can lead to {}; only {segment}.Id, {segment}.Name and {segment}.Type are common to them",
+                            relationship.targets.join(", ")
+                        )));
+                    };
+                    add(segments.len(), None, &field, &TypeName::new("Name"));
+                    return Ok(());
+                }
+            }
+            continue;
+        }
+        let part = match (record_type.field(segment), rest) {
+            (Some(compound), [leaf]) => match &compound.field_type {
+                FieldType::Object { fields } => {
+                    fields.iter().find(|field| field.name == *leaf).map(|part| (compound, part))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some((compound, part)) = part else { return Err(unknown(path, &record_type, segment)) };
+        add(depth + 1, None, compound, &record_type.name);
+        add(segments.len(), None, part, &record_type.name);
+        return Ok(());
+    }
+    Ok(())
+}
+
+/// A field of the object `Name`, which stands for the records that a polymorphic reference can lead to (SOQL
+/// and SOSL Reference, "Understanding Relationship Fields and Polymorphic Fields").
+fn name_object_field(name: &str) -> Option<Field> {
+    let (length, form) = match name {
+        "Id" => (18, TextForm::Id),
+        "Name" => (255, TextForm::Plain),
+        "Type" => (80, TextForm::Plain),
+        _ => return None,
+    };
+    Some(Field {
+        filterable: true,
+        sortable: true,
+        empty_is_null: true,
+        case_sensitive: Some(false),
+        ..Field::new(name, FieldType::Text { max_length: Some(length), form })
+    })
+}
+
+fn unknown(path: &FieldPath, record_type: &RecordType, segment: &str) -> Error {
+    let wanted = segment.to_lowercase();
+    let names = record_type
+        .fields
+        .iter()
+        .map(|field| field.name.as_str())
+        .chain(record_type.relationships.iter().map(|relationship| relationship.name.as_str()));
+    let mut near: Vec<(f64, &str)> = names
+        .map(|name| (strsim::jaro_winkler(&name.to_lowercase(), &wanted), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .collect();
+    near.sort_by(|one, other| other.0.total_cmp(&one.0));
+    near.truncate(3);
+    let error = Error::invalid(format!("{} has no field {segment:?}", record_type.name))
+        .with_provider("salesforce")
+        .with_record_type(record_type.name.as_str())
+        .with_code("unknown_field")
+        .with_field(path.to_string(), format!("{} has no field {segment:?}", record_type.name));
+    if near.is_empty() {
+        return error;
+    }
+    let names: Vec<&str> = near.into_iter().map(|(_, name)| name).collect();
+    error.with_advice(format!("Did you mean {}?", names.join(" or ")))
+}
