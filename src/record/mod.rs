@@ -18,7 +18,6 @@ pub mod rules;
 pub mod schema;
 pub mod transcode;
 pub mod typing;
-pub mod typing;
 pub mod value;
 pub mod where_text;
 
