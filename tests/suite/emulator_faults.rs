@@ -251,6 +251,20 @@ async fn emptypage_is_extra_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn an_empty_page_can_stand_before_the_last_one() {
+    let it = Emulated::notes().await;
+    it.fault(json!({ "kind": "emptypage", "page": 4 })).await;
+    let pages = it.pages(20).await;
+    let told: Value = pages
+        .iter()
+        .map(|page| json!([page["notes"].as_array().map(Vec::len), page["done"], page["next"].is_string()]))
+        .collect();
+    let full = json!([10, false, true]);
+    assert_eq!(told, json!([full, full, full, [0, false, true], [5, true, false]]));
+    assert_eq!(ids(&pages), all());
+}
+
+#[tokio::test]
 async fn short_claims_the_end_against_its_own_total() {
     let it = Emulated::notes().await;
     it.fault(json!({ "kind": "short", "page": 2 })).await;
@@ -560,4 +574,30 @@ async fn page_faults_work_on_salesforce_listings() {
         (pages.len(), pages[1].0, &pages[1].1[0]["errorCode"]),
         (2, 401, &json!("INVALID_SESSION_ID"))
     );
+}
+
+#[tokio::test]
+async fn an_answer_with_tokens_can_be_lost_where_the_rule_names_the_endpoint() {
+    let emulator = Emulator::start(EmulatorConfig::default()).await.expect("starts");
+    let credentials = emulator.credentials()["salesforce"].clone();
+    let text = |name: &str| credentials[name].as_str().expect("a credential").to_owned();
+    let refresh = || {
+        let form = format!(
+            "grant_type=refresh_token&refresh_token={}&client_id={}&client_secret={}",
+            text("refresh_token"),
+            text("client_id"),
+            text("client_secret")
+        );
+        client().post(format!("{}/services/oauth2/token", emulator.http_url())).body(form).send()
+    };
+    let rule = |rule: Value| {
+        let rule = Rule::parse(rule.to_string().as_bytes(), &["salesforce"]).expect("a rule");
+        emulator.faults().add(rule).expect("room")
+    };
+    let unnamed = rule(json!({ "kind": "503_after_commit" }));
+    rule(json!({ "kind": "drop_after_commit", "path": "/services/oauth2/token" }));
+    assert!(refresh().await.is_err(), "the answer is lost");
+    assert!(emulator.faults().remove(unnamed));
+    let again = refresh().await.expect("is answered");
+    assert_eq!(again.status(), StatusCode::BAD_REQUEST, "the token was replaced although nobody was told");
 }

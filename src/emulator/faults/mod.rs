@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER,
 };
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
 use rand::rngs::StdRng;
@@ -238,7 +238,7 @@ impl Faults {
             self.note_link(next, page_number.unwrap_or(1) + 1);
         }
         let mut answer = match answer {
-            Some((id, rule)) => self.strike(id, &rule, lazy),
+            Some((id, rule)) => self.strike(id, &rule, led_here.as_deref(), lazy),
             None => Answer::plain(lazy.take()),
         };
         if let Some(link) = led_here
@@ -298,7 +298,7 @@ impl Faults {
         due
     }
 
-    fn strike(&self, id: u64, rule: &Rule, mut lazy: Lazy<'_>) -> Answer {
+    fn strike(&self, id: u64, rule: &Rule, led_here: Option<&str>, mut lazy: Lazy<'_>) -> Answer {
         let (service, request) = (lazy.service, lazy.request);
         let mut delivery = Delivery::Whole;
         let wait = rule.delay_ms.map(Duration::from_millis);
@@ -357,7 +357,9 @@ impl Faults {
                 delivery = Delivery::Slow(delay.take().unwrap_or(Duration::from_secs(1)));
                 lazy.take()
             }
-            Kind::Evilnext | Kind::Loop | Kind::Emptypage | Kind::Short => self.change_page(rule, lazy),
+            Kind::Evilnext | Kind::Loop | Kind::Emptypage | Kind::Short => {
+                self.change_page(rule, led_here, lazy)
+            }
             Kind::Deep | Kind::Badutf8 | Kind::Dupkeys | Kind::Hugenum => {
                 let page = lazy.page();
                 let mut reply = lazy.take();
@@ -394,12 +396,12 @@ impl Faults {
         Answer { reply, delivery, delay, fault: Some((id, rule.kind.name())) }
     }
 
-    fn change_page(&self, rule: &Rule, mut lazy: Lazy<'_>) -> Reply {
+    fn change_page(&self, rule: &Rule, led_here: Option<&str>, mut lazy: Lazy<'_>) -> Reply {
         let request = lazy.request;
         let page = lazy.page();
         let mut reply = lazy.take();
         let Some(mut page) = page else { return reply };
-        let Some(next) = page.next.clone() else { return reply };
+        let Some(next) = page.next.clone().or_else(|| led_here.map(str::to_owned)) else { return reply };
         match rule.kind {
             Kind::Evilnext => {
                 let path = next.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
@@ -453,7 +455,9 @@ fn fits(rule: &Rule, page_number: Option<u64>, lazy: &mut Lazy<'_>) -> bool {
     }
     let kind = rule.kind;
     if kind.is_about_pages() {
-        return lazy.page().is_some_and(|page| page.next.is_some());
+        // Before a last page an empty one can be put too, as long as some link led there to model one on.
+        let modelled = kind == Kind::Emptypage && page_number.is_some();
+        return lazy.page().is_some_and(|page| page.next.is_some() || modelled);
     }
     if kind.is_about_records() {
         return match lazy.page() {
@@ -466,7 +470,10 @@ fn fits(rule: &Rule, page_number: Option<u64>, lazy: &mut Lazy<'_>) -> bool {
         };
     }
     if kind.is_after_commit() {
-        return lazy.reply().committed;
+        // Issuing tokens changes no row, so such a request is struck only where the rule names its path.
+        let named = rule.path != "*" && lazy.request.method != Method::GET;
+        let reply = lazy.reply();
+        return reply.committed || (named && reply.status.is_success());
     }
     match kind {
         Kind::Partial => {

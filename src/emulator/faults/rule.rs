@@ -142,7 +142,7 @@ impl Kind {
         )
     }
 
-    /// Strikes after a write was executed, so it fits only requests that changed something.
+    /// Strikes after a write was executed, so it fits requests that changed something.
     pub(super) fn is_after_commit(self) -> bool {
         matches!(self, Self::DropAfterCommit | Self::UnavailableAfterCommit)
     }
