@@ -3,6 +3,9 @@
 
 mod arrows;
 mod clients;
+mod connect_process;
+mod connect_store;
+mod connect_tokens;
 mod emulator_faults;
 mod emulator_frame;
 mod emulator_oauth;

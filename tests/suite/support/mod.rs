@@ -1,6 +1,7 @@
 //! What several test files share.
 
 pub(crate) mod command;
+pub(crate) mod connected;
 pub(crate) mod emulated;
 pub(crate) mod node;
 pub(crate) mod notes;
