@@ -45,6 +45,9 @@ const ATTEMPTS: u32 = 3;
 /// The longest pause between attempts; who is asked to wait longer is told instead.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// The operation of a renewal.
+const REFRESH: &str = "refresh token";
+
 /// The grant type of a JWT assertion (RFC 7523 section 2.1).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
@@ -195,9 +198,8 @@ impl OAuthClient {
     /// Unauthorized with code `invalid_grant`, when the refresh token is not accepted any more.
     pub async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant> {
         let client = self.configured()?;
-        let wire = self
-            .wire("refresh token", !self.sign_in.rotates_refresh_tokens)
-            .hiding(refresh_token.expose_secret());
+        let wire =
+            self.wire(REFRESH, !self.sign_in.rotates_refresh_tokens).hiding(refresh_token.expose_secret());
         let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
         let answer = client.exchange_refresh_token(&token).request_async(&wire).await;
         self.grant(&wire, answer)
@@ -504,8 +506,11 @@ impl TokenWire<'_> {
         let code = refusal.error().as_ref();
         let words = refusal.error_description().map(String::as_str).unwrap_or_default();
         let (kind, message, advice) = verdict(code);
-        let mut error =
-            Error::new(kind, message).with_code(code).with_operation(self.operation).with_advice(advice);
+        let mut error = Error::new(kind, message).with_code(code).with_operation(self.operation);
+        // Then whoever renews says what to do, and for which connection.
+        if !(code == "invalid_grant" && self.operation == REFRESH) {
+            error = error.with_advice(advice);
+        }
         if !words.is_empty() {
             error = error.with_provider_message(words.chars().take(500).collect::<String>());
         }
@@ -523,9 +528,9 @@ pub(crate) fn verdict(code: &str) -> (ErrorKind, &'static str, &'static str) {
     match code {
         "invalid_grant" => (
             ErrorKind::Unauthorized,
-            "the provider does not accept this authorisation any more: it was revoked, has expired or was used \
-             elsewhere",
-            "Sign in again: recordport connections authorize NAME",
+            "the provider does not accept this authorisation: it was revoked, has expired or was used elsewhere",
+            "Sign in again; for a grant without a browser, check at the provider that the user has approved the \
+             client",
         ),
         "invalid_client" | "invalid_client_id" | "unauthorized_client" => (
             ErrorKind::Unauthorized,

@@ -29,12 +29,15 @@ async fn plays_its_role() {
         "make a connection" => {
             let store = open(&home).await;
             let tokens = made_up("an access token", Some("a refresh token"));
-            store.put(&connection("demo", GrantKind::Code), &Default::default(), Some(&tokens)).await.expect("put");
+            store
+                .put(&connection("demo", GrantKind::Code), &Default::default(), Some(&tokens))
+                .await
+                .expect("put");
             say("made");
         }
         "renew" => {
-            let keeper = keeper(&home).await;
-            let access = keeper.access(Some(1)).await.expect("a token");
+            let (keeper, known) = keeper(&home).await;
+            let access = keeper.access(Some(known)).await.expect("a token");
             say(&format!("{} {}", access.generation, access.authorization.expose_secret()));
         }
         "hold the lock" => {
@@ -66,15 +69,16 @@ async fn plays_its_role() {
     }
 }
 
-async fn keeper(home: &std::path::Path) -> TokenKeeper {
+/// A keeper that has its token in hand, at the parent's starting signal, and that token's generation.
+async fn keeper(home: &std::path::Path) -> (TokenKeeper, u64) {
     let endpoint = std::env::var("CONNECT_ROLE_ENDPOINT").expect("an endpoint");
     let store = SqliteStore::open(&Home::prepare(home).expect("a home"), settings()).await.expect("a store");
     let demo = store.connection(&name("demo")).await.expect("the connection");
     let keeper = TokenKeeper::new(Arc::new(store), demo, sign_in(&endpoint), wire(), clock());
-    // The token in hand is the old one; both processes know that before either renews.
-    assert_eq!(keeper.access(None).await.expect("a token").generation, 1);
+    // All processes know the old token before any of them renews it.
+    let known = keeper.access(None).await.expect("a token").generation;
     say("ready");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).expect("the starting signal");
-    keeper
+    (keeper, known)
 }

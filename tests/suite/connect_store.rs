@@ -41,7 +41,8 @@ async fn made() -> (tempfile::TempDir, std::path::PathBuf) {
     let home = dir.path().join("home");
     let store = open(&home).await;
     let tokens = made_up("an access token", Some("a refresh token"));
-    let secrets = Secrets { client_secret: Some(SecretString::from("a client secret")), ..Secrets::default() };
+    let secrets =
+        Secrets { client_secret: Some(SecretString::from("a client secret")), ..Secrets::default() };
     store.put(&connection("demo", GrantKind::Code), &secrets, Some(&tokens)).await.expect("is stored");
     (dir, home)
 }
@@ -310,7 +311,8 @@ async fn nothing_secret_is_in_the_files_or_in_debug_texts() {
     let (_dir, home) = made().await;
     let store = open(&home).await;
     let demo = store.connection(&name("demo")).await.expect("it");
-    let (tokens, secrets) = (store.tokens(&demo).await.expect("opens"), store.secrets(&demo).await.expect("opens"));
+    let (tokens, secrets) =
+        (store.tokens(&demo).await.expect("opens"), store.secrets(&demo).await.expect("opens"));
     let key = std::fs::read_to_string(home.join("master.key")).expect("a key");
     let shown = format!("{store:?} {demo:?} {tokens:?} {secrets:?} {:?}", settings());
     let mut files = Vec::new();
@@ -345,7 +347,9 @@ async fn a_removed_connection_leaves_nothing_behind() {
     let store = open(&home).await;
     let demo = store.connection(&name("demo")).await.expect("it");
     let sealed: Vec<u8> = rusqlite::Connection::open(home.join("recordport.db"))
-        .and_then(|file| file.query_row("SELECT content FROM sealed WHERE purpose = 'tokens'", [], |row| row.get(0)))
+        .and_then(|file| {
+            file.query_row("SELECT content FROM sealed WHERE purpose = 'tokens'", [], |row| row.get(0))
+        })
         .expect("a row");
     assert!(store.remove(&demo.id).await.expect("goes"));
     assert!(!store.remove(&demo.id).await.expect("is gone"));
@@ -386,7 +390,10 @@ async fn rekey_changes_the_key_and_nothing_else() {
     assert_eq!(access_token(&store).await.expect("opens"), "an access token");
     assert_eq!(access_token(&open(&home).await).await.expect("opens"), "an access token");
     std::fs::write(home.join("master.key"), old).expect("is written");
-    assert_eq!(access_token(&open(&home).await).await.expect_err("the old key").code(), Some("wrong_master_key"));
+    assert_eq!(
+        access_token(&open(&home).await).await.expect_err("the old key").code(),
+        Some("wrong_master_key")
+    );
 }
 
 #[tokio::test]
@@ -447,7 +454,9 @@ fn killed_after(role: &str, home: &Path, lines: usize) -> String {
     let mut child = process(role, home).spawn().expect("a process");
     let mut said = BufReader::new(child.stdout.take().expect("its output")).lines();
     let mut last = String::new();
-    for line in said.by_ref().map(|line| line.expect("text")).filter(|line| line.contains("role: ")).take(lines) {
+    for line in
+        said.by_ref().map(|line| line.expect("text")).filter(|line| line.contains("role: ")).take(lines)
+    {
         last = line.split_once("role: ").expect("a line of the role").1.to_owned();
     }
     child.kill().expect("is killed");
@@ -489,6 +498,10 @@ async fn fault_40_a_process_killed_while_changing_keys_loses_nothing() {
         let place = home.clone();
         let last = tokio::task::spawn_blocking(move || killed_after("rekey forever", &place, 1 + round % 3));
         assert_eq!(last.await.expect("ends").len(), 16, "the id of a key");
-        assert_eq!(access_token(&open(&home).await).await.expect("opens"), "an access token", "round {round}");
+        assert_eq!(
+            access_token(&open(&home).await).await.expect("opens"),
+            "an access token",
+            "round {round}"
+        );
     }
 }

@@ -58,7 +58,8 @@ impl Drop for Role {
 async fn race(connected: &Connected, processes: usize) -> Vec<String> {
     let commands: Vec<Command> = (0..processes).map(|_| connected.command("renew")).collect();
     tokio::task::spawn_blocking(move || {
-        let mut roles: Vec<Role> = commands.into_iter().map(|mut command| Role::start(&mut command)).collect();
+        let mut roles: Vec<Role> =
+            commands.into_iter().map(|mut command| Role::start(&mut command)).collect();
         for role in &mut roles {
             assert_eq!(role.next(), "ready");
         }
@@ -216,12 +217,14 @@ async fn fault_35_a_newer_token_in_the_store_is_found_before_giving_up() {
     let connected = Connected::start().await;
     let keeper = connected.keeper();
     assert_eq!(keeper.access(None).await.expect("a token").generation, 1);
-    connected.change_user(json!({ "revoke": true })).await;
-    // While the request is on its way somebody signs in anew; the fault keeps the answer back until then.
-    connected.fault(json!({
-        "service": "salesforce", "path": "/services/oauth2/token", "kind": "slow", "delay_ms": 1500, "times": 1
-    }))
-    .await;
+    // While the request is on its way somebody signs in anew; the refusal is kept back until then.
+    connected
+        .fault(json!({
+            "service": "salesforce", "path": "/services/oauth2/token", "kind": "status", "status": 400,
+            "headers": { "content-type": "application/json" }, "body": "{\"error\":\"invalid_grant\"}",
+            "delay_ms": 1500, "times": 1
+        }))
+        .await;
     let asking = Arc::clone(&keeper);
     let asking = tokio::spawn(async move { asking.access(Some(1)).await });
     while connected.token_requests().await.is_empty() {
@@ -261,11 +264,12 @@ async fn fault_84_two_copies_of_a_store_both_notice_and_neither_loops() {
 
 /// A 200 answer of the token endpoint with this body, once.
 async fn answer(connected: &Connected, body: serde_json::Value) {
-    connected.fault(json!({
-        "service": "salesforce", "path": "/services/oauth2/token", "kind": "status", "status": 200,
-        "headers": { "content-type": "application/json" }, "body": body.to_string(), "times": 1
-    }))
-    .await;
+    connected
+        .fault(json!({
+            "service": "salesforce", "path": "/services/oauth2/token", "kind": "status", "status": 200,
+            "headers": { "content-type": "application/json" }, "body": body.to_string(), "times": 1
+        }))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -285,7 +289,8 @@ async fn fault_33_a_lifetime_that_is_none_is_unknown_and_the_token_is_used_until
         let mut body = json!({ "access_token": "made up", "token_type": "bearer", "instance_url": origin });
         body.as_object_mut().expect("an object").extend(variant.as_object().expect("an object").clone());
         answer(&connected, body).await;
-        let access = keeper.access(Some(generation)).await.unwrap_or_else(|error| panic!("{variant}: {error}"));
+        let access =
+            keeper.access(Some(generation)).await.unwrap_or_else(|error| panic!("{variant}: {error}"));
         assert_eq!(access.generation, generation + 1, "{variant}");
         let tokens = keeper.stored().await.expect("opens").expect("some");
         assert_eq!(tokens.expires, None, "{variant}");
@@ -295,8 +300,11 @@ async fn fault_33_a_lifetime_that_is_none_is_unknown_and_the_token_is_used_until
     }
     assert_eq!(connected.token_requests().await.len(), 6);
     // A lifetime that is one is believed: the token is renewed before it ends.
-    answer(&connected, json!({ "access_token": "short", "token_type": "Bearer", "instance_url": origin,
-        "expires_in": 10 }))
+    answer(
+        &connected,
+        json!({ "access_token": "short", "token_type": "Bearer", "instance_url": origin,
+        "expires_in": 10 }),
+    )
     .await;
     assert_eq!(keeper.access(Some(7)).await.expect("a token").generation, 8);
     assert_eq!(keeper.access(None).await.expect("a token").generation, 9);
@@ -315,7 +323,8 @@ async fn fault_34_a_refresh_that_may_have_been_executed_is_not_sent_again() {
     ] {
         let connected = Connected::start().await;
         let keeper = connected.keeper();
-        let mut rule = json!({ "service": "salesforce", "path": "/services/oauth2/token", "kind": kind, "times": 1 });
+        let mut rule =
+            json!({ "service": "salesforce", "path": "/services/oauth2/token", "kind": kind, "times": 1 });
         rule.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());
         connected.fault(rule).await;
         let error = keeper.access(Some(1)).await.expect_err(kind);
@@ -353,8 +362,11 @@ async fn fault_24_a_foreign_instance_address_gets_no_token() {
         "http://user@127.0.0.1",
     ]) {
         let keeper = connected.keeper();
-        answer(&connected, json!({ "access_token": "for evil", "token_type": "Bearer", "instance_url": foreign,
-            "refresh_token": format!("rotated {generation}") }))
+        answer(
+            &connected,
+            json!({ "access_token": "for evil", "token_type": "Bearer", "instance_url": foreign,
+            "refresh_token": format!("rotated {generation}") }),
+        )
         .await;
         let error = keeper.access(Some(generation)).await.expect_err(foreign);
         assert_eq!((error.kind(), error.code()), (ErrorKind::ForeignHost, Some("foreign_host")), "{foreign}");
@@ -364,8 +376,11 @@ async fn fault_24_a_foreign_instance_address_gets_no_token() {
         assert!(tokens.bases.is_empty(), "{foreign}");
     }
     // The unusable access token is not given out: the next one is asked for.
-    answer(&connected, json!({ "access_token": "good", "token_type": "Bearer",
-        "instance_url": connected.emulator.http_url() }))
+    answer(
+        &connected,
+        json!({ "access_token": "good", "token_type": "Bearer",
+        "instance_url": connected.emulator.http_url() }),
+    )
     .await;
     let access = connected.keeper().access(None).await.expect("a token");
     assert_eq!(access.authorization.expose_secret(), "Bearer good");
@@ -404,10 +419,11 @@ async fn grants_without_a_user_ask_again_instead_of_refreshing() {
         assert_ne!(first.authorization.expose_secret(), second.authorization.expose_secret());
         assert_eq!(connected.token_requests().await.len(), 2);
         // These are repeated safely.
-        connected.fault(json!({
-            "service": "salesforce", "path": "/services/oauth2/token", "kind": "503", "times": 1
-        }))
-        .await;
+        connected
+            .fault(json!({
+                "service": "salesforce", "path": "/services/oauth2/token", "kind": "503", "times": 1
+            }))
+            .await;
         keeper.access(Some(second.generation)).await.unwrap_or_else(|error| panic!("{grant:?}: {error}"));
         assert_eq!(connected.token_requests().await.len(), 4);
         // An administrator may allow it again, so the connection is not given up.
@@ -440,13 +456,17 @@ async fn removing_a_connection_revokes_first_and_erases_in_any_case() {
     let farewell = connected.keeper().farewell().await.expect("goes");
     assert_eq!((farewell.revoked, farewell.note), (true, None));
     assert!(!connected.accepts(access.authorization.expose_secret()).await, "is worthless at the provider");
-    assert_eq!(connected.store.connection(&name("demo")).await.expect_err("is gone").kind(), ErrorKind::NotFound);
+    assert_eq!(
+        connected.store.connection(&name("demo")).await.expect_err("is gone").kind(),
+        ErrorKind::NotFound
+    );
 
     let connected = Connected::start().await;
-    connected.fault(json!({
-        "service": "salesforce", "path": "/services/oauth2/revoke", "kind": "503", "times": 10
-    }))
-    .await;
+    connected
+        .fault(json!({
+            "service": "salesforce", "path": "/services/oauth2/revoke", "kind": "503", "times": 10
+        }))
+        .await;
     let farewell = connected.keeper().farewell().await.expect("goes");
     assert!(!farewell.revoked);
     assert!(farewell.note.expect("a note").contains("end the access in your account"));

@@ -3,6 +3,8 @@
 
 mod arrows;
 mod clients;
+mod connect_flows;
+mod connect_privacy;
 mod connect_process;
 mod connect_store;
 mod connect_tokens;

@@ -100,7 +100,9 @@ impl Connected {
         this.connection.client_id = Some(this.credential("client_id"));
         this.connection.username = Some(this.credential("username"));
         let tokens = match grant {
-            GrantKind::Code => Some(made_up(&this.credential("access_token"), Some(&this.credential("refresh_token")))),
+            GrantKind::Code => {
+                Some(made_up(&this.credential("access_token"), Some(&this.credential("refresh_token"))))
+            }
             GrantKind::Token => Some(made_up(&this.credential("access_token"), None)),
             _ => None,
         };
