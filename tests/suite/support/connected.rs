@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -196,10 +196,6 @@ impl Connected {
     }
 
     /// A process that plays a role of [`crate::connect_process`] on this home.
-    pub(crate) fn spawn(&self, role: &str) -> Child {
-        self.command(role).spawn().expect("a process")
-    }
-
     pub(crate) fn command(&self, role: &str) -> Command {
         let mut command = process(role, &self.home());
         command.env("CONNECT_ROLE_ENDPOINT", self.emulator.http_url());
