@@ -1,6 +1,7 @@
 //! Layers between a provider and the wire, each doing one thing; [`stack`] puts them in order.
 
 pub mod auth;
+pub mod check;
 pub mod dialect;
 pub mod dry_run;
 pub mod limit;

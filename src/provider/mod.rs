@@ -4,6 +4,7 @@
 //! evaluation, order and limits.
 
 pub mod context;
+pub mod filter_support;
 pub mod outcome;
 pub mod plan;
 pub mod pushdown;

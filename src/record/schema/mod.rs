@@ -191,6 +191,18 @@ fn words(name: &str) -> String {
     if out.trim().is_empty() { "(no name)".to_owned() } else { out.trim_end().to_owned() }
 }
 
+/// The field behind `<reference>_type`: which of its targets a polymorphic reference leads to. It is a property
+/// of every schema that holds the reference, without being a field of the record type.
+#[must_use]
+pub fn polymorphic_type_field(record_type: &RecordType, name: &str) -> Option<Field> {
+    record_type.fields.iter().find_map(|field| match &field.field_type {
+        FieldType::Reference(reference) if tree::polymorphic(field) == Some(name) => {
+            Some(tree::target_type_field(field, name, reference))
+        }
+        _ => None,
+    })
+}
+
 /// A schema before it is put together.
 struct Document<'a> {
     record_type: &'a RecordType,

@@ -157,7 +157,7 @@ fn of_list(
 }
 
 /// The name of the property that says which type a polymorphic reference leads to.
-pub(crate) fn polymorphic(field: &Field) -> Option<&str> {
+pub(super) fn polymorphic(field: &Field) -> Option<&str> {
     match &field.field_type {
         FieldType::Reference(reference) => reference.type_field.as_deref(),
         _ => None,
@@ -165,7 +165,7 @@ pub(crate) fn polymorphic(field: &Field) -> Option<&str> {
 }
 
 /// The property beside a polymorphic reference.
-pub(crate) fn target_type_field(field: &Field, name: &str, reference: &Reference) -> Field {
+pub(super) fn target_type_field(field: &Field, name: &str, reference: &Reference) -> Field {
     let values = reference
         .targets
         .iter()

@@ -1,0 +1,436 @@
+//! The record plane's check: what cannot succeed is refused before the wire, row by row.
+//!
+//! [`Checked`] wraps a provider's [`Records`]. Operations that the capability lacks, unknown options and wrong
+//! keys are refused; a row that the record type refutes fails alone, with a reason for each field, while the
+//! other rows go on; batches over the capability's limit are split, and outcomes come back in the order of the
+//! rows.
+
+mod options;
+mod rows;
+mod values;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use serde_json::Value as Json;
+
+use crate::connect::sign_in::AccessMode;
+use crate::error::{Error, ErrorKind, Result};
+use crate::provider::{
+    Change, ChangePage, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records, Resolved, Settled,
+    VersionedKey, WriteOptions,
+};
+use crate::record::capability::{VersionSupport, WriteCapability};
+use crate::record::{Checkpoint, Cursor, FieldPath, Key, KeyFields, Page, Query, Record, RecordType};
+
+/// A provider's records behind the check.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    inner: Arc<dyn Records>,
+    access: AccessMode,
+}
+
+impl Checked {
+    /// Wraps records; with [`AccessMode::ReadOnly`] every write is refused.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Records>, access: AccessMode) -> Self {
+        Self { inner, access }
+    }
+
+    fn kind(&self) -> &RecordType {
+        self.inner.record_type()
+    }
+
+    fn lacks(&self, cx: &Context, operation: &str, what: &str) -> Error {
+        let record_type = self.kind();
+        Error::unsupported(format!("{} cannot be {what}", record_type.name))
+            .with_operation(operation)
+            .with_provider(record_type.provider.as_str())
+            .with_connection(cx.connection.as_str())
+            .with_record_type(record_type.name.as_str())
+            .with_advice("`recordport types` lists what can be done with each record type")
+    }
+
+    /// The capability of a write, if this connection may write at all.
+    fn write<'a>(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        what: &str,
+        capability: Option<&'a WriteCapability>,
+        options: &WriteOptions,
+    ) -> Result<&'a WriteCapability> {
+        if self.access == AccessMode::ReadOnly {
+            return Err(Error::new(ErrorKind::Forbidden, "this connection only reads")
+                .with_operation(operation)
+                .with_provider(self.kind().provider.as_str())
+                .with_connection(cx.connection.as_str())
+                .with_record_type(self.kind().name.as_str())
+                .with_advice("Connect again with --access read-write"));
+        }
+        let capability = capability.ok_or_else(|| self.lacks(cx, operation, what))?;
+        options::check(options, &capability.options).map_err(|error| {
+            error
+                .with_operation(operation)
+                .with_connection(cx.connection.as_str())
+                .with_record_type(self.kind().name.as_str())
+        })?;
+        Ok(capability)
+    }
+
+    fn searches(&self, cx: Option<&Context>, operation: &str) -> Result<()> {
+        if self.kind().capability.search.is_some() {
+            return Ok(());
+        }
+        let record_type = self.kind();
+        let error = Error::unsupported(format!("{} cannot be searched", record_type.name))
+            .with_operation(operation)
+            .with_record_type(record_type.name.as_str());
+        Err(match cx {
+            Some(cx) => error.with_connection(cx.connection.as_str()),
+            None => error,
+        })
+    }
+
+    fn check_by(&self, cx: &Context, operation: &str, by: &KeyFields, allowed: &[KeyFields]) -> Result<()> {
+        if allowed.contains(by) {
+            return Ok(());
+        }
+        let names: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+        Err(Error::unsupported(format!("{} cannot be found by {by}", self.kind().name))
+            .with_operation(operation)
+            .with_connection(cx.connection.as_str())
+            .with_record_type(self.kind().name.as_str())
+            .with_advice(format!("It can be found by: {}", names.join("; "))))
+    }
+
+    /// Refuses a version where the operation cannot check one.
+    fn check_version(version: Option<&String>, capability: &WriteCapability) -> Result<()> {
+        if version.is_some() && capability.version == VersionSupport::None {
+            return Err(Error::unsupported("versions are not checked by this operation")
+                .with_advice("Leave @version out, or read the record again before you write it"));
+        }
+        Ok(())
+    }
+}
+
+/// Errors after which further requests of the same kind are pointless or harmful.
+fn stops_the_rest(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Unauthorized
+        | ErrorKind::RateLimited
+        | ErrorKind::Cancelled
+        | ErrorKind::ForeignHost
+        | ErrorKind::Local
+        | ErrorKind::Bug => true,
+        // Not even an answer: the service is not there.
+        ErrorKind::Unavailable => error.status().is_none(),
+        _ => false,
+    }
+}
+
+/// One batch of checked rows, on its way to the provider.
+type Sending<'a> = BoxFuture<'a, Result<Vec<Outcome>>>;
+
+/// Sends the rows that passed, in batches, and puts every outcome at its row's place.
+///
+/// # Errors
+/// The provider's, when it concerns every row alike and no row is known to have been sent before it.
+async fn send_in_batches<'a, T>(
+    checked: Vec<Result<T>>,
+    batch_max: usize,
+    marker: impl Fn(&T) -> Option<Json>,
+    send: impl Fn(Vec<T>) -> Sending<'a>,
+) -> Result<Vec<Outcome>> {
+    let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(checked.len());
+    let mut good = Vec::with_capacity(checked.len());
+    for (place, row) in checked.into_iter().enumerate() {
+        match row {
+            Ok(row) => {
+                good.push((place, row));
+                outcomes.push(None);
+            }
+            Err(error) => outcomes.push(Some(Outcome::Failed(error))),
+        }
+    }
+    let alone = good.len() == outcomes.len();
+    let (mut reached, mut stopped, mut dry): (bool, Option<Error>, Option<Error>) = (false, None, None);
+    let mut good = good.into_iter().peekable();
+    while good.peek().is_some() {
+        let (places, batch): (Vec<usize>, Vec<T>) = good.by_ref().take(batch_max.max(1)).unzip();
+        if let Some(error) = &stopped {
+            for place in places {
+                outcomes[place] = Some(Outcome::Failed(not_sent(error)));
+            }
+            continue;
+        }
+        let markers: Vec<Option<Json>> = batch.iter().map(&marker).collect();
+        match send(batch).await {
+            Ok(answers) if answers.len() == places.len() => {
+                reached = true;
+                for (place, answer) in places.into_iter().zip(answers) {
+                    outcomes[place] = Some(answer);
+                }
+            }
+            Ok(answers) => {
+                reached = true;
+                let error = Error::protocol(format!(
+                    "{} outcomes came for {} rows, so nobody knows which is whose",
+                    answers.len(),
+                    places.len()
+                ))
+                .with_advice("Look at the provider whether the rows were written before you send them again");
+                for (place, marker) in places.into_iter().zip(markers) {
+                    outcomes[place] = Some(Outcome::Unknown { marker, error: error.clone() });
+                }
+            }
+            Err(error) => {
+                if stops_the_rest(&error) {
+                    if !reached && dry.is_none() {
+                        return Err(error);
+                    }
+                    stopped = Some(error.clone());
+                }
+                if error.kind() == ErrorKind::DryRun {
+                    dry.get_or_insert_with(|| error.clone());
+                } else {
+                    reached = true;
+                }
+                for place in places {
+                    outcomes[place] = Some(Outcome::Failed(error.clone()));
+                }
+            }
+        }
+    }
+    if let (Some(error), false, true) = (dry, reached, alone) {
+        return Err(error);
+    }
+    Ok(outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or_else(|| Outcome::Failed(Error::bug("a row got no outcome"))))
+        .collect())
+}
+
+fn not_sent(because: &Error) -> Error {
+    Error::new(because.kind(), format!("not sent: {}", because.message()))
+        .with_retry(crate::error::Retry::Always)
+        .with_advice(because.advice().unwrap_or("Send this row again once that is mended"))
+}
+
+#[async_trait]
+impl Records for Checked {
+    fn record_type(&self) -> &Arc<RecordType> {
+        self.inner.record_type()
+    }
+
+    async fn resolve(&self, cx: &Context, paths: &[FieldPath]) -> Result<Resolved> {
+        self.inner.resolve(cx, paths).await
+    }
+
+    fn plan(&self, query: &Query, resolved: &Resolved) -> Result<Plan> {
+        self.searches(None, "search")?;
+        if let Some(search) = &self.kind().capability.search {
+            let name = &self.kind().name;
+            if query.include_deleted && !search.include_deleted {
+                return Err(Error::unsupported(format!("deleted records of {name} cannot be searched"))
+                    .with_record_type(name.as_str()));
+            }
+            if query.native.is_some() && search.native.is_none() {
+                return Err(Error::unsupported(format!("{name} takes no filter in its provider's language"))
+                    .with_record_type(name.as_str())
+                    .with_advice("Say it with --where or a rule group"));
+            }
+        }
+        self.inner.plan(query, resolved)
+    }
+
+    async fn page(&self, cx: &Context, plan: &Plan, at: Option<&Cursor>) -> Result<Page> {
+        self.searches(Some(cx), "search")?;
+        if let Some(cursor) = at {
+            plan.accept(cursor)?;
+        }
+        self.inner.page(cx, plan, at).await
+    }
+
+    async fn count(&self, cx: &Context, plan: &Plan) -> Result<Option<u64>> {
+        self.searches(Some(cx), "count")?;
+        self.inner.count(cx, plan).await
+    }
+
+    async fn get(
+        &self,
+        cx: &Context,
+        by: &KeyFields,
+        keys: &[Key],
+        select: &[FieldPath],
+    ) -> Result<Vec<Result<Option<Record>>>> {
+        let capability =
+            self.kind().capability.get.as_ref().ok_or_else(|| self.lacks(cx, "get", "read by key"))?;
+        self.check_by(cx, "get", by, &capability.by)?;
+        for key in keys {
+            rows::key(key, by).map_err(|error| error.with_operation("get"))?;
+        }
+        let mut found = Vec::with_capacity(keys.len());
+        for batch in keys.chunks(capability.batch_max.max(1)) {
+            let answers = self.inner.get(cx, by, batch, select).await?;
+            if answers.len() != batch.len() {
+                return Err(Error::protocol(format!(
+                    "{} answers came for {} keys",
+                    answers.len(),
+                    batch.len()
+                ))
+                .with_operation("get")
+                .with_connection(cx.connection.as_str())
+                .with_record_type(self.kind().name.as_str()));
+            }
+            found.extend(answers);
+        }
+        Ok(found)
+    }
+
+    async fn create(&self, cx: &Context, rows: &[NewRow], options: &WriteOptions) -> Result<Vec<Outcome>> {
+        let capability = self.kind().capability.create.as_ref();
+        let capability = self.write(cx, "create", "created", capability, options)?;
+        let checked = rows
+            .iter()
+            .map(|row| {
+                if row.marker.is_some() && !capability.marker {
+                    return Err(Error::unsupported("rows of this type cannot carry a marker"));
+                }
+                let fields = rows::new_row(self.kind(), &row.fields)?;
+                Ok(NewRow { fields, marker: row.marker.clone() })
+            })
+            .map(|row| row.map_err(|error| self.in_row(error, "create", None)))
+            .collect();
+        send_in_batches(
+            checked,
+            capability.batch_max,
+            |row: &NewRow| row.marker.clone(),
+            |batch| Box::pin(async move { self.inner.create(cx, &batch, options).await }),
+        )
+        .await
+    }
+
+    async fn update(&self, cx: &Context, rows: &[Change], options: &WriteOptions) -> Result<Vec<Outcome>> {
+        let capability = self.kind().capability.update.as_ref();
+        let capability = self.write(cx, "update", "updated", capability, options)?;
+        let checked = rows
+            .iter()
+            .map(|row| {
+                let check = || {
+                    rows::key(&row.key, &self.kind().key)?;
+                    Self::check_version(row.if_version.as_ref(), capability)?;
+                    let edits = rows::change(self.kind(), &row.edits)?;
+                    Ok(Change { key: row.key.clone(), edits, if_version: row.if_version.clone() })
+                };
+                check().map_err(|error| self.in_row(error, "update", Some(&row.key)))
+            })
+            .collect();
+        send_in_batches(
+            checked,
+            capability.batch_max,
+            |_| None,
+            |batch| Box::pin(async move { self.inner.update(cx, &batch, options).await }),
+        )
+        .await
+    }
+
+    async fn upsert(
+        &self,
+        cx: &Context,
+        by: &KeyFields,
+        rows: &[Change],
+        options: &WriteOptions,
+    ) -> Result<Vec<Outcome>> {
+        let upsert = self.kind().capability.upsert.as_ref();
+        let capability = self.write(cx, "upsert", "upserted", upsert.map(|upsert| &upsert.write), options)?;
+        self.check_by(cx, "upsert", by, upsert.map_or(&[][..], |upsert| &upsert.by))?;
+        let checked = rows
+            .iter()
+            .map(|row| {
+                let check = || {
+                    rows::key(&row.key, by)?;
+                    Self::check_version(row.if_version.as_ref(), capability)?;
+                    let edits = rows::upsert(self.kind(), by, &row.key, &row.edits)?;
+                    Ok(Change { key: row.key.clone(), edits, if_version: row.if_version.clone() })
+                };
+                check().map_err(|error| self.in_row(error, "upsert", Some(&row.key)))
+            })
+            .collect();
+        send_in_batches(
+            checked,
+            capability.batch_max,
+            |_| None,
+            |batch| Box::pin(async move { self.inner.upsert(cx, by, &batch, options).await }),
+        )
+        .await
+    }
+
+    async fn delete(
+        &self,
+        cx: &Context,
+        rows: &[VersionedKey],
+        options: &WriteOptions,
+    ) -> Result<Vec<Outcome>> {
+        let capability = self.kind().capability.delete.as_ref();
+        let capability = self.write(cx, "delete", "deleted", capability, options)?;
+        let checked = rows
+            .iter()
+            .map(|row| {
+                rows::key(&row.key, &self.kind().key)
+                    .and_then(|()| Self::check_version(row.if_version.as_ref(), capability))
+                    .map(|()| row.clone())
+                    .map_err(|error| self.in_row(error, "delete", Some(&row.key)))
+            })
+            .collect();
+        send_in_batches(
+            checked,
+            capability.batch_max,
+            |_| None,
+            |batch| Box::pin(async move { self.inner.delete(cx, &batch, options).await }),
+        )
+        .await
+    }
+
+    async fn settle(&self, cx: &Context, marks: &[Json]) -> Result<Vec<Settled>> {
+        self.inner.settle(cx, marks).await
+    }
+
+    async fn changes(
+        &self,
+        cx: &Context,
+        since: Option<&Checkpoint>,
+        select: &[FieldPath],
+    ) -> Result<ChangePage> {
+        if self.kind().capability.changes.is_none() {
+            return Err(self.lacks(cx, "changes", "followed: its provider has no feed of changes"));
+        }
+        if let Some(checkpoint) = since
+            && checkpoint.record_type != self.kind().name.as_str()
+        {
+            return Err(Error::invalid(format!("this checkpoint belongs to {}", checkpoint.record_type))
+                .with_operation("changes")
+                .with_record_type(self.kind().name.as_str())
+                .with_advice("Use the checkpoint of this record type, or start without one"));
+        }
+        self.inner.changes(cx, since, select).await
+    }
+
+    async fn options(&self, cx: &Context, field: &FieldPath, ask: &OptionQuery) -> Result<OptionPage> {
+        self.inner.options(cx, field, ask).await
+    }
+}
+
+impl Checked {
+    fn in_row(&self, error: Error, operation: &'static str, key: Option<&Key>) -> Error {
+        let error = error
+            .with_operation(operation)
+            .with_provider(self.kind().provider.as_str())
+            .with_record_type(self.kind().name.as_str());
+        match key {
+            Some(key) => error.with_key(key.to_string()),
+            None => error,
+        }
+    }
+}
