@@ -16,6 +16,8 @@ mod http_plane;
 mod licences;
 mod pushdown;
 mod rules;
+mod record_check;
+mod schema_ajv;
 mod schema_profile;
 mod support;
 mod where_text;

@@ -133,8 +133,9 @@ impl<'a> Row<'a> {
         let is_key = record_type.key.0.iter().any(|key| key == name);
         match self.purpose {
             Purpose::Create if !field.createable => {
-                let how = if field.updatable { "only once the record exists" } else { "at all" };
-                self.refuse(name, format!("cannot be set {how}{}", why_not(&field)));
+                let rule =
+                    if field.updatable { "can be set only once the record exists" } else { "cannot be set" };
+                self.refuse(name, format!("{rule}{}", why_not(&field)));
                 None
             }
             Purpose::Update if is_key => {
@@ -142,12 +143,16 @@ impl<'a> Row<'a> {
                 None
             }
             Purpose::Update if !field.updatable => {
-                let how = if field.createable { "only when the record is created" } else { "at all" };
-                self.refuse(name, format!("cannot be set {how}{}", why_not(&field)));
+                let rule = if field.createable {
+                    "can be set only when the record is created"
+                } else {
+                    "cannot be set"
+                };
+                self.refuse(name, format!("{rule}{}", why_not(&field)));
                 None
             }
             Purpose::Upsert if !field.createable && !field.updatable => {
-                self.refuse(name, format!("cannot be set at all{}", why_not(&field)));
+                self.refuse(name, format!("cannot be set{}", why_not(&field)));
                 None
             }
             _ => Some(field),
