@@ -17,6 +17,7 @@ use crate::connect::token::TokenKeeper;
 use crate::error::{Error, Result};
 use crate::http::SharedHttp;
 use crate::http::client::{Wire, WireSettings};
+use crate::layer::check::Checked;
 use crate::layer::dry_run::DryRun;
 use crate::layer::limit::{ConnectionLimits, LimitSettings};
 use crate::layer::retry::RetrySettings;
@@ -202,7 +203,7 @@ impl Connected {
     /// `NotFound` with the nearest names when there is no such type.
     pub async fn open(&self, name: &str) -> Result<Arc<dyn Records>> {
         let records = self.provider.open(&self.context, &TypeName::new(name)).await?;
-        Ok(records)
+        Ok(Arc::new(Checked::new(records, self.description.access)))
     }
 }
 

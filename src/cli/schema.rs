@@ -6,10 +6,11 @@ use super::args::{
 };
 use super::output::Done;
 use crate::error::Error;
+use crate::provider::filter_support::PlannedSupport;
 use crate::record::FieldPath;
 use crate::record::schema::{
-    Annotations, Decimals, Layout, NothingPushed, SchemaOptions, SchemaPurpose, companion, filter_schema,
-    pretty, query_builder, record_schema, selection_schema,
+    Annotations, Decimals, Layout, SchemaOptions, SchemaPurpose, companion, filter_schema, pretty,
+    query_builder, record_schema, selection_schema,
 };
 use crate::workspace::Use;
 
@@ -51,7 +52,8 @@ pub(crate) async fn show(session: &mut Session, args: SchemaShow) -> Done {
         }
         SchemaPurpose::Filter => {
             let resolved = records.resolve(&connected.context, &paths).await?;
-            filter_schema(record_type, &paths, &resolved, &NothingPushed, &options)
+            let support = PlannedSupport::new(&*records, &resolved);
+            filter_schema(record_type, &paths, &resolved, &support, &options)
         }
         _ if !paths.is_empty() => {
             return Err(Error::invalid("--select goes with --for read and --for filter only").into());

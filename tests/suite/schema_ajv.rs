@@ -73,7 +73,9 @@ fn strict_ajv_compiles_configurations_and_options() {
 
 #[test]
 fn ajv_judges_rows_as_they_are_meant() {
-    let create = |record_type: &RecordType| record_schema(record_type, SchemaPurpose::Create, &SchemaOptions::default());
+    let create = |record_type: &RecordType| {
+        record_schema(record_type, SchemaPurpose::Create, &SchemaOptions::default())
+    };
     let row = |more: Json| {
         let mut row = json!({"Name": "n", "Status": "New", "Areas": ["x"]});
         if let (Some(row), Json::Object(more)) = (row.as_object_mut(), more) {
