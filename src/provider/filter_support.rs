@@ -34,34 +34,59 @@ impl<'a> PlannedSupport<'a> {
         Self { records, resolved }
     }
 
-    fn planned(&self, condition: Condition) -> Pushed {
-        let query = Query { filter: Some(Filter::Is(condition)), ..Query::all(Timestamp::UNIX_EPOCH) };
-        match self.records.plan(&query, self.resolved) {
-            Ok(plan) => plan.conditions.iter().map(|part| part.at.into()).max().unwrap_or(Pushed::Here),
-            Err(_) => Pushed::Here,
-        }
+    /// Where each of these conditions is evaluated when all have to hold.
+    fn planned(&self, conditions: Vec<Condition>) -> Option<Vec<Pushed>> {
+        let count = conditions.len();
+        let filter = Filter::And(conditions.into_iter().map(Filter::Is).collect());
+        let query = Query { filter: Some(filter), ..Query::all(Timestamp::UNIX_EPOCH) };
+        let plan = self.records.plan(&query, self.resolved).ok()?;
+        (plan.conditions.len() == count)
+            .then(|| plan.conditions.iter().map(|condition| condition.at.into()).collect())
     }
 }
 
 impl FilterSupport for PlannedSupport<'_> {
     fn pushed(&self, path: &FieldPath, field: &Field, operator: &str) -> Pushed {
-        let Some(kind) = field.field_type.value_kind() else { return Pushed::Here };
+        self.pushed_all(path, field, &[operator]).first().copied().unwrap_or(Pushed::Here)
+    }
+
+    fn pushed_all(&self, path: &FieldPath, field: &Field, operators: &[&str]) -> Vec<Pushed> {
+        let mut verdicts = vec![Pushed::Here; operators.len()];
+        let Some(kind) = field.field_type.value_kind() else { return verdicts };
+        let multi_value = field.field_type.is_multi_value();
         // The verdict may depend on the value; the schema tells the best that an ordinary one gets.
-        samples(field, kind)
-            .into_iter()
-            .filter_map(|sample| test(operator, sample, field.field_type.is_multi_value()))
-            .map(|test| {
-                self.planned(Condition {
-                    path: path.clone(),
-                    kind,
-                    multi_value: field.field_type.is_multi_value(),
-                    empty_is_null: field.empty_is_null,
-                    case_sensitive: true,
-                    test,
+        for sample in samples(field, kind) {
+            let (places, conditions): (Vec<usize>, Vec<Condition>) = operators
+                .iter()
+                .enumerate()
+                .filter_map(|(place, operator)| {
+                    let test = test(operator, sample.clone(), multi_value)?;
+                    let condition = Condition {
+                        path: path.clone(),
+                        kind,
+                        multi_value,
+                        empty_is_null: field.empty_is_null,
+                        case_sensitive: true,
+                        test,
+                    };
+                    Some((place, condition))
                 })
-            })
-            .min()
-            .unwrap_or(Pushed::Here)
+                .unzip();
+            // One plan tells for all; where that cannot be planned, each is asked for alone.
+            let found = self.planned(conditions.clone()).unwrap_or_else(|| {
+                conditions
+                    .into_iter()
+                    .map(|condition| {
+                        let alone = self.planned(vec![condition]);
+                        alone.and_then(|verdicts| verdicts.first().copied()).unwrap_or(Pushed::Here)
+                    })
+                    .collect()
+            });
+            for (place, verdict) in places.into_iter().zip(found) {
+                verdicts[place] = verdicts[place].min(verdict);
+            }
+        }
+        verdicts
     }
 }
 

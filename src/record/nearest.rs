@@ -8,7 +8,14 @@ pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Op
         .into_iter()
         .map(|name| {
             let other = name.to_lowercase();
-            let score = if other == folded { 2.0 } else { strsim::jaro_winkler(&folded, &other) };
+            let score = if other == folded {
+                2.0
+            } else if folded.chars().count() > 2 && strsim::damerau_levenshtein(&folded, &other) == 1 {
+                // One slip of the finger weighs more in a short name than the measure for long ones says.
+                1.0
+            } else {
+                strsim::jaro_winkler(&folded, &other)
+            };
             (name, score)
         })
         .filter(|(_, score)| *score >= 0.8)
@@ -26,6 +33,7 @@ mod tests {
         assert_eq!(nearest("lastname", known), Some("LastName"));
         assert_eq!(nearest("LastNmae", known), Some("LastName"));
         assert_eq!(nearest("Emial", known), Some("Email"));
+        assert_eq!(nearest("Nwe", ["New", "Done"]), Some("New"));
         assert_eq!(nearest("zzz", known), None);
         assert_eq!(nearest("", []), None);
     }

@@ -226,9 +226,10 @@ impl Check<'_> {
             .values
             .iter()
             .find(|choice| choice.active && choice.label.to_lowercase() == folded)
-            .map(|choice| plain(&choice.value));
+            .map(|choice| plain(&choice.value))
+            .filter(|value| value.to_lowercase() != folded);
         let message = match (labelled, nearest(&given, active.iter().map(String::as_str))) {
-            (Some(value), _) if value != given => {
+            (Some(value), _) => {
                 format!("{} is not one of its values; it is the label of {value:?}", shown(text))
             }
             (_, Some(near)) => format!("{} is not one of its values; did you mean {near:?}?", shown(text)),

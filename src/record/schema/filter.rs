@@ -26,6 +26,11 @@ pub enum Pushed {
 pub trait FilterSupport {
     /// Who evaluates it.
     fn pushed(&self, path: &FieldPath, field: &Field, operator: &str) -> Pushed;
+
+    /// The same for several operators, in their order.
+    fn pushed_all(&self, path: &FieldPath, field: &Field, operators: &[&str]) -> Vec<Pushed> {
+        operators.iter().map(|operator| self.pushed(path, field, operator)).collect()
+    }
 }
 
 impl<F: Fn(&FieldPath, &Field, &str) -> Pushed> FilterSupport for F {
@@ -114,7 +119,7 @@ pub fn filter_schema(
         let list = operators(field);
         node.meta.insert("operators".into(), json!(list));
         let verdicts: Vec<(&str, Pushed)> =
-            list.iter().map(|operator| (*operator, support.pushed(path, field, operator))).collect();
+            list.iter().copied().zip(support.pushed_all(path, field, list)).collect();
         let usual = verdicts.first().map_or(Pushed::Here, |(_, pushed)| *pushed);
         node.meta.insert("pushed".into(), json!(usual));
         let others: serde_json::Map<String, Json> = verdicts

@@ -1,7 +1,7 @@
 //! From a [`RecordType`] to JSON Schema, in one place for all providers.
 //!
 //! The schemas keep to a narrow profile of draft-07 that strict ajv, react-jsonschema-form, JSON Forms and
-//! json-editor all render unmodified (`docs/schemas.md`); [`lint`] tells whether a schema does. What forms do not
+//! json-editor all render unmodified (`docs/schemas.md`); [`lint()`] tells whether a schema does. What forms do not
 //! understand stands as plain data in `definitions.record-meta.const`.
 
 pub mod companion;
