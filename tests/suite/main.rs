@@ -12,6 +12,7 @@ mod emulator_faults;
 mod emulator_frame;
 mod emulator_oauth;
 mod emulator_salesforce;
+mod faults;
 mod http_plane;
 mod licences;
 mod pushdown;

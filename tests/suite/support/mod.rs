@@ -5,6 +5,7 @@ pub(crate) mod connected;
 pub(crate) mod emulated;
 pub(crate) mod node;
 pub(crate) mod notes;
+pub(crate) mod org;
 pub(crate) mod plane;
 pub(crate) mod raw;
 pub(crate) mod record_types;

@@ -1,0 +1,302 @@
+//! A connection to an emulated Salesforce org: the real provider on the real layers, with tokens from a real
+//! store.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use recordport::clock::{Clock, RecordingClock};
+use recordport::connect::connection::{Connection, ConnectionName, Secrets, TokenSet};
+use recordport::connect::home::Home;
+use recordport::connect::key::KeySettings;
+use recordport::connect::sign_in::{AccessMode, GrantKind};
+use recordport::connect::sqlite::{SqliteStore, StoreSettings};
+use recordport::connect::store::Store as _;
+use recordport::connect::token::TokenKeeper;
+use recordport::emulator::EmulatorConfig;
+use recordport::emulator::salesforce::Salesforce as EmulatedSalesforce;
+use recordport::emulator::service::Service;
+use recordport::error::{Error, Result};
+use recordport::http::SharedHttp;
+use recordport::http::client::{Wire, WireSettings};
+use recordport::layer::limit::{ConnectionLimits, LimitSettings};
+use recordport::layer::retry::RetrySettings;
+use recordport::layer::stack::{StackParts, http_plane};
+use recordport::layer::trace::AttemptTrace;
+use recordport::provider::search::{RecordsExt as _, Search};
+use recordport::provider::{Context, Provider, ProviderFactory as _, Records};
+use recordport::providers::salesforce::Salesforce;
+use recordport::record::{QueryDraft, RowError, TypeName};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::emulated::Emulated;
+
+/// What an org is started with.
+#[derive(Debug, Clone)]
+pub(crate) struct OrgSettings {
+    /// Multiplies the rows.
+    pub(crate) scale: u64,
+    pub(crate) wire: WireSettings,
+    /// Sit through waits instead of recording them.
+    pub(crate) real_clock: bool,
+    pub(crate) tls: bool,
+    pub(crate) concurrency: usize,
+}
+
+impl Default for OrgSettings {
+    fn default() -> Self {
+        Self {
+            scale: 4,
+            wire: WireSettings {
+                connect_timeout: Duration::from_millis(500),
+                idle_timeout: Duration::from_millis(500),
+                ..WireSettings::default()
+            },
+            real_clock: false,
+            tls: false,
+            concurrency: 16,
+        }
+    }
+}
+
+pub(crate) struct Org {
+    pub(crate) emulated: Emulated,
+    pub(crate) service: Arc<EmulatedSalesforce>,
+    pub(crate) cx: Context,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) clock: Arc<RecordingClock>,
+    access_token: String,
+    _home: tempfile::TempDir,
+}
+
+/// What a search gave.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) records: Vec<Value>,
+    /// The records' own JSON text.
+    pub(crate) texts: Vec<String>,
+    pub(crate) bad: Vec<RowError>,
+    pub(crate) pages: usize,
+    pub(crate) duplicates: u64,
+    /// Cursor of the last page that came.
+    pub(crate) cursor: Option<String>,
+    pub(crate) error: Option<Error>,
+}
+
+impl Found {
+    /// The ids, each of which must have come once.
+    pub(crate) fn ids(&self) -> BTreeSet<String> {
+        let ids: BTreeSet<String> =
+            self.records.iter().map(|record| record["Id"].as_str().expect("an id").to_owned()).collect();
+        assert_eq!(ids.len(), self.records.len(), "a record came twice");
+        ids
+    }
+
+    /// The result of a search that must have ended well.
+    pub(crate) fn complete(self) -> Self {
+        assert!(self.error.is_none(), "{:?}", self.error);
+        self
+    }
+
+    /// The error that must have ended it.
+    pub(crate) fn error(&self) -> &Error {
+        self.error.as_ref().expect("the search must fail")
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        self.error().code().unwrap_or_default()
+    }
+}
+
+impl Org {
+    pub(crate) async fn new() -> Self {
+        Self::with(OrgSettings::default()).await
+    }
+
+    pub(crate) async fn with(settings: OrgSettings) -> Self {
+        let kept = Arc::new(OnceLock::new());
+        let keep = Arc::clone(&kept);
+        let config = EmulatorConfig { scale: settings.scale, ..EmulatorConfig::default() };
+        let emulated = Emulated::start(config, move |config| {
+            let service = Arc::new(EmulatedSalesforce::start(config)?);
+            keep.set(Arc::clone(&service)).expect("once");
+            let services: Vec<Arc<dyn Service>> = vec![service];
+            Ok(services)
+        })
+        .await;
+        let service = Arc::clone(kept.get().expect("made"));
+        let mut wire = settings.wire;
+        let endpoint = if settings.tls {
+            wire.loopback_authorities.push(emulated.emulator.ca_file().to_owned());
+            emulated.emulator.https_url()
+        } else {
+            emulated.emulator.http_url()
+        };
+        let endpoint = Url::parse(&endpoint).expect("an address");
+        let wire: SharedHttp = Arc::new(Wire::new(wire).expect("a wire"));
+        let recording = Arc::new(RecordingClock::starting_at(Timestamp::now()));
+        let clock: Arc<dyn Clock> = if settings.real_clock {
+            Arc::new(recordport::clock::SystemClock)
+        } else {
+            Arc::<RecordingClock>::clone(&recording)
+        };
+
+        let home = tempfile::tempdir().expect("a directory");
+        let credentials = emulated.emulator.credentials()["salesforce"].clone();
+        let text = |name: &str| credentials[name].as_str().expect(name).to_owned();
+        let sign_in = Arc::new(Salesforce.sign_in(&json!({}), Some(&endpoint)).expect("valid"));
+        let mut connection = Connection::new(
+            ConnectionName::new("crm").expect("a name"),
+            "salesforce",
+            AccessMode::ReadWrite,
+            GrantKind::Code,
+            clock.now(),
+        );
+        connection.endpoint = Some(endpoint.clone());
+        connection.client_id = Some(text("client_id"));
+        let keys = KeySettings {
+            environment: Some(SecretString::from(format!("{}=", "A".repeat(43)))),
+            next_environment: None,
+            keyring: false,
+        };
+        let store = SqliteStore::open(
+            &Home::prepare(&home.path().join("home")).expect("a home"),
+            StoreSettings { keys, renewal_patience: Duration::from_secs(5) },
+        )
+        .await
+        .expect("a store");
+        let secrets =
+            Secrets { client_secret: Some(SecretString::from(text("client_secret"))), ..Secrets::default() };
+        let tokens = TokenSet {
+            generation: 1,
+            access_token: SecretString::from(text("access_token")),
+            refresh_token: Some(SecretString::from(text("refresh_token"))),
+            obtained: clock.now(),
+            expires: None,
+            bases: [("api".to_owned(), endpoint)].into(),
+            scopes: None,
+        };
+        store.put(&connection, &secrets, Some(&tokens)).await.expect("is stored");
+        let token_plane: SharedHttp = Arc::new(AttemptTrace::new(Arc::clone(&wire)));
+        let keeper = TokenKeeper::new(
+            Arc::new(store),
+            connection,
+            Arc::clone(&sign_in),
+            token_plane,
+            Arc::clone(&clock),
+        );
+        let limit = LimitSettings { concurrency: settings.concurrency, ..LimitSettings::default() };
+        let limits = Arc::new(ConnectionLimits::new(&limit, Arc::clone(&clock)));
+        let http = http_plane(StackParts {
+            wire,
+            access: Arc::new(keeper),
+            hosts: sign_in.hosts.clone(),
+            dialect: Salesforce.dialect(),
+            clock: Arc::clone(&clock),
+            retry: RetrySettings::default(),
+            limits,
+            dry_run: None,
+        });
+        Self {
+            service,
+            cx: Context { http, clock, connection: "crm".to_owned(), refresh: false },
+            provider: Salesforce.provider(&json!({})).expect("valid"),
+            clock: recording,
+            access_token: text("access_token"),
+            emulated,
+            _home: home,
+        }
+    }
+
+    pub(crate) async fn fault(&self, rule: Value) {
+        self.emulated.fault(rule).await;
+    }
+
+    pub(crate) async fn open(&self, name: &str) -> Result<Arc<dyn Records>> {
+        self.provider.open(&self.cx, &TypeName::new(name)).await
+    }
+
+    /// Searches to the end or to the first error, whose texts hold no token.
+    pub(crate) async fn search(&self, name: &str, query: Value) -> Found {
+        let mut found = Found::default();
+        if let Err(error) = self.search_into(name, &query, &mut found).await {
+            for text in [error.to_string(), format!("{error:?}")] {
+                assert!(!text.contains(&self.access_token), "{text}");
+            }
+            found.error = Some(error);
+        }
+        found
+    }
+
+    async fn search_into(&self, name: &str, query: &Value, found: &mut Found) -> Result<()> {
+        let records = self.open(name).await?;
+        let draft = QueryDraft::from_json(query)?;
+        let prepared = records.prepare(&self.cx, &draft, &TimeZone::UTC).await?;
+        let mut search = Search::start(records, self.cx.clone(), &prepared);
+        loop {
+            let page = search.next_page().await;
+            found.duplicates = search.duplicates();
+            let Some(page) = page? else { return Ok(()) };
+            found.pages += 1;
+            for record in page.records {
+                match record {
+                    Ok(record) => {
+                        let text = String::from_utf8(record.json.to_vec()).expect("UTF-8");
+                        found.records.push(serde_json::from_str(&text).unwrap_or(Value::Null));
+                        found.texts.push(text);
+                    }
+                    Err(bad) => found.bad.push(bad),
+                }
+            }
+            found.cursor = page.next.map(|cursor| cursor.to_text());
+        }
+    }
+
+    /// Contacts in pages of 200: six of them unless the org was scaled otherwise.
+    pub(crate) async fn contacts(&self) -> Found {
+        self.search("Contact", contacts()).await
+    }
+
+    /// Goes on where a search of contacts broke off, and gives the ids of both parts together.
+    pub(crate) async fn resumed(&self, broken: &Found) -> BTreeSet<String> {
+        let mut query = contacts();
+        query["cursor"] = json!(broken.cursor.as_ref().expect("a cursor"));
+        let rest = self.search("Contact", query).await.complete();
+        let mut ids = broken.ids();
+        for id in rest.ids() {
+            assert!(ids.insert(id), "a record came twice");
+        }
+        ids
+    }
+
+    /// The rows of a type as stored.
+    pub(crate) fn service_rows(&self, name: &str) -> Vec<Value> {
+        self.service.state(name).expect("a known type")
+    }
+
+    /// The ids of a type as stored.
+    pub(crate) fn stored(&self, name: &str) -> BTreeSet<String> {
+        self.service_rows(name)
+            .iter()
+            .filter(|row| row["IsDeleted"] != json!(true))
+            .map(|row| row["Id"].as_str().expect("an id").to_owned())
+            .collect()
+    }
+
+    /// Requests that reached the service, with those whose path holds `part`.
+    pub(crate) async fn received(&self, part: &str) -> Vec<Value> {
+        let all = self.emulated.requests().await;
+        all.into_iter()
+            .filter(|entry| entry["path"].as_str().is_some_and(|path| path.contains(part)))
+            .collect()
+    }
+}
+
+/// The search of [`Org::contacts`].
+pub(crate) fn contacts() -> Value {
+    json!({ "select": ["Id", "LastName", "Email", "AccountId"], "page_size": 200 })
+}
