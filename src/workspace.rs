@@ -70,8 +70,16 @@ impl Workspace {
     /// # Errors
     /// Local with the remedy, when the directory or the store cannot be used.
     pub async fn open(home: &Path) -> Result<Self> {
+        Self::open_with(home, StoreSettings::from_environment()).await
+    }
+
+    /// Opens a home with other settings of its store.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(home: &Path, settings: StoreSettings) -> Result<Self> {
         let home = Home::prepare(home)?;
-        let store = Arc::new(SqliteStore::open(&home, StoreSettings::from_environment()).await?);
+        let store = Arc::new(SqliteStore::open(&home, settings).await?);
         let loopback_authorities = std::env::var_os(LOOPBACK_CA).map(PathBuf::from).into_iter().collect();
         let wire = Arc::new(Wire::new(WireSettings { loopback_authorities, ..WireSettings::default() })?);
         Ok(Self { home, store, wire, clock: Arc::new(SystemClock) })

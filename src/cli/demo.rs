@@ -11,11 +11,12 @@ use super::args::{self, Cli, Command};
 use super::authorize::Browser;
 use super::output::{Done, note};
 use super::{Session, connect};
+use crate::connect::sqlite::StoreSettings;
 use crate::emulator::faults::Rule;
 use crate::emulator::{Emulator, EmulatorConfig};
 use crate::error::{Error, Position, Result};
 use crate::record::{Key, KeyFields};
-use crate::workspace::LOOPBACK_CA;
+use crate::workspace::{LOOPBACK_CA, Workspace};
 
 /// Name of the connection that the demo makes.
 const CONNECTION: &str = "demo";
@@ -32,6 +33,12 @@ pub(crate) async fn run(session: &mut Session, args: args::Demo) -> Done {
         None => DemoHome::temporary(),
     };
     session.home = Some(home.path.clone());
+    if home.temporary {
+        // A key in the system's keyring would outlive the home that it is for.
+        let mut settings = StoreSettings::from_environment();
+        settings.keys.keyring = false;
+        session.workspace = Some(Workspace::open_with(&home.path, settings).await?);
+    }
     let mut demo = Demo { session, emulator, faults, once: args.once, no_browser: args.no_browser };
     let code = demo.road().await?;
     if code != 0 || args.once {
@@ -81,7 +88,7 @@ impl Demo<'_> {
             &["connections", "test", CONNECTION],
             &["types", CONNECTION, "--search", "co"],
             &["schema", "show", CONNECTION, "Contact", "--for", "create", "--annotations", "none"],
-            &["search", CONNECTION, "Contact", "--where", condition, "--explain"],
+            &["search", CONNECTION, "Contact", "--where", condition, "--select", select, "--explain"],
             &[
                 "search",
                 CONNECTION,

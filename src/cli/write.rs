@@ -136,7 +136,16 @@ pub(crate) async fn run(
             };
             let mut rows = RowReader::new(input, format, &record_type, flags.csv_raw);
             loop {
-                let (batch, fault) = read_batch(&mut rows, batch_max, &writer.operation, &by);
+                // Stdin may keep us waiting; a signal does not wait for it.
+                let (operation, by) = (writer.operation.clone(), by.clone());
+                let reading = tokio::task::spawn_blocking(move || {
+                    let (batch, fault) = read_batch(&mut rows, batch_max, &operation, &by);
+                    (rows, batch, fault)
+                });
+                let read = session.signals.or_stop(reading).await?;
+                let (back, batch, fault) =
+                    read.map_err(|error| Error::bug(format!("reading the rows failed: {error}")))?;
+                rows = back;
                 let last = batch.len() < batch_max;
                 if !batch.is_empty() {
                     writer.write(session, batch).await?;

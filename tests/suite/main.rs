@@ -2,6 +2,10 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arrows;
+mod cli_basics;
+mod cli_demo;
+mod cli_search;
+mod cli_write;
 mod clients;
 mod connect_flows;
 mod connect_privacy;

@@ -1,0 +1,202 @@
+//! Writes on the command line: forms of input, outcomes, dry runs, bad input.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::support::command::{EmulatorProcess, Home};
+
+fn statuses(lines: &[Value]) -> Vec<&str> {
+    lines.iter().map(|line| line["status"].as_str().expect("a status")).collect()
+}
+
+#[test]
+fn rows_are_created_updated_and_deleted_with_an_outcome_each() {
+    let emulator = EmulatorProcess::start(&[]);
+    let home = Home::connected(&emulator);
+    let rows = "[{\"LastName\":\"Moreau\",\"Title\":\"Buyer\"},{\"FirstName\":\"Nobody\"},{\"LastName\":\"Okafor\"}]";
+    let created = home.feed(&["create", "sf", "Contact"], rows).expect(1).lines();
+    assert_eq!(statuses(&created), ["created", "failed", "created"]);
+    assert_eq!(created[1]["row"], 1);
+    assert!(created[1]["error"].to_string().contains("LastName"), "{}", created[1]);
+    let key = created[0]["key"].as_str().expect("a key");
+
+    let change = json!({"@key": key, "Title": null, "Department": "Purchasing"}).to_string();
+    assert_eq!(statuses(&home.feed(&["update", "sf", "Contact"], change).expect(0).lines()), ["updated"]);
+    let read = home
+        .run(&["get", "sf", "Contact", key, "--select", "Id,LastName,Title,Department"])
+        .expect(0)
+        .lines();
+    assert_eq!(read, [json!({"Id": key, "LastName": "Moreau", "Title": null, "Department": "Purchasing"})]);
+
+    let other = created[2]["key"].as_str().expect("a key");
+    let as_printed = json!({"Id": other, "Title": "Head"}).to_string();
+    assert_eq!(statuses(&home.feed(&["update", "sf", "Contact"], as_printed).expect(0).lines()), ["updated"]);
+
+    let deleted = home.run(&["delete", "sf", "Contact", key, other]).expect(0).lines();
+    assert_eq!(statuses(&deleted), ["deleted", "deleted"]);
+    home.run(&["get", "sf", "Contact", key]).expect(4);
+}
+
+#[test]
+fn csv_rows_keep_null_and_empty_apart_and_come_back_as_they_went() {
+    let emulator = EmulatorProcess::start(&["--empty"]);
+    let home = Home::connected(&emulator);
+    let file = home.write(
+        "rows.csv",
+        "\u{feff}LastName,Title,DoNotCall,Description\r\nMoreau,'=Buyer,true,\"two\nlines, \"\"quoted\"\"\"\r\nOkafor,,,\r\n",
+    );
+    let created = home.run(&["create", "sf", "Contact", &file]).expect(0).lines();
+    assert_eq!(statuses(&created), ["created", "created"]);
+    let select = ["--select", "LastName,Title,DoNotCall,Description", "--order-by", "LastName"];
+    let read = home.run(&[&["search", "sf", "Contact"][..], &select[..]].concat()).expect(0).lines();
+    assert_eq!(read[0]["Title"], "=Buyer");
+    assert_eq!(read[0]["DoNotCall"], true);
+    assert_eq!(read[0]["Description"], "two\nlines, \"quoted\"");
+    assert_eq!(read[1]["Title"], Value::Null);
+    let csv = home
+        .run(&[&["search", "sf", "Contact", "--format", "csv"][..], &select[..]].concat())
+        .expect(0)
+        .stdout;
+    assert!(csv.contains("Moreau,'=Buyer,true,"), "{csv}");
+}
+
+#[test]
+fn an_upsert_goes_by_a_key_of_its_own() {
+    let emulator = EmulatorProcess::start(&["--empty"]);
+    let home = Home::connected(&emulator);
+    let described = home.run(&["types", "sf", "--search", "Invoice__c"]).expect(0).lines();
+    let keys = described[0]["keys"].as_array().expect("keys").clone();
+    assert!(!keys.is_empty(), "{described:?}");
+    home.feed(&["upsert", "sf", "Contact", "--by", "LastName"], "{\"LastName\":\"x\"}").expect(2);
+}
+
+#[test]
+fn a_dry_run_shows_the_requests_and_sends_none() {
+    let emulator = EmulatorProcess::start(&[]);
+    let home = Home::connected(&emulator);
+    let before = emulator.state("Contact").len();
+    let ran = home.feed(&["create", "sf", "Contact", "--dry-run"], "{\"LastName\":\"Moreau\",\"X\":1.10}");
+    assert!(matches!(ran.code(), 0 | 1), "{ran:#?}");
+    let ran = home.feed(&["create", "sf", "Contact", "--dry-run"], "{\"LastName\":\"Moreau\"}").expect(0);
+    let requests = ran.lines();
+    assert_eq!(requests[0]["method"], "POST", "{ran:#?}");
+    assert!(requests[0]["body"].to_string().contains("Moreau"), "{ran:#?}");
+    assert!(!ran.stdout.to_lowercase().contains("bearer"));
+    assert_eq!(emulator.state("Contact").len(), before);
+    home.feed(&["create", "sf", "Contact", "--option", "nonsense=1"], "{\"LastName\":\"x\"}")
+        .expect(2)
+        .says("nonsense");
+}
+
+#[test]
+fn records_found_by_a_condition_are_changed_only_within_bounds_and_when_told() {
+    let emulator = EmulatorProcess::start(&[]);
+    let home = Home::connected(&emulator);
+    let found = home
+        .run(&["search", "sf", "Lead", "--where", "LastName LIKE 'M%'", "--select", "Id"])
+        .expect(0)
+        .lines();
+    let most = found.len().to_string();
+    let condition = ["update", "sf", "Lead", "--where", "LastName LIKE 'M%'", "--set", "Title=\"Seen\""];
+    home.run(&[&condition[..], &["--max", "0", "--yes"]].concat()).expect(2).says("--max");
+    home.run(&[&condition[..], &["--max", &most]].concat()).expect(2).says("--yes");
+    let updated = home.run(&[&condition[..], &["--max", &most, "--yes"]].concat()).expect(0).lines();
+    assert_eq!(updated.len(), found.len());
+    home.run(&["delete", "sf", "Lead", "--where", "Title = 'Seen'", "--max", &most, "--yes"]).expect(0);
+    let left = home.run(&["search", "sf", "Lead", "--where", "Title = 'Seen'", "--count"]).expect(0);
+    assert_eq!(left.stdout.trim(), "0");
+}
+
+#[test]
+fn a_read_only_connection_refuses_writes_before_the_wire() {
+    let emulator = EmulatorProcess::start(&[]);
+    let home = Home::new();
+    let url = emulator.url();
+    home.run(&["connect", "salesforce", "ro", "--emulator", &url, "--no-browser", "--access", "read-only"])
+        .expect(0);
+    let sent = emulator.requests("/services/data/v60.0/composite").len();
+    let ran = home.feed(&["create", "ro", "Contact"], "{\"LastName\":\"x\"}");
+    assert_ne!(ran.code(), 0, "{ran:#?}");
+    assert_eq!(emulator.requests("/services/data/v60.0/composite").len(), sent);
+}
+
+#[test]
+fn bad_input_is_refused_with_its_place_and_nothing_is_written() {
+    let emulator = EmulatorProcess::start(&["--empty"]);
+    let home = Home::connected(&emulator);
+    let deep = format!("{{\"LastName\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let cases: &[(&str, &[u8], &str)] = &[
+        ("nothing", b"", "no rows"),
+        ("blanks", b" \n\n", "no rows"),
+        ("an empty array", b"[]", "no rows"),
+        ("malformed", b"{\"LastName\":\"a\"}\n{\"LastName\":}\n", "line 2, column 13"),
+        ("cut", b"[{\"LastName\":\"a\"}", "line 1, column 18"),
+        ("a number", b"7", "a row is a JSON object"),
+        ("a duplicate", b"{\"LastName\":\"a\",\"LastName\":\"b\"}", "twice"),
+        ("not UTF-8", b"{\"LastName\":\"\xff\"}", "UTF-8"),
+        ("half a surrogate", b"{\"LastName\":\"\\ud800\"}", "surrogate"),
+        ("deep", deep.as_bytes(), "deeper"),
+        ("a tail", b"[{\"LastName\":\"a\"}] x", "line 1, column 20"),
+    ];
+    for (name, input, told) in cases {
+        let file = home.write("rows.json", input);
+        let ran = home.run(&["create", "sf", "Contact", &file]).expect(2);
+        assert!(ran.stderr.contains(told), "{name}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "", "{name}");
+    }
+    for (name, input, told) in [
+        ("a short line", "LastName,Title\na\n", "line 2"),
+        ("an open quote", "LastName\n\"a\n", "quoted"),
+        ("a wrong boolean", "LastName,DoNotCall\na,perhaps\n", "DoNotCall"),
+        ("an unknown mark", "LastName,@etag\na,b\n", "@etag"),
+        ("a column twice", "LastName,LastName\na,b\n", "twice"),
+        ("a head alone", "LastName\n", "no rows"),
+    ] {
+        let file = home.write("rows.csv", input);
+        let ran = home.run(&["create", "sf", "Contact", &file]).expect(2);
+        assert!(ran.stderr.contains(told), "{name}: {}", ran.stderr);
+    }
+    home.run(&["create", "sf", "Contact", "nowhere.json"]).expect(2).says("no file");
+    assert_eq!(emulator.state("Contact").len(), 0);
+    for row in
+        ["{\"@etag\":1,\"LastName\":\"a\"}", "{\"LastNmae\":\"a\"}", "{\"LastName\":\"a\",\"@key\":\"x\"}"]
+    {
+        let lines = home.feed(&["create", "sf", "Contact"], row).expect(1).lines();
+        assert_eq!(statuses(&lines), ["failed"], "{row}");
+    }
+    assert_eq!(emulator.state("Contact").len(), 0);
+}
+
+#[test]
+fn numbers_beyond_a_double_keep_their_digits_on_the_wire() {
+    let emulator = EmulatorProcess::start(&["--empty"]);
+    let home = Home::connected(&emulator);
+    let row = "{\"Name\":\"x\",\"AnnualRevenue\":12345678901234567.25}";
+    let ran = home.feed(&["create", "sf", "Account", "--dry-run"], row);
+    assert!(ran.stdout.contains("12345678901234567.25"), "{ran:#?}");
+}
+
+#[test]
+fn outcomes_come_while_the_input_is_still_open() {
+    let emulator = EmulatorProcess::start(&["--empty"]);
+    let home = Home::connected(&emulator);
+    let mut child = home
+        .command(&["create", "sf", "Lead"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stdin = child.stdin.take().expect("stdin");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("stdout")));
+    for _ in 0..200 {
+        stdin.write_all(b"{\"LastName\":\"a\",\"Company\":\"b\"}\n").expect("written");
+    }
+    stdin.flush().expect("flushed");
+    let first = lines.next().expect("a line").expect("text");
+    assert!(first.contains("created"), "{first}");
+    drop(stdin);
+    assert_eq!(lines.count(), 199);
+    assert!(child.wait().expect("ends").success());
+}
