@@ -24,6 +24,7 @@ mod single;
 mod soap_login;
 mod soql;
 mod validate;
+mod vocabulary;
 mod write;
 
 use std::borrow::Cow;
@@ -342,7 +343,9 @@ fn sobject(
             changes::deleted(&org.store, table, call)
         }
         [id] if call.is(&Method::GET) => read::by_id(&org.store, table, &decoded(id), call),
-        [id, field] if call.is(&Method::GET) && id::short(&decoded(id)).is_some() => {
+        [id, field]
+            if call.is(&Method::GET) && read::is_blob(&org.store, table, &decoded(id), &decoded(field)) =>
+        {
             read::blob(&org.store, table, &decoded(id), &decoded(field))
         }
         [field, value] if call.is(&Method::GET) => {

@@ -138,6 +138,13 @@ pub(super) fn all_columns(store: &Store, table: usize) -> Vec<Column> {
     (0..count).filter_map(|field| query::field_column(store, table, field)).collect()
 }
 
+/// Whether `id/field` in an address names a row's bytes, not a field and its value.
+pub(super) fn is_blob(store: &Store, table: usize, id: &str, field: &str) -> bool {
+    let object = store.object(table);
+    let about = object.field(field).and_then(|number| object.fields.get(number));
+    id::short(id).is_some() && about.is_some_and(|about| about.kind == Kind::Base64)
+}
+
 /// `GET /sobjects/Attachment/id/Body`: the bytes of a base64 field.
 pub(super) fn blob(store: &Store, table: usize, id: &str, field: &str) -> Result<Reply, Refusal> {
     let at = live(store, table, id)?;
