@@ -23,6 +23,7 @@ mod pushdown;
 mod record_check;
 mod rules;
 mod schema_ajv;
+mod salesforce;
 mod schema_profile;
 mod schemas;
 mod support;

@@ -87,7 +87,7 @@ fn entries(picklist: &Picklist, controller: Option<&str>, ask: &OptionQuery) -> 
 
 /// Values from a command line are texts, also those of a checkbox.
 fn same(one: &Json, chosen: &Json) -> bool {
-    one == chosen || chosen.as_str().is_some_and(|text| one.to_string() == text)
+    one == chosen || chosen.as_str().is_some_and(|text| *text == one.to_string())
 }
 
 /// The page of a list that is wholly here.

@@ -3,6 +3,33 @@
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::dialect;
+use crate::error::{Error, Result};
+
+/// Reads a describe. Members that are null count as absent, whatever their type.
+///
+/// # Errors
+/// Protocol when it is not one.
+pub(super) fn read(body: &[u8]) -> Result<Describe> {
+    let mut document: Json = dialect::read("describe", body)?;
+    drop_nulls(&mut document);
+    serde_json::from_value(document).map_err(|source| {
+        Error::protocol(format!("Salesforce's description cannot be read: {source}"))
+            .with_provider("salesforce")
+    })
+}
+
+fn drop_nulls(value: &mut Json) {
+    match value {
+        Json::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        Json::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
 /// Answer of the global describe.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

@@ -210,7 +210,7 @@ impl Org {
             }
             Err(error) => return Err(error.with_record_type(name)),
         };
-        let describe: Describe = dialect::read("describe", &reply.body)?;
+        let describe = describe::read(&reply.body)?;
         let described =
             Arc::new(Described { record_type: Arc::new(discover::record_type(&describe)), describe });
         let mut types = self.types.lock().await;
