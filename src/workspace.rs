@@ -10,7 +10,7 @@ use url::Url;
 use crate::clock::{Clock, SystemClock};
 use crate::connect::connection::{Connection, ConnectionName};
 use crate::connect::home::Home;
-use crate::connect::sign_in::SignIn;
+use crate::connect::sign_in::{AccessMode, SignIn};
 use crate::connect::sqlite::{SqliteStore, StoreSettings};
 use crate::connect::store::Store;
 use crate::connect::token::TokenKeeper;
@@ -20,6 +20,7 @@ use crate::http::client::{Wire, WireSettings};
 use crate::layer::check::Checked;
 use crate::layer::dry_run::DryRun;
 use crate::layer::limit::{ConnectionLimits, LimitSettings};
+use crate::layer::read_only::{self, ReadOnlyLayer};
 use crate::layer::retry::RetrySettings;
 use crate::layer::stack::{StackParts, http_plane};
 use crate::layer::trace::AttemptTrace;
@@ -194,6 +195,10 @@ impl Workspace {
             limits: Arc::new(ConnectionLimits::new(&LimitSettings::default(), Arc::clone(&self.clock))),
             dry_run: how.dry_run,
         });
+        let http: SharedHttp = match description.access {
+            AccessMode::ReadOnly => Arc::new(ReadOnlyLayer::new(http)),
+            AccessMode::ReadWrite => http,
+        };
         let context = Context {
             http,
             clock: Arc::clone(&self.clock),
@@ -205,6 +210,17 @@ impl Workspace {
 }
 
 impl Connected {
+    /// Refuses a read-only connection before any work is done for a write.
+    ///
+    /// # Errors
+    /// Unsupported, when the connection is read-only.
+    pub fn check_may_write(&self) -> Result<()> {
+        match self.description.access {
+            AccessMode::ReadWrite => Ok(()),
+            AccessMode::ReadOnly => Err(read_only::refused().with_connection(self.description.name.as_str())),
+        }
+    }
+
     /// The records of a type, with every check that comes before the wire.
     ///
     /// # Errors

@@ -76,6 +76,7 @@ pub(crate) async fn open(
 ) -> Done<(Connected, Arc<dyn Records>, Option<DryRun>)> {
     let dry_run = flags.dry_run.then(DryRun::new);
     let connected = session.connection(connection, Use { refresh: false, dry_run: dry_run.clone() }).await?;
+    connected.check_may_write()?;
     let records = connected.open(record_type).await?;
     Ok((connected, records, dry_run))
 }

@@ -178,6 +178,17 @@ pub async fn examine(
                 chart.note("token", FindingState::Ok, "the provider accepts the access token");
                 report = told;
             }
+            // Everybody who asks this provider its first question gets an answer; this host knows no such address.
+            Err(error) if error.kind() == ErrorKind::NotFound => chart.fail(
+                "host",
+                Health::Misconfigured,
+                Error::new(ErrorKind::Refused, format!("the host does not speak the {}", sign_in.api_name))
+                    .with_code("wrong_host")
+                    .with_status(error.status().unwrap_or(404))
+                    .with_advice(
+                        "Check the host: --endpoint and the settings that name it; then connect again",
+                    ),
+            ),
             Err(error) => {
                 let (check, state) = place(&error);
                 chart.fail(check, state, error);

@@ -342,7 +342,10 @@ impl Work<'_> {
                 ))
                 .with_code("sealed_record_broken")
                 .with_connection(connection.name.as_str())
-                .with_advice(format!("Sign in again: recordport connections authorize {}", connection.name))
+                .with_advice(format!(
+                    "Connect anew: recordport connections remove {0}, then recordport connect {1} {0}",
+                    connection.name, connection.provider
+                ))
             })?;
         Ok(Some((generation, plain)))
     }

@@ -5,6 +5,7 @@ pub mod check;
 pub mod dialect;
 pub mod dry_run;
 pub mod limit;
+pub mod read_only;
 pub mod retry;
 pub mod stack;
 pub mod trace;

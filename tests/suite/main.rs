@@ -7,6 +7,7 @@ mod cli_demo;
 mod cli_search;
 mod cli_write;
 mod clients;
+mod connect_broken;
 mod connect_flows;
 mod connect_privacy;
 mod connect_process;
