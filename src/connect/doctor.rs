@@ -189,10 +189,16 @@ pub async fn examine(
                         "Check the host: --endpoint and the settings that name it; then connect again",
                     ),
             ),
-            Err(error) => {
-                let (check, state) = place(&error);
-                chart.fail(check, state, error);
-            }
+            Err(error) => match lacking(connection, sign_in, stored.as_ref().ok()).filter(|_| denies(&error))
+            {
+                Some(missing) => {
+                    chart.fail("scopes", Health::Misconfigured, scopes_missing(connection, &missing, &error))
+                }
+                None => {
+                    let (check, state) = place(&error);
+                    chart.fail(check, state, error);
+                }
+            },
         }
     }
     let tokens = stored.ok().flatten();
@@ -285,22 +291,59 @@ fn judge_clock(chart: &mut Chart, off: Option<SignedDuration>) {
     );
 }
 
+/// Needed scopes that are not among the granted ones.
+fn missing_scopes(connection: &Connection, sign_in: &SignIn, granted: &[String]) -> Vec<String> {
+    let needed = sign_in.scopes_for(connection.access).into_iter().map(|scope| &scope.name);
+    // Some providers have one scope that holds all others.
+    needed.filter(|scope| !granted.iter().any(|own| own == *scope || own == "full")).cloned().collect()
+}
+
+/// Needed scopes that the stored tokens are known to lack.
+fn lacking(
+    connection: &Connection,
+    sign_in: &SignIn,
+    stored: Option<&Option<super::connection::TokenSet>>,
+) -> Option<Vec<String>> {
+    let granted = stored?.as_ref()?.scopes.as_ref()?;
+    let missing = missing_scopes(connection, sign_in, granted);
+    (connection.grant == GrantKind::Code && !missing.is_empty()).then_some(missing)
+}
+
+/// Whether an error may come from a scope that is missing.
+fn denies(error: &Error) -> bool {
+    let ended = matches!(error.code(), Some("invalid_grant" | "needs_reconnect" | "no_refresh_token"));
+    matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden)
+        && error.status().is_some()
+        && !ended
+}
+
+fn scopes_missing(connection: &Connection, missing: &[String], cause: &Error) -> Error {
+    let error = Error::new(
+        ErrorKind::Unauthorized,
+        format!("the provider refuses, and the token lacks the scopes {}", missing.join(" ")),
+    )
+    .with_code("missing_scope")
+    .with_advice(format!(
+        "Allow them in the OAuth client's registration, then connect anew with them: recordport connections remove \
+         {0}, then recordport connect {1} {0}",
+        connection.name, connection.provider
+    ));
+    match cause.provider_message() {
+        Some(words) => error.with_provider_message(words),
+        None => error,
+    }
+}
+
 fn judge_scopes(chart: &mut Chart, connection: &Connection, sign_in: &SignIn, granted: Option<Vec<String>>) {
     // Grants without a consent page get what the client is registered with.
-    if connection.grant != GrantKind::Code {
+    if connection.grant != GrantKind::Code || chart.findings.iter().any(|found| found.check == "scopes") {
         return;
     }
     let Some(granted) = granted else {
         chart.note("scopes", FindingState::Ok, "the provider does not tell which scopes the token has");
         return;
     };
-    // Some providers have one scope that holds all others.
-    let missing: Vec<&str> = sign_in
-        .scopes_for(connection.access)
-        .into_iter()
-        .map(|scope| scope.name.as_str())
-        .filter(|scope| !granted.iter().any(|own| own == scope || own == "full"))
-        .collect();
+    let missing = missing_scopes(connection, sign_in, &granted);
     if missing.is_empty() {
         chart.note("scopes", FindingState::Ok, format!("granted: {}", granted.join(" ")));
         return;

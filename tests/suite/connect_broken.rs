@@ -97,6 +97,74 @@ fn stranger() -> String {
 }
 
 #[test]
+fn fault_74_a_crash_leaves_no_memory_on_the_disk() {
+    let emulator = EmulatorProcess::start(&[]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", emulator.id())).expect("its limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("the limit");
+    let words: Vec<&str> = core.split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{core}");
+}
+
+#[test]
+fn fault_75_secrets_are_not_taken_from_arguments() {
+    let home = Home::new();
+    for flag in ["--client-secret", "--token", "--password", "--secret", "--private-key", "--master-key"] {
+        let ran = home.run(&["connect", "salesforce", "sf", "--client-id", "x", flag, "a-secret-value"]);
+        assert_eq!(ran.code(), 2, "{flag}: {ran:?}");
+        assert!(!home.path().exists(), "{flag} was taken");
+    }
+}
+
+#[test]
+fn fault_75_the_browser_does_not_inherit_secrets() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let case = Case::start();
+    let dump = case.home.file("environment.txt");
+    // What starts browsers here; `open` tries several.
+    let bin = case.home.file("bin");
+    std::fs::create_dir(&bin).expect("a directory");
+    for name in ["xdg-open", "gio", "gnome-open", "kde-open", "wslview"] {
+        let script = format!("#!/bin/sh\nenv > '{0}.part' && mv '{0}.part' '{0}'\n", dump.display());
+        std::fs::write(bin.join(name), script).expect("a script");
+        std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).expect("may run");
+    }
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let redirect = format!("http://localhost:{port}/callback");
+    let (url, id) = (case.emulator.url(), case.credential("client_id"));
+    let mut command = case.home.command(&[
+        "connect",
+        "salesforce",
+        "other",
+        "--endpoint",
+        &url,
+        "--client-id",
+        &id,
+        "--redirect-uri",
+        &redirect,
+    ]);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", bin.display()));
+    command.env("RECORDPORT_CLIENT_SECRET", "a-canary-secret").env("UNRELATED", "stays");
+    let mut child = command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    let start = std::time::Instant::now();
+    while !dump.exists() && start.elapsed() < std::time::Duration::from_secs(30) {
+        std::thread::yield_now();
+    }
+    child.kill().expect("ends");
+    child.wait().expect("has ended");
+    let environment = std::fs::read_to_string(&dump).expect("a browser was started");
+    assert!(environment.contains("UNRELATED=stays"), "{environment}");
+    assert!(
+        !environment.contains("a-canary-secret") && !environment.contains("RECORDPORT_"),
+        "{environment}"
+    );
+}
+
+#[test]
 fn a_connection_that_works_is_told_so() {
     let case = Case::start();
     let ran = case.test().expect(0);
@@ -216,10 +284,10 @@ fn twelve_broken_connections_each_with_its_own_advice_and_exit_code() {
             ("expired", 3, "needs_reconnect", "no_refresh_token"),
             ("wrong secret", 3, "misconfigured", "invalid_client"),
             ("app not installed", 5, "misconfigured", "app_not_found"),
-            ("missing scope", 3, "needs_reconnect", "INVALID_SESSION_ID"),
+            ("missing scope", 3, "misconfigured", "missing_scope"),
             ("wrong host", 5, "misconfigured", "wrong_host"),
             ("clock off by 10 min", 7, "misconfigured", "clock_off"),
-            ("no network", 5, "unreachable", "connect"),
+            ("no network", 5, "unreachable", "unreachable"),
             ("login page", 5, "unreachable", "not_json"),
             ("quota used up", 5, "unreachable", "REQUEST_LIMIT_EXCEEDED"),
             ("read-only grant", 2, "refused", "read_only_connection"),
