@@ -9,3 +9,4 @@ pub(crate) mod org;
 pub(crate) mod plane;
 pub(crate) mod raw;
 pub(crate) mod record_types;
+pub(crate) mod wired_org;

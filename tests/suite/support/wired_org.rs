@@ -1,0 +1,76 @@
+//! The real Salesforce provider on the real HTTP plane, with one token, against an emulator of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use recordport::clock::SystemClock;
+use recordport::connect::access::{Access, AccessSource};
+use recordport::emulator::{Emulator, EmulatorConfig};
+use recordport::error::Result;
+use recordport::http::client::{Wire, WireSettings};
+use recordport::layer::limit::{ConnectionLimits, LimitSettings};
+use recordport::layer::retry::RetrySettings;
+use recordport::layer::stack::{StackParts, http_plane};
+use recordport::provider::{Context, Provider, Records};
+use recordport::record::TypeName;
+use secrecy::SecretString;
+use serde_json::Value;
+use url::Url;
+
+/// One token that is never renewed.
+#[derive(Debug)]
+struct Token(Access);
+
+#[async_trait]
+impl AccessSource for Token {
+    async fn access(&self, _: Option<u64>) -> Result<Access> {
+        Ok(self.0.clone())
+    }
+}
+
+pub(crate) struct Connected {
+    pub(crate) emulator: Emulator,
+    pub(crate) cx: Context,
+    pub(crate) provider: Arc<dyn Provider>,
+}
+
+impl Connected {
+    pub(crate) async fn start(config: EmulatorConfig) -> Self {
+        let emulator = Emulator::start(config).await.expect("starts");
+        let base = Url::parse(&emulator.http_url()).expect("an address");
+        let factory = recordport::providers::find("salesforce").expect("known");
+        let config = Value::Null;
+        let sign_in = factory.sign_in(&config, Some(&base)).expect("a sign-in");
+        let token = emulator.credentials()["salesforce"]["access_token"].as_str().expect("a token").to_owned();
+        let access = Access {
+            generation: 1,
+            authorization: SecretString::from(format!("Bearer {token}")),
+            bases: BTreeMap::from([("api".to_owned(), base.clone()), ("login".to_owned(), base)]),
+        };
+        let clock = Arc::new(SystemClock);
+        let http = http_plane(StackParts {
+            wire: Arc::new(Wire::new(WireSettings::default()).expect("a wire")),
+            access: Arc::new(Token(access)),
+            hosts: sign_in.hosts,
+            dialect: factory.dialect(),
+            clock: Arc::<SystemClock>::clone(&clock),
+            retry: RetrySettings::default(),
+            limits: Arc::new(ConnectionLimits::new(&LimitSettings::default(), Arc::<SystemClock>::clone(&clock))),
+            dry_run: None,
+        });
+        let provider = factory.provider(&config).expect("a provider");
+        Self { emulator, cx: Context { http, clock, connection: "org".to_owned(), refresh: false }, provider }
+    }
+
+    pub(crate) async fn open(&self, name: &str) -> Arc<dyn Records> {
+        self.provider.open(&self.cx, &TypeName::new(name)).await.expect("opens")
+    }
+
+    /// The rows of a type as stored.
+    pub(crate) async fn state(&self, name: &str) -> String {
+        let address = format!("{}/_emulator/state/salesforce/{name}", self.emulator.http_url());
+        let answer = super::emulated::client().get(address).send().await.expect("is answered");
+        answer.text().await.expect("a body")
+    }
+}
