@@ -648,7 +648,11 @@ impl Deck {
         self.next += 1;
         let about = &table.columns[column];
         let text = about.kind == ValueKind::Text;
-        let case_sensitive = !text || !dice.percent(30);
+        if patterns && about.multi && AS_LIKE.contains(&operator) {
+            return self.leaf(table, dice, patterns);
+        }
+        // SQL has words for ignoring case in patterns only.
+        let case_sensitive = !text || (patterns && !AS_LIKE.contains(&operator)) || !dice.percent(30);
         let mut leaf = Leaf { column, operator, values: Vec::new(), other: None, case_sensitive };
         let comparison = matches!(operator, "=" | "!=" | "<" | "<=" | ">" | ">=");
         if comparison && !about.multi && dice.percent(8) {
@@ -662,7 +666,7 @@ impl Deck {
             "null" | "notNull" => 0,
             "in" | "notIn" => 1 + dice.below(4),
             "between" | "notBetween" => 2,
-            "=" | "!=" if about.multi => 1 + dice.below(3),
+            "=" | "!=" if about.multi && !patterns => 1 + dice.below(3),
             _ => 1,
         };
         leaf.values = (0..count).map(|_| value(dice, about)).collect();
@@ -707,7 +711,7 @@ fn case(table: &Table, deck: &mut Deck, dice: &mut Dice, number: usize) -> Case 
     let mut draft = QueryDraft { select: vec![FieldPath::parse("Id")], ..QueryDraft::default() };
     let where_form = filter.print(&|leaf| leaf.to_where(table));
     let text = match (where_form, filter.to_group(table)) {
-        (Some(text), group) if patterns || group.is_none() => {
+        (Some(text), _) if patterns => {
             draft.where_text =
                 Some(where_text::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}")));
             text
@@ -721,8 +725,7 @@ fn case(table: &Table, deck: &mut Deck, dice: &mut Dice, number: usize) -> Case 
             draft.filter = Some(rules.filter);
             group.to_string()
         }
-        // Patterns and what SQL has no words for are never drawn together into one form.
-        _ => return case(table, deck, dice, number),
+        _ => panic!("drawn for neither form"),
     };
     Case { filter, text, draft }
 }
@@ -862,7 +865,8 @@ async fn a_thousand_filters_find_what_sqlite_finds() {
                 format!("\"{key}{}\"", if folded { "~fold" } else { "" })
             };
             let ranks: Vec<String> = draft.order_by.iter().map(|key| rank(&key.field)).collect();
-            let shown: Vec<String> = ranks.iter().map(|rank| format!("coalesce({rank}, 'none')")).collect();
+            let shown: Vec<String> =
+                ranks.iter().map(|rank| format!("coalesce(CAST({rank} AS TEXT), 'none')")).collect();
             let ways: Vec<String> = draft
                 .order_by
                 .iter()

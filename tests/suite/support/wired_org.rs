@@ -42,7 +42,8 @@ impl Connected {
         let factory = recordport::providers::find("salesforce").expect("known");
         let config = Value::Null;
         let sign_in = factory.sign_in(&config, Some(&base)).expect("a sign-in");
-        let token = emulator.credentials()["salesforce"]["access_token"].as_str().expect("a token").to_owned();
+        let token =
+            emulator.credentials()["salesforce"]["access_token"].as_str().expect("a token").to_owned();
         let access = Access {
             generation: 1,
             authorization: SecretString::from(format!("Bearer {token}")),
@@ -56,7 +57,10 @@ impl Connected {
             dialect: factory.dialect(),
             clock: Arc::<SystemClock>::clone(&clock),
             retry: RetrySettings::default(),
-            limits: Arc::new(ConnectionLimits::new(&LimitSettings::default(), Arc::<SystemClock>::clone(&clock))),
+            limits: Arc::new(ConnectionLimits::new(
+                &LimitSettings::default(),
+                Arc::<SystemClock>::clone(&clock),
+            )),
             dry_run: None,
         });
         let provider = factory.provider(&config).expect("a provider");
