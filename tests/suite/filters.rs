@@ -10,10 +10,11 @@ use recordport::emulator::EmulatorConfig;
 use recordport::provider::search::{RecordsExt as _, Search};
 use recordport::provider::{At, Doer};
 use recordport::record::query::{Direction, FieldSource, OrderBy};
+use recordport::record::record_type::TextForm;
 use recordport::record::residual::Residual;
 use recordport::record::schema::operators;
 use recordport::record::value::ValueKind;
-use recordport::record::{Field, FieldPath, QueryDraft, rules, where_text};
+use recordport::record::{Field, FieldPath, FieldType, QueryDraft, rules, where_text};
 use rusqlite::Connection;
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
@@ -858,10 +859,15 @@ async fn a_thousand_filters_find_what_sqlite_finds() {
             let sql = format!("SELECT \"@key\" FROM t WHERE {condition} ORDER BY {order} LIMIT {limit}");
             (table.ask(&sql) != found).then_some("its order")
         } else if plan.order == Doer::Provider {
-            // Texts come in the provider's own order, which ignores case; everything else in ours.
+            // Texts come in the provider's own order, which ignores case but in ids; everything else in ours.
             let rank = |key: &FieldPath| {
                 let column = table.columns.iter().find(|column| column.path == *key).unwrap();
-                let folded = column.kind == ValueKind::Text && key.leaf() != "Id";
+                let exact = column.field.case_sensitive == Some(true)
+                    || matches!(
+                        column.field.field_type,
+                        FieldType::Reference(_) | FieldType::Text { form: TextForm::Id, .. }
+                    );
+                let folded = column.kind == ValueKind::Text && !exact;
                 format!("\"{key}{}\"", if folded { "~fold" } else { "" })
             };
             let ranks: Vec<String> = draft.order_by.iter().map(|key| rank(&key.field)).collect();
@@ -881,10 +887,9 @@ async fn a_thousand_filters_find_what_sqlite_finds() {
                 "SELECT {shown} FROM t WHERE {condition} ORDER BY {} LIMIT {limit}",
                 ways.join(", ")
             ));
-            let got: Vec<String> = found
-                .iter()
-                .map(|key| table.ask(&format!("SELECT {shown} FROM t WHERE \"@key\" = '{key}'")).remove(0))
-                .collect();
+            let rows = table.ask(&format!("SELECT \"@key\" || '=' || {shown} FROM t"));
+            let ranked: BTreeMap<&str, &str> = rows.iter().filter_map(|row| row.split_once('=')).collect();
+            let got: Vec<&str> = found.iter().map(|key| ranked[key.as_str()]).collect();
             (wanted != got).then_some("the provider's order")
         } else {
             None
@@ -928,7 +933,7 @@ async fn a_thousand_filters_find_what_sqlite_finds() {
         }
     }
     assert!(with_rows >= FILTERS / 3, "{with_rows} filters tell rows apart");
-    assert!(ordered_there > 0 && ordered_here > 0);
+    assert!(ordered_there > 0);
 }
 
 async fn keys(mut search: Search) -> Vec<String> {
