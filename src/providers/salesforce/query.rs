@@ -415,6 +415,10 @@ pub(super) fn judge(condition: &Condition, resolved: &Resolved, longest: usize) 
         Test::IsNotNull => return Judged::exact(place.not_null(), "Salesforce tests for null"),
         _ => {}
     }
+    // What Salesforce compares with case would miss records that differ in case only.
+    if !condition.case_sensitive && field.case_sensitive == Some(true) && !condition.multi_value {
+        return place.any_value();
+    }
     match &field.field_type {
         FieldType::Text { form: TextForm::Id, .. } | FieldType::Reference(_) => place.id(condition),
         FieldType::Text { .. } => place.text(condition, true),
