@@ -273,7 +273,7 @@ fn repeated(store: &Store, table: usize, key: usize, rows: &[Json]) -> Vec<Strin
         .collect();
     values.sort_unstable();
     let mut twice: Vec<String> =
-        values.windows(2).filter_map(|pair| (pair[0] == pair[1]).then(|| pair[0].clone())).collect();
+        values.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();
     twice.dedup();
     twice
 }

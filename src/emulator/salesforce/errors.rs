@@ -35,7 +35,7 @@ impl Refusal {
     }
 
     pub(super) fn method_not_allowed(method: &http::Method) -> Self {
-        Self::new("METHOD_NOT_ALLOWED", format!("HTTP Method '{method}' not allowed. Allowed are GET,HEAD"))
+        Self::new("METHOD_NOT_ALLOWED", format!("HTTP Method '{method}' not allowed here"))
             .with_status(StatusCode::METHOD_NOT_ALLOWED)
     }
 

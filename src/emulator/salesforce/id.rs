@@ -100,7 +100,7 @@ mod tests {
             let id = space.make("001", index);
             assert_eq!(id.len(), 18);
             assert_eq!(space.index(&id), Some(index));
-            assert!(before < id[..15].to_owned());
+            assert!(*before < id[..15]);
             before = id[..15].to_owned();
         }
         assert_ne!(IdSpace::new(7).make("001", 0), IdSpace::new(8).make("001", 0));

@@ -9,6 +9,7 @@ mod catalogue;
 mod cell;
 mod changes;
 mod collections;
+mod composite;
 mod dates;
 mod describe;
 mod discovery;
@@ -91,7 +92,18 @@ impl Org {
             objects.push((Arc::new(object), count));
         }
         for import in imports {
-            let object = Object::read(import.clone(), true)?;
+            let mut object = Object::read(import.clone(), true)?;
+            let taken = |prefix: &str, name: &str| {
+                objects
+                    .iter()
+                    .any(|(known, _)| known.prefix == prefix && !known.name.eq_ignore_ascii_case(name))
+            };
+            let mut number = 0u32;
+            // Not every real type has a key prefix of its own.
+            while object.prefix.len() != 3 || taken(&object.prefix, &object.name) {
+                object.prefix = format!("z{number:02}");
+                number += 1;
+            }
             match objects.iter_mut().find(|(known, _)| known.name.eq_ignore_ascii_case(&object.name)) {
                 Some((known, _)) => *known = Arc::new(object),
                 None => {
@@ -240,6 +252,10 @@ impl Call<'_> {
         Json::read(&self.request.body)
     }
 
+    fn is_post(&self) -> bool {
+        self.request.method == Method::POST
+    }
+
     fn get_only(&self) -> std::result::Result<(), Refusal> {
         if self.is(&Method::GET) { Ok(()) } else { Err(Refusal::method_not_allowed(&self.request.method)) }
     }
@@ -284,6 +300,15 @@ fn route(org: &mut Org, request: &Request) -> std::result::Result<Reply, Refusal
                 StatusCode::OK,
                 discovery::record_count(&org.store, call.parameter("sObjects").as_deref()),
             ))
+        }
+        ["composite"] | ["composite", "batch"] | ["composite", "tree", _] if !call.is_post() => {
+            Err(Refusal::method_not_allowed(&call.request.method))
+        }
+        ["composite"] => composite::composite(org, &call),
+        ["composite", "batch"] => composite::batch(org, &call),
+        ["composite", "tree", name] => {
+            let table = org.store.find_table(&decoded(name)).ok_or_else(Refusal::not_found)?;
+            composite::tree(org, &call, table)
         }
         ["composite", "sobjects", rest @ ..] => collections::handle(&mut org.store, &call, rest, None)
             .unwrap_or_else(|| Err(Refusal::not_found())),
@@ -351,7 +376,8 @@ fn sobject(
         [field, value] if call.is(&Method::GET) => {
             read::by_field(&org.store, table, &decoded(field), &decoded(value), call)
         }
-        _ => single::handle(&mut org.store, table, call, rest),
+        [] | [_] | [_, _] => single::handle(&mut org.store, table, call, rest),
+        _ => Err(Refusal::not_found()),
     }
 }
 

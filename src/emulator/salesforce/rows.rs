@@ -59,6 +59,18 @@ pub(super) struct Table {
     lookup: HashMap<(usize, String), Vec<u64>>,
 }
 
+/// What all tables had beyond their seed at one moment.
+#[derive(Debug)]
+pub(super) struct Checkpoint(Vec<Changes>);
+
+#[derive(Debug)]
+struct Changes {
+    next: u64,
+    changed: BTreeMap<u64, Row>,
+    deleted: u64,
+    lookup: HashMap<(usize, String), Vec<u64>>,
+}
+
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) seed: u64,
@@ -309,6 +321,26 @@ impl Store {
         if row.deleted.is_none() {
             row.deleted = Some(now);
             rows.deleted += 1;
+        }
+    }
+
+    /// What several requests can be undone to.
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        let changes = |table: &Table| Changes {
+            next: table.next,
+            changed: table.changed.clone(),
+            deleted: table.deleted,
+            lookup: table.lookup.clone(),
+        };
+        Checkpoint(self.tables.iter().map(changes).collect())
+    }
+
+    pub(super) fn go_back(&mut self, to: Checkpoint) {
+        for (table, before) in self.tables.iter_mut().zip(to.0) {
+            table.next = before.next;
+            table.changed = before.changed;
+            table.deleted = before.deleted;
+            table.lookup = before.lookup;
         }
     }
 

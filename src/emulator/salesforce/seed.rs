@@ -75,7 +75,7 @@ fn hash_text(text: &str) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn pick<'a, T>(list: &'a [T], hash: u64) -> Option<&'a T> {
+fn pick<T>(list: &[T], hash: u64) -> Option<&T> {
     list.get((hash % list.len().max(1) as u64) as usize)
 }
 

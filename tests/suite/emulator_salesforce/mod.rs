@@ -1,6 +1,7 @@
 //! The emulated Salesforce, asked through its service trait.
 
 mod discovery_and_query;
+mod over_http;
 mod writes;
 
 use http::{HeaderMap, Method, StatusCode};

@@ -745,3 +745,106 @@ fn reset_brings_the_first_rows_back() {
     org.service.reset();
     assert_eq!(org.state("Contact"), before);
 }
+
+#[test]
+fn a_composite_request_passes_values_on_and_is_undone_as_a_whole() {
+    let org = org();
+    let sub = |method: &str, url: &str, reference: &str, fields: Value| json!({"method": method, "url": format!("{V}{url}"), "referenceId": reference, "body": fields});
+    let requests = json!({"compositeRequest": [
+        sub("POST", "/sobjects/Account", "one", json!({"Name": "Made together"})),
+        sub("POST", "/sobjects/Contact", "two", json!({"LastName": "x", "AccountId": "@{one.id}"})),
+        {"method": "GET", "url": format!("{V}/query?q=SELECT Id, Account.Name FROM Contact WHERE AccountId = '@{{one.id}}'"), "referenceId": "three"},
+        {"method": "GET", "url": format!("{V}/sobjects/Contact/@{{three.records[0].Id}}?fields=LastName"), "referenceId": "four"},
+        {"method": "GET", "url": format!("{V}/sobjects/Contact/@{{nobody.id}}"), "referenceId": "five"},
+    ]});
+    let reply = org.write(Method::POST, "/composite", &requests);
+    assert_eq!((reply.status, reply.committed), (StatusCode::OK, true), "{}", text(&reply));
+    let out = body(&reply)["compositeResponse"].clone();
+    assert_eq!(out[0]["httpStatusCode"], 201);
+    assert!(string(&out[0]["httpHeaders"]["Location"]).starts_with(&format!("{V}/sobjects/Account/001")));
+    assert_eq!(out[2]["body"]["records"][0]["Account"]["Name"], "Made together");
+    assert_eq!(out[3]["body"]["LastName"], "x");
+    assert_eq!(
+        (&out[4]["httpStatusCode"], &out[4]["body"][0]["errorCode"]),
+        (&json!(400), &json!("PROCESSING_HALTED"))
+    );
+
+    let before = (org.state("Account"), org.state("Contact"));
+    let requests = json!({"allOrNone": true, "compositeRequest": [
+        sub("POST", "/sobjects/Account", "one", json!({"Name": "Undone"})),
+        sub("PATCH", "/sobjects/Contact/003000000000000AAA", "two", json!({"LastName": "x"})),
+    ]});
+    let reply = org.write(Method::POST, "/composite", &requests);
+    assert!(!reply.committed);
+    let out = body(&reply)["compositeResponse"].clone();
+    assert_eq!(out[0]["body"][0]["errorCode"], "PROCESSING_HALTED");
+    assert_eq!(out[1]["body"][0]["errorCode"], "NOT_FOUND");
+    assert_eq!((org.state("Account"), org.state("Contact")), before);
+    let many: Vec<Value> =
+        (0..26).map(|turn| sub("GET", "/sobjects", &format!("r{turn}"), Value::Null)).collect();
+    assert_eq!(
+        org.write(Method::POST, "/composite", &json!({"compositeRequest": many})).status,
+        StatusCode::BAD_REQUEST
+    );
+}
+
+#[test]
+fn a_batch_answers_each_request_and_a_tree_is_made_whole_or_not_at_all() {
+    let org = org();
+    let reply = org.write(
+        Method::POST,
+        "/composite/batch",
+        &json!({"batchRequests": [
+            {"method": "POST", "url": "v60.0/sobjects/Account", "richInput": {"Name": "B"}},
+            {"method": "GET", "url": "v60.0/sobjects/Account/001000000000000AAA"},
+        ]}),
+    );
+    let out = body(&reply);
+    assert_eq!(out["hasErrors"], true);
+    assert_eq!(
+        (&out["results"][0]["statusCode"], &out["results"][1]["statusCode"]),
+        (&json!(201), &json!(404))
+    );
+
+    let tree = |last_name: Value| {
+        json!({"records": [{
+            "attributes": {"type": "Account", "referenceId": "a"}, "Name": "Root",
+            "Contacts": {"records": [{"attributes": {"type": "Contact", "referenceId": "c"}, "LastName": last_name}]},
+        }]})
+    };
+    let made = org.write(Method::POST, "/composite/tree/Account", &tree(json!("Leaf")));
+    assert_eq!(made.status, StatusCode::CREATED, "{}", text(&made));
+    let out = body(&made);
+    assert_eq!(out["hasErrors"], false);
+    let contact = org.read("Contact", &string(&out["results"][1]["id"]));
+    assert_eq!(contact["AccountId"], out["results"][0]["id"]);
+    let count = org.state("Account").len();
+    let refused = org.write(Method::POST, "/composite/tree/Account", &tree(Value::Null));
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(body(&refused)["results"][0]["errors"][0]["statusCode"], "REQUIRED_FIELD_MISSING");
+    assert_eq!(org.state("Account").len(), count);
+}
+
+#[test]
+fn deleted_rows_leave_no_gap_in_either_direction() {
+    let org = org();
+    let before: Vec<String> = org.state("Invoice__c").iter().map(|row| string(&row["Id"])).collect();
+    for place in [0, 1, 5, 6, 119] {
+        let reply = org.send(Method::DELETE, &format!("{V}/sobjects/Invoice__c/{}", before[place]), &[], "");
+        assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", text(&reply));
+    }
+    let mut left: Vec<String> = before
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| ![0, 1, 5, 6, 119].contains(place))
+        .map(|(_, id)| id.clone())
+        .collect();
+    let ids = |soql: &str| -> Vec<String> {
+        records(&org.query(soql)).iter().map(|row| string(&row["Id"])).collect()
+    };
+    assert_eq!(ids("SELECT Id FROM Invoice__c"), left);
+    assert_eq!(ids("SELECT Id FROM Invoice__c LIMIT 3 OFFSET 2"), left[2..5]);
+    assert_eq!(ids(&format!("SELECT Id FROM Invoice__c WHERE Id > '{}' LIMIT 2", before[4])), left[3..5]);
+    left.reverse();
+    assert_eq!(ids("SELECT Id FROM Invoice__c ORDER BY Id DESC"), left);
+}
