@@ -523,13 +523,18 @@ async fn traces_tell_what_happened_and_no_secret() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let dispatch = tracing::Dispatch::new(subscriber);
+    // While there is only one dispatcher, what other threads trace first is switched off for all: a second one
+    // has tracing ask both.
+    let second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let guard = tracing::dispatcher::set_default(&dispatch);
     plane.fault(json!({ "kind": "503", "times": 1 })).await;
     plane.get("/notes?q=canary-in-query").await.unwrap();
     let mut call = create().with_json("{\"word\":\"canary-in-body\"}");
     call.sensitive = true;
     plane.http.send(call).await.unwrap();
     drop(guard);
+    drop(second);
 
     let text = String::from_utf8(traced.0.lock().unwrap().clone()).unwrap();
     for expected in
