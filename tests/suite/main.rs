@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arrows;
+mod behaviour;
 mod cli_basics;
 mod cli_demo;
 mod cli_search;
@@ -29,5 +30,6 @@ mod schema_ajv;
 mod schema_profile;
 mod schemas;
 mod searching;
+mod secrets;
 mod support;
 mod where_text;

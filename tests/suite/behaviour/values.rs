@@ -40,13 +40,25 @@ pub(crate) fn required_only(record_type: &RecordType, known: &KnownKeys) -> Edit
         .collect()
 }
 
+/// The same row with other values in its unique fields.
+pub(crate) fn renewed(record_type: &RecordType, row: &Edits, known: &KnownKeys) -> Edits {
+    row.iter()
+        .map(|(name, edit)| match record_type.field(name) {
+            Some(field) if field.unique => (name.clone(), set(&ordinary(field, known))),
+            _ => (name.clone(), edit.clone()),
+        })
+        .collect()
+}
+
 /// Every field that can be set on create, each with an ordinary value; dependent picklists and companions of
 /// polymorphic references are left to the provider's own tests.
 pub(crate) fn everything(record_type: &RecordType, known: &KnownKeys) -> BTreeMap<String, Value> {
     record_type
         .fields
         .iter()
-        .filter(|field| field.createable && field.controlled_by.is_none() && !is_companion(record_type, field))
+        .filter(|field| {
+            field.createable && field.controlled_by.is_none() && !is_companion(record_type, field)
+        })
         .map(|field| (field.name.clone(), ordinary(field, known)))
         .filter(|(_, value)| !value.is_null())
         .collect()
@@ -90,7 +102,15 @@ pub(crate) fn ordinary(field: &Field, known: &KnownKeys) -> Value {
             .find(|value| value.active)
             .map_or_else(|| json!("free"), |value| value.value.clone()),
         FieldType::MultiPicklist { picklist, .. } => {
-            json!(picklist.values.iter().filter(|value| value.active).take(2).map(|value| &value.value).collect::<Vec<_>>())
+            json!(
+                picklist
+                    .values
+                    .iter()
+                    .filter(|value| value.active)
+                    .take(2)
+                    .map(|value| &value.value)
+                    .collect::<Vec<_>>()
+            )
         }
         FieldType::Reference(reference) => reference
             .targets
@@ -98,7 +118,9 @@ pub(crate) fn ordinary(field: &Field, known: &KnownKeys) -> Value {
             .find_map(|target| known.get(target).and_then(|keys| keys.first()))
             .map_or(Value::Null, |key| json!(key)),
         FieldType::Binary { inline: true, .. } => json!("aGVsbG8="),
-        FieldType::Binary { .. } | FieldType::Object { .. } | FieldType::List { .. } | FieldType::Json => Value::Null,
+        FieldType::Binary { .. } | FieldType::Object { .. } | FieldType::List { .. } | FieldType::Json => {
+            Value::Null
+        }
     }
 }
 
@@ -120,20 +142,34 @@ pub(crate) fn extremes(field: &Field) -> Vec<String> {
         FieldType::Integer { minimum, maximum } => {
             [minimum, maximum].into_iter().flatten().map(ToString::to_string).collect()
         }
+        // A part of a compound (a latitude) has a range of its own.
+        FieldType::Decimal { .. } if field.part_of.is_some() => {
+            vec!["0".into(), "-89.000000000000001".into()]
+        }
         FieldType::Decimal { precision: Some(precision), scale } => {
             let scale = usize::try_from(scale.unwrap_or(0)).unwrap_or(0);
             let whole = usize::try_from(*precision).unwrap_or(1).saturating_sub(scale).max(1);
-            let fraction = if scale == 0 { String::new() } else { format!(".{}", "9".repeat(scale - 1) + "1") };
-            vec!["0".into(), format!("{}{fraction}", "9".repeat(whole.min(12))), format!("-{}{fraction}", "9".repeat(whole.min(12)))]
+            let fraction =
+                if scale == 0 { String::new() } else { format!(".{}", "9".repeat(scale - 1) + "1") };
+            vec![
+                "0".into(),
+                format!("{}{fraction}", "9".repeat(whole.min(12))),
+                format!("-{}{fraction}", "9".repeat(whole.min(12))),
+            ]
         }
         FieldType::Date => vec![r#""1900-01-01""#.into(), r#""2400-02-29""#.into(), r#""3999-12-31""#.into()],
         FieldType::Instant => vec![r#""1900-01-01T00:00:00Z""#.into(), r#""3999-12-31T23:59:59Z""#.into()],
         FieldType::Time => vec![r#""00:00:00.000Z""#.into(), r#""23:59:59.999Z""#.into()],
-        FieldType::Picklist(picklist) => {
-            picklist.values.iter().filter(|value| value.active).map(|value| value.value.to_string()).take(3).collect()
-        }
+        FieldType::Picklist(picklist) => picklist
+            .values
+            .iter()
+            .filter(|value| value.active)
+            .map(|value| value.value.to_string())
+            .take(3)
+            .collect(),
         FieldType::MultiPicklist { picklist, .. } => {
-            let all: Vec<&Value> = picklist.values.iter().filter(|value| value.active).map(|value| &value.value).collect();
+            let all: Vec<&Value> =
+                picklist.values.iter().filter(|value| value.active).map(|value| &value.value).collect();
             vec![json!(all).to_string(), "[]".into()]
         }
         _ => Vec::new(),
@@ -145,7 +181,9 @@ pub(crate) fn extremes(field: &Field) -> Vec<String> {
 pub(crate) fn same(field: &Field, sent: &Value, read: &Value) -> bool {
     use recordport::record::number::Number;
     match (sent, read) {
-        (Value::Number(a), Value::Number(b)) => Number::parse(&a.to_string()) == Number::parse(&b.to_string()),
+        (Value::Number(a), Value::Number(b)) => {
+            Number::parse(&a.to_string()) == Number::parse(&b.to_string())
+        }
         (Value::Array(a), Value::Array(b)) if field.field_type.is_multi_value() => {
             a.len() == b.len() && a.iter().all(|value| b.contains(value))
         }
@@ -153,7 +191,8 @@ pub(crate) fn same(field: &Field, sent: &Value, read: &Value) -> bool {
             a.parse::<jiff::Timestamp>().ok() == b.parse::<jiff::Timestamp>().ok()
         }
         (Value::String(a), Value::String(b)) if matches!(field.field_type, FieldType::Time) => {
-            a.trim_end_matches('Z').trim_end_matches(".000") == b.trim_end_matches('Z').trim_end_matches(".000")
+            a.trim_end_matches('Z').trim_end_matches(".000")
+                == b.trim_end_matches('Z').trim_end_matches(".000")
         }
         _ => sent == read,
     }

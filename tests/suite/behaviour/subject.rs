@@ -1,0 +1,322 @@
+//! A provider under test: its emulator, its plane and the few things that differ between services.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use http::Method;
+use recordport::clock::RecordingClock;
+use recordport::connect::access::{Access, AccessSource};
+use recordport::connect::sign_in::AccessMode;
+use recordport::error::Result;
+use recordport::http::client::{Wire, WireSettings};
+use recordport::layer::check::Checked;
+use recordport::layer::limit::{ConnectionLimits, LimitSettings};
+use recordport::layer::retry::RetrySettings;
+use recordport::layer::stack::{StackParts, http_plane};
+use recordport::provider::search::{Prepared, RecordsExt as _, Search};
+use recordport::provider::{Context, Plan, Provider, ProviderFactory, Records};
+use recordport::record::record_type::{Field, FieldType, TextForm};
+use recordport::record::schema::{SchemaOptions, SchemaPurpose, record_schema};
+use recordport::record::{FieldPath, KeyFields, QueryDraft, Record, RecordType, TypeName, where_text};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::values::KnownKeys;
+use crate::support::emulated::{self, Emulated};
+
+/// What differs between services.
+pub(super) trait Service: Send + Sync {
+    /// Glob of the requests that answer pages of a search.
+    fn page_path(&self) -> &'static str;
+    /// Whether a request of the log is a write.
+    fn is_write(&self, request: &Value) -> bool;
+    /// Gets a new access token for a refresh token, as the service's protocol has it.
+    fn refresh_form(&self, credentials: &Value) -> (&'static str, Vec<(&'static str, String)>);
+    /// A field whose text can be changed on every type.
+    fn plain_text_field(&self, record_type: &RecordType) -> String;
+    /// Whether what is written to a field reads back as something else by the service's own rule.
+    fn reads_otherwise(&self, field: &Field) -> bool;
+}
+
+pub(super) struct Subject {
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) cx: Context,
+    name: &'static str,
+    emulated: Emulated,
+    clock: Arc<RecordingClock>,
+    types: Vec<TypeName>,
+    idle_cases: Vec<&'static str>,
+    service: Box<dyn Service>,
+}
+
+impl Subject {
+    pub(super) async fn start(
+        factory: &dyn ProviderFactory,
+        emulated: Emulated,
+        types: &[&str],
+        idle_cases: Vec<&'static str>,
+        service: Box<dyn Service>,
+    ) -> Arc<Self> {
+        let name = factory.info().name;
+        let endpoint = emulated.emulator.http_url().parse().unwrap();
+        let sign_in = factory.sign_in(&json!({}), Some(&endpoint)).unwrap();
+        let credentials = emulated.emulator.credentials()[name].clone();
+        let (token_path, form) = service.refresh_form(&credentials);
+        let bases = sign_in.base_from_token.keys().map(|role| (role.clone(), endpoint.clone()));
+        let access = EmulatorAccess {
+            client: emulated::client(),
+            token_url: emulated.url(token_path),
+            form,
+            state: tokio::sync::Mutex::new((1, credentials["access_token"].as_str().unwrap().to_owned())),
+            bases: sign_in.bases.clone().into_iter().chain(bases).collect(),
+        };
+        let clock = Arc::new(RecordingClock::starting_at(jiff::Timestamp::now()));
+        let plane_clock: Arc<dyn recordport::clock::Clock> = clock.clone();
+        let http = http_plane(StackParts {
+            wire: Arc::new(Wire::new(WireSettings::default()).unwrap()),
+            access: Arc::new(access),
+            hosts: sign_in.hosts,
+            dialect: factory.dialect(),
+            clock: Arc::clone(&plane_clock),
+            retry: RetrySettings::default(),
+            limits: Arc::new(ConnectionLimits::new(&LimitSettings::default(), Arc::clone(&plane_clock))),
+            dry_run: None,
+        });
+        let cx = Context { http, clock: plane_clock, connection: "under-test".into(), refresh: false };
+        Arc::new(Self {
+            provider: factory.provider(&json!({})).unwrap(),
+            cx,
+            name,
+            emulated,
+            clock,
+            types: types.iter().map(|name| TypeName::new(*name)).collect(),
+            idle_cases,
+            service,
+        })
+    }
+
+    pub(super) fn provider_name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn types(&self) -> &[TypeName] {
+        &self.types
+    }
+
+    pub(super) fn idle_cases(&self) -> &[&'static str] {
+        &self.idle_cases
+    }
+
+    /// No fault rule is left over from the case before.
+    pub(super) async fn calm(&self) {
+        self.emulated.control(Method::DELETE, "faults", &Value::Null).await;
+    }
+
+    pub(super) async fn fault(&self, mut rule: Value) {
+        rule["service"] = json!(self.name);
+        self.emulated.fault(rule).await;
+    }
+
+    pub(super) async fn expire_tokens(&self) {
+        self.fault(json!({"kind": "expire_token", "times": 1})).await;
+    }
+
+    pub(super) async fn requests(&self) -> Vec<Value> {
+        self.emulated
+            .requests()
+            .await
+            .into_iter()
+            .filter(|request| !request["path"].as_str().unwrap().starts_with("/_emulator"))
+            .collect()
+    }
+
+    pub(super) async fn forget_requests(&self) {
+        self.emulated.control(Method::DELETE, "requests", &Value::Null).await;
+    }
+
+    pub(super) async fn writes(&self) -> Vec<Value> {
+        let all = self.requests().await;
+        all.into_iter().filter(|request| self.service.is_write(request)).collect()
+    }
+
+    pub(super) async fn token_requests(&self) -> usize {
+        let form = self.service.refresh_form(&self.emulated.emulator.credentials()[self.name]);
+        self.requests().await.iter().filter(|request| request["path"] == form.0).count()
+    }
+
+    pub(super) fn waits(&self) -> Vec<Duration> {
+        self.clock.waits()
+    }
+
+    pub(super) fn page_path(&self) -> &'static str {
+        self.service.page_path()
+    }
+
+    pub(super) fn plain_text_field(&self, record_type: &RecordType) -> String {
+        self.service.plain_text_field(record_type)
+    }
+
+    pub(super) fn reads_otherwise(&self, field: &Field) -> bool {
+        self.service.reads_otherwise(field)
+    }
+
+    /// The rows of a type as the emulator stores them.
+    pub(super) async fn stored(&self, name: &TypeName) -> Vec<Value> {
+        self.try_stored(name).await.unwrap_or_else(|| panic!("the emulator has no {name}"))
+    }
+
+    async fn try_stored(&self, name: &TypeName) -> Option<Vec<Value>> {
+        let path = format!("state/{}/{}", self.name, name.base());
+        let (status, answer) = self.emulated.control(Method::GET, &path, &Value::Null).await;
+        let rows = answer.as_array().or_else(|| answer["rows"].as_array());
+        (status == 200).then(|| rows.expect("rows").clone())
+    }
+
+    pub(super) async fn open_unchecked(&self, name: &TypeName) -> Arc<dyn Records> {
+        self.provider.open(&self.cx, name).await.unwrap()
+    }
+
+    pub(super) async fn open(&self, name: &TypeName) -> Arc<dyn Records> {
+        Arc::new(Checked::new(self.open_unchecked(name).await, AccessMode::ReadWrite))
+    }
+
+    pub(super) fn read_schema(&self, record_type: &RecordType) -> Value {
+        record_schema(record_type, SchemaPurpose::Read, &SchemaOptions::default())
+    }
+
+    /// Keys of some records of every type that the fields of a type refer to.
+    pub(super) async fn known_keys(&self, record_type: &RecordType) -> KnownKeys {
+        let mut known = KnownKeys::new();
+        for field in &record_type.fields {
+            let FieldType::Reference(reference) = &field.field_type else { continue };
+            for target in &reference.targets {
+                let target = TypeName::new(target.as_str());
+                if known.contains_key(target.as_str()) {
+                    continue;
+                }
+                let Some(rows) = self.try_stored(&target).await else { continue };
+                let keys = rows
+                    .iter()
+                    .take(3)
+                    .filter_map(|row| row[&reference.id_field].as_str().map(str::to_owned));
+                known.insert(target.to_string(), keys.collect());
+            }
+        }
+        known
+    }
+
+    /// The first of some keys that an upsert may insert with and that holds free text.
+    pub(super) fn insertable_key(&self, record_type: &RecordType, by: &[KeyFields]) -> Option<KeyFields> {
+        by.iter()
+            .find(|fields| {
+                let insertable = record_type
+                    .alternate_keys
+                    .iter()
+                    .any(|alternate| alternate.fields == **fields && alternate.insertable);
+                insertable
+                    && fields.0.iter().all(|name| {
+                        record_type.field(name).is_some_and(|field| {
+                            matches!(field.field_type, FieldType::Text { form: TextForm::Plain, .. })
+                        })
+                    })
+            })
+            .cloned()
+    }
+
+    async fn prepare(
+        &self,
+        records: &Arc<dyn Records>,
+        condition: Option<&str>,
+        select: &[impl AsRef<str> + Sync],
+        page_size: Option<u32>,
+    ) -> Prepared {
+        let draft = QueryDraft {
+            select: select.iter().map(|path| FieldPath::parse(path.as_ref())).collect(),
+            where_text: condition.map(|text| where_text::parse(text).unwrap()),
+            page_size,
+            ..QueryDraft::default()
+        };
+        records.prepare(&self.cx, &draft, &jiff::tz::TimeZone::UTC).await.unwrap()
+    }
+
+    pub(super) async fn plan(
+        &self,
+        records: &Arc<dyn Records>,
+        condition: Option<&str>,
+        select: &[impl AsRef<str> + Sync],
+        page_size: Option<u32>,
+    ) -> Arc<Plan> {
+        self.prepare(records, condition, select, page_size).await.plan
+    }
+
+    pub(super) async fn try_search(
+        &self,
+        records: &Arc<dyn Records>,
+        condition: Option<&str>,
+        select: &[&str],
+        page_size: Option<u32>,
+    ) -> Result<Vec<Record>> {
+        let prepared = self.prepare(records, condition, select, page_size).await;
+        Search::start(Arc::clone(records), self.cx.clone(), &prepared).into_records().try_collect().await
+    }
+
+    pub(super) async fn search(
+        &self,
+        records: &Arc<dyn Records>,
+        condition: Option<&str>,
+        select: &[&str],
+        page_size: Option<u32>,
+    ) -> Vec<Record> {
+        self.try_search(records, condition, select, page_size).await.unwrap()
+    }
+
+    /// Takes the first page of a long search and drops the rest.
+    pub(super) async fn first_record_then_drop(&self, records: &Arc<dyn Records>) {
+        let prepared = self.prepare(records, None, &[] as &[&str], Some(200)).await;
+        let mut search = Search::start(Arc::clone(records), self.cx.clone(), &prepared);
+        assert!(!search.next_page().await.unwrap().unwrap().records.is_empty());
+    }
+}
+
+/// Tokens of the emulator, renewed at its token endpoint, one renewal at a time.
+#[derive(Debug)]
+struct EmulatorAccess {
+    client: reqwest::Client,
+    token_url: String,
+    form: Vec<(&'static str, String)>,
+    state: tokio::sync::Mutex<(u64, String)>,
+    bases: BTreeMap<String, url::Url>,
+}
+
+static RENEWALS: AtomicU64 = AtomicU64::new(0);
+
+#[async_trait::async_trait]
+impl AccessSource for EmulatorAccess {
+    async fn access(&self, rejected: Option<u64>) -> Result<Access> {
+        let mut state = self.state.lock().await;
+        if rejected == Some(state.0) {
+            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.form).finish();
+            let answer = self
+                .client
+                .post(&self.token_url)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(body)
+                .send()
+                .await
+                .expect("the token endpoint answers");
+            let text = answer.text().await.expect("with text");
+            let answer: Value = serde_json::from_str(&text).expect("with JSON");
+            let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {text}"));
+            RENEWALS.fetch_add(1, Ordering::Relaxed);
+            *state = (state.0 + 1, token.to_owned());
+        }
+        Ok(Access {
+            generation: state.0,
+            authorization: SecretString::from(format!("Bearer {}", state.1)),
+            bases: self.bases.clone(),
+        })
+    }
+}
