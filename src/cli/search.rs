@@ -107,10 +107,10 @@ fn draft(session: &mut Session, args: &args::Search) -> Result<QueryDraft> {
         }
         draft.where_text = Some(where_text::parse(text)?);
     }
-    if let Some(native) = &args.native {
-        if draft.native.replace(native.clone()).is_some() {
-            return Err(twice("native"));
-        }
+    if let Some(native) = &args.native
+        && draft.native.replace(native.clone()).is_some()
+    {
+        return Err(twice("native"));
     }
     if !args.select.is_empty() {
         draft.select = paths(&args.select)?;

@@ -1,4 +1,4 @@
-//! The OAuth client: requests to a provider's token endpoint, sent through our own [`Http`] plane so that host
+//! The OAuth client: requests to a provider's token endpoint, sent through our own [`Http`](crate::http::Http) plane so that host
 //! rules, limits and redaction hold for them too.
 
 use std::borrow::Cow;

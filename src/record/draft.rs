@@ -2,7 +2,7 @@
 //!
 //! WHERE text ([`super::where_text`]) and rule groups ([`super::rules`]) become a [`FilterDraft`]; a
 //! [`QueryDraft`] joins them with the rest of a query, and [`QueryDraft::typed`] makes the
-//! [`Query`] of it.
+//! [`Query`](super::Query) of it.
 
 use std::fmt;
 

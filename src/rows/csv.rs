@@ -139,7 +139,7 @@ enum Column {
     /// `@key` or `@version`.
     Mark(String),
     /// A field or a part of one.
-    Path(FieldPath, Option<Field>),
+    Path(FieldPath, Option<Box<Field>>),
 }
 
 /// Rows of CSV text.
@@ -179,7 +179,7 @@ impl<R: Read> CsvRows<R> {
             } else {
                 let path = FieldPath::parse(&name);
                 let field = field_at(&self.record_type, &path).cloned();
-                Column::Path(path, field)
+                Column::Path(path, field.map(Box::new))
             };
             if columns.iter().any(|other| other.name() == column.name()) {
                 return Err(Error::invalid(format!("the column {:?} stands twice", column.name()))
@@ -216,7 +216,7 @@ impl<R: Read> CsvRows<R> {
                     let value = if empty {
                         "null".to_owned()
                     } else {
-                        value_of(text, path, field.as_ref())
+                        value_of(text, path, field.as_deref())
                             .map_err(|error| error.with_position(Position::Text { line, column: 1 }))?
                     };
                     insert(&mut members, path.segments(), value);

@@ -195,10 +195,8 @@ fn own_key(by: &KeyFields, own: Vec<(String, serde_json::Value)>, given: Option<
     if let Some(given) = given {
         let same = own.iter().all(|(field, value)| {
             let part = by.0.iter().position(|name| name == field).and_then(|at| given.parts().get(at));
-            part.is_some_and(|part| match value {
-                serde_json::Value::String(text) => part.to_string() == *text,
-                other => part.to_string() == other.to_string(),
-            })
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            part.is_some_and(|part| part.to_string() == value)
         });
         return if same {
             Ok(given)

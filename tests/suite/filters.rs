@@ -24,8 +24,11 @@ use super::support::wired_org::Connected as Org;
 
 const FILTERS: usize = 1_000;
 
-/// Types with the parent (relationship, reference field, type) whose fields are asked for, too.
-const TYPES: &[(&str, Option<(&str, &str, &str)>)] = &[
+/// Relationship, reference field and type of a parent.
+type Parent = (&'static str, &'static str, &'static str);
+
+/// Types with the parent whose fields are asked for, too.
+const TYPES: &[(&str, Option<Parent>)] = &[
     ("Account", None),
     ("Contact", Some(("Account", "AccountId", "Account"))),
     ("Invoice__c", Some(("Account__r", "Account__c", "Account"))),

@@ -87,7 +87,8 @@ fn entries(picklist: &Picklist, controller: Option<&str>, ask: &OptionQuery) -> 
 
 /// Values from a command line are texts, also those of a checkbox.
 fn same(one: &Json, chosen: &Json) -> bool {
-    one == chosen || chosen.as_str().is_some_and(|text| *text == one.to_string())
+    let written = one.to_string();
+    one == chosen || chosen.as_str() == Some(written.as_str())
 }
 
 /// The page of a list that is wholly here.

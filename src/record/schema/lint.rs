@@ -272,7 +272,7 @@ impl Findings {
                     if nullable && !values.iter().any(Json::is_null) {
                         self.add(&here, "a nullable enum holds null");
                     }
-                    if values.iter().any(|value| !fits(value, base) && !(nullable && value.is_null())) {
+                    if !values.iter().all(|value| fits(value, base) || nullable && value.is_null()) {
                         self.add(&here, format!("holds a value that is not of type {base}"));
                     }
                 }
