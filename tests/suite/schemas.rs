@@ -96,8 +96,8 @@ fn schemas_of(records: &dyn Records) -> Vec<Made> {
         .collect()
 }
 
-/// Every schema of every type that a provider lists on a fresh emulator.
-async fn all_schemas(provider: &str) -> Vec<Made> {
+/// Every type that a provider lists on a fresh emulator, by name.
+async fn all_types(provider: &str) -> Vec<Arc<dyn Records>> {
     let emulator = Emulator::start(EmulatorConfig::default()).await.unwrap();
     let cx = context(&emulator, provider);
     let service = providers::find(provider).unwrap().provider(&json!({})).unwrap();
@@ -112,13 +112,12 @@ async fn all_schemas(provider: &str) -> Vec<Made> {
         }
     }
     names.sort();
-    let mut made = Vec::new();
+    let mut opened = Vec::new();
     for name in &names {
-        let records = service.open(&cx, name).await.unwrap();
-        made.extend(schemas_of(&*records));
+        opened.push(service.open(&cx, name).await.unwrap());
     }
     emulator.shutdown().await;
-    made
+    opened
 }
 
 fn folder(provider: &str) -> PathBuf {
@@ -246,13 +245,33 @@ async fn assert_sound(made: &[Made]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn salesforces_schemas_are_those_in_the_files() {
-    let made = all_schemas("salesforce").await;
+    let made: Vec<Made> =
+        all_types("salesforce").await.iter().flat_map(|records| schemas_of(&**records)).collect();
     assert!(made.len() >= 8 * SchemaPurpose::ALL.len(), "{} schemas", made.len());
     compare("salesforce", &made);
     assert_sound(&made).await;
     insta::with_settings!({snapshot_path => folder("salesforce"), prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("summary", summary(&made));
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_options_of_every_write_are_described_in_the_profile() {
+    let mut entries = Vec::new();
+    for records in all_types("salesforce").await {
+        let record_type = records.record_type();
+        let can = &record_type.capability;
+        let upsert = can.upsert.as_ref().map(|upsert| &upsert.write);
+        let writes = [("create", can.create.as_ref()), ("update", can.update.as_ref()), ("upsert", upsert)];
+        for (operation, write) in writes.into_iter().chain([("delete", can.delete.as_ref())]) {
+            let Some(write) = write else { continue };
+            let name = format!("{} {operation}", record_type.name);
+            assert_eq!(lint(&write.options), [], "{name}");
+            entries.push(json!({"name": name, "schema": write.options}));
+        }
+    }
+    assert!(entries.len() > 20, "{} option schemas", entries.len());
+    tokio::task::spawn_blocking(move || assert_ajv_accepts(&entries)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
