@@ -4,6 +4,7 @@ pub mod salesforce;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::ProviderFactory;
+use crate::record::nearest::nearest;
 
 static ALL: &[&dyn ProviderFactory] = &[&salesforce::Salesforce];
 
@@ -26,15 +27,10 @@ pub fn find(name: &str) -> Result<&'static dyn ProviderFactory> {
         return Ok(*found);
     }
     let known: Vec<&str> = all().iter().map(|factory| factory.info().name).collect();
-    let nearest = all()
-        .iter()
-        .flat_map(|factory| names(*factory))
-        .map(|name| (strsim::jaro_winkler(name, &wanted), name))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|one, other| one.0.total_cmp(&other.0));
+    let near = nearest(&wanted, all().iter().flat_map(|factory| names(*factory)));
     let error = Error::new(ErrorKind::Invalid, format!("there is no provider {name:?}"));
-    Err(match nearest {
-        Some((_, near)) => error.with_advice(format!("Did you mean {near}? Known: {}", known.join(", "))),
+    Err(match near {
+        Some(near) => error.with_advice(format!("Did you mean {near}? Known: {}", known.join(", "))),
         None => error.with_advice(format!("Known providers: {}", known.join(", "))),
     })
 }

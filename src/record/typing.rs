@@ -8,6 +8,7 @@ use super::draft::{
     ConditionDraft, FilterDraft, Literal, LiteralValue, Moment, MomentBase, QueryDraft, Shift, ShiftUnit,
     TestDraft, TextPlace,
 };
+use super::nearest::{did_you_mean, nearest_few};
 use super::number::Number;
 use super::query::{Comparison, Condition, FieldSource, Filter, Pattern, PatternPart, Query, Test};
 use super::rules::{relative_moment, split_commas};
@@ -61,23 +62,16 @@ impl QueryDraft {
 #[must_use]
 pub fn unknown_field(path: &FieldPath, known: &[String]) -> Error {
     let name = path.to_string();
-    let mut nearest: Vec<(f64, &String)> = known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .collect();
-    nearest.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let nearest: Vec<String> = nearest.into_iter().take(3).map(|(_, known)| known.clone()).collect();
+    let near = nearest_few(&name, known.iter().map(|known| (known.as_str(), known.as_str())));
     let error = Error::invalid(format!("there is no field {name}"));
-    let error = if nearest.is_empty() {
-        error
-    } else {
-        error.with_advice(format!("Did you mean {}?", nearest.join(" or ")))
+    let error = match did_you_mean(&near) {
+        Some(question) => error.with_advice(question),
+        None => error,
     };
     error.with_field_error(FieldError {
         field: name,
         message: "there is no such field".to_owned(),
-        accepted: nearest,
+        accepted: near.into_iter().map(str::to_owned).collect(),
     })
 }
 

@@ -29,6 +29,7 @@ use crate::http::dialect::Dialect;
 use crate::provider::{
     Context, Probe, Provider, ProviderFactory, ProviderInfo, Records, TypePage, TypeQuery,
 };
+use crate::record::nearest::{did_you_mean, nearest_few};
 use crate::record::schema::config_schema_for;
 use crate::record::{RecordType, TypeName};
 
@@ -230,28 +231,12 @@ impl Org {
                 .with_record_type(name)
                 .with_code("unknown_type");
         let Ok(global) = self.global(cx, false).await else { return error };
-        let wanted = name.to_lowercase();
-        let mut near: Vec<(f64, &str)> = global
-            .sobjects
-            .iter()
-            .flat_map(|object| {
-                let label = object.label.as_deref().unwrap_or_default();
-                [(object.name.as_str(), object.name.as_str()), (label, object.name.as_str())]
-            })
-            .map(|(text, name)| (strsim::jaro_winkler(&text.to_lowercase(), &wanted), name))
-            .filter(|(likeness, _)| *likeness > 0.8)
-            .collect();
-        near.sort_by(|one, other| other.0.total_cmp(&one.0));
-        let mut names: Vec<&str> = Vec::new();
-        for (_, name) in near {
-            if !names.contains(&name) && names.len() < 3 {
-                names.push(name);
-            }
-        }
-        if names.is_empty() {
-            error.with_advice("`recordport types CONNECTION --search TEXT` lists the types there are")
-        } else {
-            error.with_advice(format!("Did you mean {}?", names.join(" or ")))
-        }
+        let known = global.sobjects.iter().flat_map(|object| {
+            let label = object.label.as_deref().unwrap_or_default();
+            [(object.name.as_str(), object.name.as_str()), (label, object.name.as_str())]
+        });
+        error.with_advice(did_you_mean(&nearest_few(name, known)).unwrap_or_else(|| {
+            "`recordport types CONNECTION --search TEXT` lists the types there are".to_owned()
+        }))
     }
 }

@@ -7,6 +7,7 @@ use super::query::type_of_reference;
 use super::{Described, Org};
 use crate::error::{Error, Result};
 use crate::provider::{Context, Resolved};
+use crate::record::nearest::{did_you_mean, nearest_few};
 use crate::record::record_type::{Field, FieldType, ResolvedField, TextForm};
 use crate::record::{FieldPath, RecordType, TypeName};
 
@@ -120,26 +121,19 @@ fn name_object_field(name: &str) -> Option<Field> {
 }
 
 fn unknown(path: &FieldPath, record_type: &RecordType, segment: &str) -> Error {
-    let wanted = segment.to_lowercase();
     let names = record_type
         .fields
         .iter()
         .map(|field| field.name.as_str())
         .chain(record_type.relationships.iter().map(|relationship| relationship.name.as_str()));
-    let mut near: Vec<(f64, &str)> = names
-        .map(|name| (strsim::jaro_winkler(&name.to_lowercase(), &wanted), name))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .collect();
-    near.sort_by(|one, other| other.0.total_cmp(&one.0));
-    near.truncate(3);
+    let near = nearest_few(segment, names.map(|name| (name, name)));
     let error = Error::invalid(format!("{} has no field {segment:?}", record_type.name))
         .with_provider("salesforce")
         .with_record_type(record_type.name.as_str())
         .with_code("unknown_field")
         .with_field(path.to_string(), format!("{} has no field {segment:?}", record_type.name));
-    if near.is_empty() {
-        return error;
+    match did_you_mean(&near) {
+        Some(question) => error.with_advice(question),
+        None => error,
     }
-    let names: Vec<&str> = near.into_iter().map(|(_, name)| name).collect();
-    error.with_advice(format!("Did you mean {}?", names.join(" or ")))
 }
