@@ -162,20 +162,7 @@ impl EmulatorProcess {
 
     /// A request to the control surface, which must succeed.
     pub(crate) fn control(&self, method: &str, path: &str, body: &Value) -> Value {
-        let address = self.url();
-        let authority = address.strip_prefix("http://").expect("http");
-        let text = if body.is_null() { String::new() } else { body.to_string() };
-        let request = format!(
-            "{method} /_emulator/{path} HTTP/1.1\r\nHost: {authority}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
-            text.len()
-        );
-        let mut stream = std::net::TcpStream::connect(authority).expect("connects");
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("answered");
-        let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
-        assert!(head.starts_with("HTTP/1.1 20"), "{head}\n{body}");
-        if body.is_empty() { Value::Null } else { serde_json::from_str(body).unwrap_or(Value::Null) }
+        control(&self.url(), method, path, body)
     }
 
     /// Adds a fault rule.
@@ -207,6 +194,23 @@ impl Drop for EmulatorProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A request to the control surface of the emulator at an address, which must succeed.
+pub(crate) fn control(address: &str, method: &str, path: &str, body: &Value) -> Value {
+    let authority = address.strip_prefix("http://").expect("http");
+    let text = if body.is_null() { String::new() } else { body.to_string() };
+    let request = format!(
+        "{method} /_emulator/{path} HTTP/1.1\r\nHost: {authority}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+        text.len()
+    );
+    let mut stream = std::net::TcpStream::connect(authority).expect("connects");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).expect("answered");
+    let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
+    assert!(head.starts_with("HTTP/1.1 20"), "{head}\n{body}");
+    if body.is_empty() { Value::Null } else { serde_json::from_str(body).unwrap_or(Value::Null) }
 }
 
 /// Sends a signal by name to a process of ours.
