@@ -12,6 +12,7 @@ mod query;
 mod records;
 mod rows;
 mod soql;
+mod writes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
