@@ -101,7 +101,7 @@ impl Reply {
     }
 }
 
-/// One emulated service: pure memory, one request at a time, deterministic from its seed.
+/// One emulated service: pure memory, deterministic from its seed. Requests may come side by side.
 pub trait Service: Send + Sync + std::fmt::Debug {
     /// The key of this service in credentials, fault rules and state paths, such as `salesforce`.
     fn name(&self) -> &'static str;

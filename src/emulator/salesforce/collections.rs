@@ -5,10 +5,9 @@ use http::{Method, StatusCode};
 use super::cell::write_string;
 use super::errors::Refusal;
 use super::json::Json;
-use super::query;
 use super::rows::Store;
 use super::write::{Refusals, Upserted, Work};
-use super::{Call, decoded, id, read, text_reply};
+use super::{Call, columns, decoded, id, read, render, text_reply};
 use crate::emulator::service::Reply;
 
 const MOST_ROWS: usize = 200;
@@ -341,7 +340,7 @@ fn retrieve(store: &Store, call: &Call<'_>, name: &str) -> Result<Reply, Refusal
         ));
     }
     let names: Vec<&str> = fields.iter().map(String::as_str).collect();
-    let columns = query::path_columns(store, table, &names)?;
+    let columns = columns::path_columns(store, table, &names)?;
     let mut out = String::from("[");
     for (number, id) in ids.iter().enumerate() {
         if number > 0 {
@@ -351,7 +350,7 @@ fn retrieve(store: &Store, call: &Call<'_>, name: &str) -> Result<Reply, Refusal
             return Err(Refusal::new("MALFORMED_ID", format!("malformed id {id}")));
         }
         match store.locate(id).filter(|at| at.table == table && store.is_live(*at)) {
-            Some(at) => query::write_row(store, at, &columns, call.version, &mut out),
+            Some(at) => render::write_row(store, at, &columns, call.version, &mut out),
             None => out.push_str("null"),
         }
     }

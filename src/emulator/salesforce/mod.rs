@@ -9,28 +9,39 @@ mod catalogue;
 mod cell;
 mod changes;
 mod collections;
+mod columns;
 mod composite;
+mod conditions;
 mod dates;
+mod delete;
 mod describe;
 mod discovery;
 mod errors;
 mod evaluate;
+mod found;
 mod id;
 mod json;
+mod literals;
+mod locators;
+mod paths;
 mod query;
 mod read;
+mod render;
+mod row_rules;
 mod rows;
 mod seed;
 mod single;
 mod soap_login;
 mod soql;
+mod statement;
 mod validate;
 mod vocabulary;
 mod write;
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use http::header::{HeaderName, SERVER};
@@ -41,8 +52,9 @@ use serde_json::{Value, json};
 use self::describe::Object;
 use self::errors::Refusal;
 use self::json::Json;
+use self::locators::Locators;
 use self::oauth::{Identity, OAuth};
-use self::query::{Ask, Cursors};
+use self::query::Ask;
 use self::rows::{Place, Store};
 use crate::emulator::grants::Grants;
 use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig};
@@ -63,18 +75,23 @@ pub struct Salesforce {
     config: ServiceConfig,
     oauth: OAuth,
     imports: Mutex<Vec<Value>>,
-    org: Mutex<Org>,
+    org: RwLock<Org>,
 }
 
-/// Everything that requests change.
+/// Everything that requests change. Reads run side by side; what they count and keep locks itself.
 #[derive(Debug)]
 struct Org {
     store: Store,
-    cursors: Cursors,
-    requests: u64,
+    locators: Locators,
+    requests: AtomicU64,
 }
 
 impl Org {
+    /// Counts one more request and gives its number.
+    fn count(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     fn new(config: &ServiceConfig, imports: &[Value]) -> std::result::Result<Self, String> {
         let scaled = |name: &str, base: u64| {
             if config.empty {
@@ -112,7 +129,11 @@ impl Org {
                 }
             }
         }
-        Ok(Self { store: Store::new(config.seed, objects), cursors: Cursors::default(), requests: 0 })
+        Ok(Self {
+            store: Store::new(config.seed, objects),
+            locators: Locators::default(),
+            requests: AtomicU64::new(0),
+        })
     }
 }
 
@@ -125,22 +146,26 @@ impl Salesforce {
         let org = Org::new(config, &[])
             .map_err(|what| crate::error::Error::bug(format!("the table of record types: {what}")))?;
         let oauth = OAuth::start(config, &identity(&org.store))?;
-        Ok(Self { config: config.clone(), oauth, imports: Mutex::new(Vec::new()), org: Mutex::new(org) })
+        Ok(Self { config: config.clone(), oauth, imports: Mutex::new(Vec::new()), org: RwLock::new(org) })
     }
 
     /// Makes every open query locator invalid, as their age would.
     pub fn expire_locators(&self) {
-        self.org().cursors.expire();
+        self.read().locators.expire();
     }
 
-    fn org(&self) -> MutexGuard<'_, Org> {
-        self.org.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Org> {
+        self.org.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Org> {
+        self.org.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rebuild(&self) -> std::result::Result<(), String> {
         let imports = self.imports.lock().unwrap_or_else(PoisonError::into_inner);
         let org = Org::new(&self.config, &imports)?;
-        *self.org() = org;
+        *self.write() = org;
         Ok(())
     }
 
@@ -155,9 +180,16 @@ impl Salesforce {
         if let Err(refused) = self.oauth.admit(request) {
             return refused;
         }
-        let mut org = self.org();
-        org.requests += 1;
-        let number = org.requests;
+        if matches!(request.method, Method::GET | Method::HEAD) {
+            let org = self.read();
+            if let Some(reply) = route_read(&org, request) {
+                let number = org.count();
+                drop(org);
+                return with_service_headers(reply.unwrap_or_else(|refusal| refused(&refusal)), number);
+            }
+        }
+        let mut org = self.write();
+        let number = org.count();
         let reply = route(&mut org, request).unwrap_or_else(|refusal| refused(&refusal));
         drop(org);
         with_service_headers(reply, number)
@@ -255,10 +287,6 @@ impl Call<'_> {
     fn is_post(&self) -> bool {
         self.request.method == Method::POST
     }
-
-    fn get_only(&self) -> std::result::Result<(), Refusal> {
-        if self.is(&Method::GET) { Ok(()) } else { Err(Refusal::method_not_allowed(&self.request.method)) }
-    }
 }
 
 /// A path segment with its percent escapes decoded once.
@@ -277,29 +305,41 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Answers what only reads; `None` for everything else.
+fn route_read(org: &Org, request: &Request) -> Option<std::result::Result<Reply, Refusal>> {
+    let call = Call::read(request)?;
+    if !call.is(&Method::GET) {
+        return None;
+    }
+    let body = match call.segments.as_slice() {
+        [] => discovery::resources(call.version),
+        ["query" | "queryAll"] => return Some(query_endpoint(org, &call, None)),
+        ["query" | "queryAll", token] => return Some(query_endpoint(org, &call, Some(token))),
+        ["sobjects"] => discovery::global(&org.store, call.version),
+        ["limits"] => discovery::limits(org.requests.load(Ordering::Relaxed)),
+        ["limits", "recordCount"] => {
+            discovery::record_count(&org.store, call.parameter("sObjects").as_deref())
+        }
+        ["sobjects", name, rest @ ..] => {
+            let Some(table) = org.store.find_table(&decoded(name)) else {
+                return Some(Err(Refusal::not_found()));
+            };
+            return sobject_read(org, &call, table, rest);
+        }
+        _ => return None,
+    };
+    Some(Ok(text_reply(StatusCode::OK, body)))
+}
+
+/// Answers a request that may change rows; reads included, as they are in composite requests.
 fn route(org: &mut Org, request: &Request) -> std::result::Result<Reply, Refusal> {
+    if let Some(reply) = route_read(org, request) {
+        return reply;
+    }
     let call = Call::read(request).ok_or_else(Refusal::not_found)?;
     match call.segments.as_slice() {
-        [] => {
-            call.get_only()?;
-            Ok(text_reply(StatusCode::OK, discovery::resources(call.version)))
-        }
-        ["query" | "queryAll"] => query_endpoint(org, &call, None),
-        ["query" | "queryAll", token] => query_endpoint(org, &call, Some(token)),
-        ["sobjects"] => {
-            call.get_only()?;
-            Ok(text_reply(StatusCode::OK, discovery::global(&org.store, call.version)))
-        }
-        ["limits"] => {
-            call.get_only()?;
-            Ok(text_reply(StatusCode::OK, discovery::limits(org.requests)))
-        }
-        ["limits", "recordCount"] => {
-            call.get_only()?;
-            Ok(text_reply(
-                StatusCode::OK,
-                discovery::record_count(&org.store, call.parameter("sObjects").as_deref()),
-            ))
+        [] | ["query" | "queryAll"] | ["query" | "queryAll", _] | ["sobjects"] | ["limits", ..] => {
+            Err(Refusal::method_not_allowed(&call.request.method))
         }
         ["composite"] | ["composite", "batch"] | ["composite", "tree", _] if !call.is_post() => {
             Err(Refusal::method_not_allowed(&call.request.method))
@@ -314,18 +354,19 @@ fn route(org: &mut Org, request: &Request) -> std::result::Result<Reply, Refusal
             .unwrap_or_else(|| Err(Refusal::not_found())),
         ["sobjects", name, rest @ ..] => {
             let table = org.store.find_table(&decoded(name)).ok_or_else(Refusal::not_found)?;
-            sobject(org, &call, table, rest)
+            match rest {
+                ["describe" | "updated" | "deleted"] => {
+                    Err(Refusal::method_not_allowed(&call.request.method))
+                }
+                [] | [_] | [_, _] => single::handle(&mut org.store, table, &call, rest),
+                _ => Err(Refusal::not_found()),
+            }
         }
         _ => Err(Refusal::not_found()),
     }
 }
 
-fn query_endpoint(
-    org: &mut Org,
-    call: &Call<'_>,
-    token: Option<&str>,
-) -> std::result::Result<Reply, Refusal> {
-    call.get_only()?;
+fn query_endpoint(org: &Org, call: &Call<'_>, token: Option<&str>) -> std::result::Result<Reply, Refusal> {
     let ask = Ask {
         version: call.version,
         now: call.request.now,
@@ -333,52 +374,37 @@ fn query_endpoint(
         with_deleted: call.segments.first() == Some(&"queryAll"),
     };
     let body = match token {
-        Some(token) => query::next_page(&org.store, &mut org.cursors, &decoded(token), ask)?,
+        Some(token) => query::next_page(&org.store, &org.locators, &decoded(token), ask)?,
         None => {
             let text = call
                 .parameter("q")
                 .filter(|text| !text.is_empty())
                 .ok_or_else(|| Refusal::new("MALFORMED_QUERY", "A query string has to be specified"))?;
-            query::first_page(&org.store, &mut org.cursors, &text, ask)?
+            query::first_page(&org.store, &org.locators, &text, ask)?
         }
     };
     Ok(text_reply(StatusCode::OK, body))
 }
 
-fn sobject(
-    org: &mut Org,
+fn sobject_read(
+    org: &Org,
     call: &Call<'_>,
     table: usize,
     rest: &[&str],
-) -> std::result::Result<Reply, Refusal> {
-    match rest {
-        [] if call.is(&Method::GET) => {
-            Ok(text_reply(StatusCode::OK, discovery::basic(org.store.object(table), call.version)))
+) -> Option<std::result::Result<Reply, Refusal>> {
+    let store = &org.store;
+    Some(match rest {
+        [] => Ok(text_reply(StatusCode::OK, discovery::basic(store.object(table), call.version))),
+        ["describe"] => Ok(discovery::describe_reply(store.object(table), call)),
+        ["updated"] => changes::updated(store, table, call),
+        ["deleted"] => changes::deleted(store, table, call),
+        [id] => read::by_id(store, table, &decoded(id), call),
+        [id, field] if read::is_blob(store, table, &decoded(id), &decoded(field)) => {
+            read::blob(store, table, &decoded(id), &decoded(field))
         }
-        ["describe"] => {
-            call.get_only()?;
-            Ok(discovery::describe_reply(org.store.object(table), call))
-        }
-        ["updated"] => {
-            call.get_only()?;
-            changes::updated(&org.store, table, call)
-        }
-        ["deleted"] => {
-            call.get_only()?;
-            changes::deleted(&org.store, table, call)
-        }
-        [id] if call.is(&Method::GET) => read::by_id(&org.store, table, &decoded(id), call),
-        [id, field]
-            if call.is(&Method::GET) && read::is_blob(&org.store, table, &decoded(id), &decoded(field)) =>
-        {
-            read::blob(&org.store, table, &decoded(id), &decoded(field))
-        }
-        [field, value] if call.is(&Method::GET) => {
-            read::by_field(&org.store, table, &decoded(field), &decoded(value), call)
-        }
-        [] | [_] | [_, _] => single::handle(&mut org.store, table, call, rest),
-        _ => Err(Refusal::not_found()),
-    }
+        [field, value] => read::by_field(store, table, &decoded(field), &decoded(value), call),
+        _ => return None,
+    })
 }
 
 impl Service for Salesforce {
@@ -411,10 +437,9 @@ impl Service for Salesforce {
         if let Err(refused) = self.oauth.admit(request) {
             return Some(refused);
         }
-        let mut org = self.org();
+        let mut org = self.write();
         let reply = collections::handle(&mut org.store, &call, rest, Some(every))?;
-        org.requests += 1;
-        let number = org.requests;
+        let number = org.count();
         drop(org);
         Some(with_service_headers(reply.unwrap_or_else(|refusal| refused(&refusal)), number))
     }
@@ -461,14 +486,14 @@ impl Service for Salesforce {
     }
 
     fn state(&self, record_type: &str) -> Option<Vec<Value>> {
-        let org = self.org();
+        let org = self.read();
         let table = org.store.find_table(record_type)?;
         let rows = read::state(&org.store, table);
         Some(rows.iter().map(|row| serde_json::from_str(row).unwrap_or_else(|_| json!(row))).collect())
     }
 
     fn state_text(&self, record_type: &str) -> Option<Bytes> {
-        let org = self.org();
+        let org = self.read();
         let table = org.store.find_table(record_type)?;
         let rows = read::state(&org.store, table);
         Some(format!("[{}]", rows.join(",")).into())

@@ -7,11 +7,11 @@ use http::header::{ETAG, IF_NONE_MATCH, LAST_MODIFIED};
 use jiff::Timestamp;
 
 use super::cell::{Cell, write_string};
+use super::columns::{self, Column};
 use super::describe::{Derived, Kind};
 use super::errors::Refusal;
-use super::query::{self, Column};
 use super::rows::{Place, Store};
-use super::{Call, id, seed, text_reply};
+use super::{Call, id, render, seed, text_reply};
 use crate::emulator::service::Reply;
 
 /// The live row with this id, or why there is none.
@@ -85,10 +85,10 @@ fn reply(store: &Store, at: Place, call: &Call<'_>) -> Result<Reply, Refusal> {
     let columns = match call.parameter("fields") {
         Some(fields) => {
             let names: Vec<&str> = fields.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-            let mut columns = query::path_columns(store, at.table, &names)?;
+            let mut columns = columns::path_columns(store, at.table, &names)?;
             // The service adds the Id whether asked for or not.
             if !names.iter().any(|name| name.eq_ignore_ascii_case("Id"))
-                && let Some(id) = object.field("Id").and_then(|id| query::field_column(store, at.table, id))
+                && let Some(id) = object.field("Id").and_then(|id| columns::field_column(store, at.table, id))
             {
                 columns.push(id);
             }
@@ -97,7 +97,7 @@ fn reply(store: &Store, at: Place, call: &Call<'_>) -> Result<Reply, Refusal> {
         None => all_columns(store, at.table),
     };
     let mut body = String::new();
-    query::write_row(store, at, &columns, call.version, &mut body);
+    render::write_row(store, at, &columns, call.version, &mut body);
     let (etag, changed) = version_of(store, at);
     if object.name == "Account"
         && call
@@ -135,7 +135,7 @@ pub(super) fn http_date(stamp: Timestamp) -> String {
 
 pub(super) fn all_columns(store: &Store, table: usize) -> Vec<Column> {
     let count = store.object(table).fields.len();
-    (0..count).filter_map(|field| query::field_column(store, table, field)).collect()
+    (0..count).filter_map(|field| columns::field_column(store, table, field)).collect()
 }
 
 /// Whether `id/field` in an address names a row's bytes, not a field and its value.
@@ -172,7 +172,7 @@ pub(super) fn state(store: &Store, table: usize) -> Vec<String> {
                 write_string(&field.name, &mut out);
                 out.push(':');
                 match &field.derived {
-                    Some(Derived::Compound(parts)) => query::write_compound(store, at, parts, &mut out),
+                    Some(Derived::Compound(parts)) => render::write_compound(store, at, parts, &mut out),
                     _ => store.cell(at, number).write_json(&mut out),
                 }
             }

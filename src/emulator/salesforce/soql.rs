@@ -1,13 +1,14 @@
 //! SOQL text to a syntax tree. The grammar is `soql.pest`; what the words mean for a type is decided in
-//! `evaluate.rs`.
+//! `conditions.rs`.
 
-use jiff::civil::Date;
 use pest::Parser as _;
 use pest::iterators::Pair;
-use rust_decimal::Decimal;
 
 use super::errors::Refusal;
-use grammar::{Rule, Soql};
+use super::literals::literal;
+use super::statement::{Expr, Item, Name, Operator, Order, Path, Query, Select, Source};
+pub(super) use grammar::Rule;
+use grammar::Soql;
 
 #[allow(
     unreachable_pub,
@@ -21,154 +22,10 @@ mod grammar {
     pub struct Soql;
 }
 
-/// The longest statement and the longest text in a condition that the service takes, in characters.
+/// The longest statement that the service takes, in characters.
 const LONGEST_STATEMENT: usize = 100_000;
-const LONGEST_TEXT: usize = 4_000;
 const LARGEST_OFFSET: u64 = 2_000;
 const DEEPEST: usize = 200;
-
-#[derive(Debug, Clone)]
-pub(super) struct Query {
-    pub(super) select: Select,
-    pub(super) object: Name,
-    pub(super) alias: Option<String>,
-    pub(super) filter: Option<Expr>,
-    pub(super) order: Vec<Order>,
-    pub(super) limit: Option<u64>,
-    pub(super) offset: u64,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Select {
-    Count,
-    Items(Vec<Item>),
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Item {
-    Path(Path),
-    /// `FIELDS(ALL)` and its like: the word and where it stands.
-    Fields(Name),
-    Child(Box<Query>),
-}
-
-/// A word and its byte offset in the statement.
-#[derive(Debug, Clone)]
-pub(super) struct Name {
-    pub(super) text: String,
-    pub(super) at: usize,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Path {
-    pub(super) parts: Vec<String>,
-    pub(super) at: usize,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Expr {
-    All(Vec<Expr>),
-    Any(Vec<Expr>),
-    Not(Box<Expr>),
-    Compare {
-        path: Path,
-        operator: Operator,
-        literal: Literal,
-    },
-    Among {
-        path: Path,
-        negated: bool,
-        list: Vec<Literal>,
-    },
-    AmongRows {
-        path: Path,
-        negated: bool,
-        query: Box<Query>,
-    },
-    /// INCLUDES, or EXCLUDES when negated.
-    Includes {
-        path: Path,
-        negated: bool,
-        list: Vec<Literal>,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    Like,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Literal {
-    Null,
-    Boolean(bool),
-    Number(Decimal),
-    Text(Text),
-    Date(Date),
-    /// Milliseconds since 1970.
-    Instant(i64),
-    Time(u32),
-    /// `LAST_N_DAYS:7`.
-    Relative {
-        name: String,
-        count: Option<i64>,
-    },
-}
-
-/// A quoted text: what it says, and the same as a LIKE pattern.
-#[derive(Debug, Clone)]
-pub(super) struct Text {
-    pub(super) value: String,
-    pub(super) pattern: Vec<Piece>,
-    /// `\_` or `\%` stood in it, which only LIKE allows.
-    pub(super) like_only: bool,
-    pub(super) at: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Piece {
-    Letter(char),
-    One,
-    Any,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Order {
-    pub(super) path: Path,
-    pub(super) descending: bool,
-    pub(super) nulls_last: bool,
-}
-
-/// A statement's text, for messages that point into it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Source<'a>(pub(super) &'a str);
-
-impl Source<'_> {
-    /// A refusal as the service writes it: the place in the text, row and column, then what is wrong.
-    pub(super) fn refuse(self, code: &'static str, at: usize, what: &str) -> Refusal {
-        let before = self.0.get(..at).unwrap_or(self.0);
-        let row = before.matches('\n').count() + 1;
-        let line: Vec<char> = before.rsplit('\n').next().unwrap_or_default().chars().collect();
-        let column = line.len() + 1;
-        let shown: String = line.iter().skip(line.len().saturating_sub(40)).collect();
-        let after: String = self
-            .0
-            .get(at..)
-            .unwrap_or_default()
-            .chars()
-            .take_while(|letter| *letter != '\n')
-            .take(40)
-            .collect();
-        let caret = " ".repeat(shown.chars().count());
-        Refusal::new(code, format!("\n{shown}{after}\n{caret}^\nERROR at Row:{row}:Column:{column}\n{what}"))
-    }
-}
 
 /// Parses one statement.
 ///
@@ -230,7 +87,7 @@ fn nesting(text: &str) -> usize {
     deepest
 }
 
-fn unexpected(source: Source<'_>, at: usize) -> Refusal {
+pub(super) fn unexpected(source: Source<'_>, at: usize) -> Refusal {
     let rest = source.0.get(at..).unwrap_or_default().trim_start();
     let at = source.0.len() - rest.len();
     if rest.is_empty() {
@@ -420,119 +277,4 @@ fn read_operator(text: &str) -> Operator {
         ">=" => Operator::GreaterOrEqual,
         _ => Operator::Like,
     }
-}
-
-fn literal(source: Source<'_>, pair: &Pair<'_, Rule>) -> Result<Literal, Refusal> {
-    let at = pair.as_span().start();
-    let text = pair.as_str();
-    let bad = |what: &str| source.refuse("MALFORMED_QUERY", at, what);
-    Ok(match pair.as_rule() {
-        Rule::text => Literal::Text(quoted(source, at, text)?),
-        Rule::null => Literal::Null,
-        Rule::boolean => Literal::Boolean(text.eq_ignore_ascii_case("true")),
-        Rule::number => Literal::Number(number(text).ok_or_else(|| bad(&format!("invalid number: {text}")))?),
-        Rule::date => Literal::Date(text.parse().map_err(|_| bad(&format!("Invalid date: {text}")))?),
-        Rule::datetime => {
-            // jiff reads RFC 3339; the letters may be in lower case here.
-            let stamp: jiff::Timestamp =
-                text.to_uppercase().parse().map_err(|_| bad(&format!("Invalid datetime: {text}")))?;
-            Literal::Instant(stamp.as_millisecond())
-        }
-        Rule::time => Literal::Time(time_of_day(text).ok_or_else(|| bad(&format!("Invalid time: {text}")))?),
-        _ => {
-            let (name, count) =
-                text.split_once(':').map_or((text, None), |(name, count)| (name, Some(count)));
-            let count =
-                count.map(|count| count.parse::<i64>().map_err(|_| bad("invalid number"))).transpose()?;
-            let name = name.to_uppercase();
-            if super::dates::range(&name, count, Date::constant(2024, 1, 1)).is_none() {
-                return Err(unexpected(source, at));
-            }
-            Literal::Relative { name, count }
-        }
-    })
-}
-
-fn number(text: &str) -> Option<Decimal> {
-    let text = text.strip_prefix('+').unwrap_or(text);
-    let text = text.strip_suffix('.').unwrap_or(text);
-    text.parse().ok().or_else(|| Decimal::from_scientific(text).ok())
-}
-
-/// `10:30:00.000Z` as milliseconds since midnight.
-pub(super) fn time_of_day(text: &str) -> Option<u32> {
-    let body = text.strip_suffix(['Z', 'z'])?;
-    let time: jiff::civil::Time = body.parse().ok()?;
-    let (hour, minute, second) = (
-        u32::from(time.hour().unsigned_abs()),
-        u32::from(time.minute().unsigned_abs()),
-        u32::from(time.second().unsigned_abs()),
-    );
-    Some(((hour * 60 + minute) * 60 + second) * 1000 + u32::from(time.millisecond().unsigned_abs()))
-}
-
-fn quoted(source: Source<'_>, at: usize, text: &str) -> Result<Text, Refusal> {
-    let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
-    let mut out = Text { value: String::new(), pattern: Vec::new(), like_only: false, at };
-    let mut letters = inner.char_indices();
-    while let Some((place, letter)) = letters.next() {
-        if letter != '\\' {
-            out.value.push(letter);
-            out.pattern.push(match letter {
-                '%' => Piece::Any,
-                '_' => Piece::One,
-                letter => Piece::Letter(letter),
-            });
-            continue;
-        }
-        let Some((_, escaped)) = letters.next() else { break };
-        let plain = match escaped {
-            'n' | 'N' => '\n',
-            'r' | 'R' => '\r',
-            't' | 'T' => '\t',
-            'b' | 'B' => '\u{8}',
-            'f' | 'F' => '\u{c}',
-            '"' | '\'' | '\\' => escaped,
-            '_' | '%' => {
-                out.like_only = true;
-                escaped
-            }
-            'u' | 'U' => {
-                let digits: String = letters.by_ref().take(4).map(|(_, digit)| digit).collect();
-                let code = (digits.len() == 4).then(|| u32::from_str_radix(&digits, 16).ok()).flatten();
-                match code.and_then(char::from_u32) {
-                    Some(letter) => letter,
-                    None => {
-                        return Err(bad_escape(
-                            source,
-                            at + 1 + place,
-                            text,
-                            &format!("\\{escaped}{digits}"),
-                        ));
-                    }
-                }
-            }
-            other => return Err(bad_escape(source, at + 1 + place, text, &format!("\\{other}"))),
-        };
-        out.value.push(plain);
-        out.pattern.push(Piece::Letter(plain));
-    }
-    if out.value.chars().count() > LONGEST_TEXT {
-        return Err(source.refuse(
-            "MALFORMED_QUERY",
-            at,
-            &format!(
-                "Bind variables and text in a condition cannot be longer than {LONGEST_TEXT} characters"
-            ),
-        ));
-    }
-    Ok(out)
-}
-
-pub(super) fn bad_escape(source: Source<'_>, at: usize, text: &str, sequence: &str) -> Refusal {
-    source.refuse(
-        "MALFORMED_QUERY",
-        at,
-        &format!("Invalid string literal {text}. Illegal character sequence '{sequence}' in string literal."),
-    )
 }

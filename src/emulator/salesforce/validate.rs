@@ -57,7 +57,7 @@ pub(super) fn convert(store: &Store, table: usize, number: usize, value: &Json) 
             Ok(Cell::Instant(stamp.as_second() * 1000))
         }
         Kind::Time => {
-            let time = value.as_text().and_then(super::soql::time_of_day);
+            let time = value.as_text().and_then(super::literals::time_of_day);
             time.map(Cell::Time).ok_or_else(|| wrong_type("time", value))
         }
         Kind::Id | Kind::Reference => reference(store, table, number, field, text_of(value)?),

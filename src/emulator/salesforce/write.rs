@@ -9,19 +9,16 @@ use super::errors::Refusal;
 use super::json::Json;
 use super::rows::{Place, Row, Store};
 use super::seed::{self, Recipe};
-use super::{id, query, validate};
+use super::{id, validate};
 
 /// Why a row was refused; never empty.
 pub(super) type Refusals = Vec<Refusal>;
-
-/// How deep deletes cascade.
-const DEEPEST_CASCADE: usize = 8;
 
 /// Writes within one request.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
     pub(super) store: &'a mut Store,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     undo: Vec<(Place, Option<Row>)>,
 }
 
@@ -57,7 +54,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn remember(&mut self, at: Place) {
+    pub(super) fn remember(&mut self, at: Place) {
         let before = self.store.snapshot(at);
         self.undo.push((at, before));
     }
@@ -222,7 +219,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn touch(&mut self, at: Place) {
+    pub(super) fn touch(&mut self, at: Place) {
         let object = std::sync::Arc::clone(self.store.object(at.table));
         let stamp = Cell::Instant(self.now.as_second() * 1000);
         for name in ["LastModifiedDate", "SystemModstamp"] {
@@ -304,93 +301,6 @@ impl<'a> Work<'a> {
                 &[],
             )]),
         }
-    }
-
-    /// Deletes a row with everything that its describe says goes with it.
-    ///
-    /// # Errors
-    /// DELETE_FAILED when rows of a type that forbids it refer to the row.
-    pub(super) fn delete(&mut self, at: Place) -> Result<(), Refusals> {
-        if !self.store.object(at.table).deletable {
-            return Err(vec![Refusal::new(
-                "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
-                "entity type cannot be deleted",
-            )]);
-        }
-        let mut doomed = vec![at];
-        let mut freed = Vec::new();
-        self.gather(at, at, &mut doomed, &mut freed, 0)?;
-        for (child, field) in
-            freed.into_iter().filter(|(child, _)| !doomed.contains(child)).collect::<Vec<_>>()
-        {
-            self.remember(child);
-            self.store.set(child, field, Cell::Null);
-        }
-        for row in doomed {
-            self.remember(row);
-            self.touch(row);
-            self.store.delete(row, self.now);
-        }
-        Ok(())
-    }
-
-    /// What a delete takes along (`doomed`) and what loses its reference (`freed`).
-    fn gather(
-        &self,
-        first: Place,
-        at: Place,
-        doomed: &mut Vec<Place>,
-        freed: &mut Vec<(Place, usize)>,
-        depth: usize,
-    ) -> Result<(), Refusals> {
-        if depth > DEEPEST_CASCADE {
-            return Ok(());
-        }
-        let object = std::sync::Arc::clone(self.store.object(at.table));
-        for relation in &object.children {
-            let Some(table) = self.store.find_table(&relation.object) else { continue };
-            let Some(field) = self.store.object(table).field(&relation.field) else { continue };
-            let children: Vec<Place> = query::children(self.store, at, table, field)
-                .into_iter()
-                .map(|index| Place { table, index })
-                .filter(|child| !doomed.contains(child))
-                .collect();
-            if children.is_empty() {
-                continue;
-            }
-            if relation.restrict {
-                return Err(vec![self.restricted(first, &children)]);
-            }
-            for child in children {
-                if relation.cascade {
-                    doomed.push(child);
-                    self.gather(first, child, doomed, freed, depth + 1)?;
-                } else if self.store.object(table).fields.get(field).is_some_and(|field| field.nillable) {
-                    freed.push((child, field));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn restricted(&self, at: Place, children: &[Place]) -> Refusal {
-        let name = |at: Place| {
-            let object = self.store.object(at.table);
-            object.name_field().map_or_else(|| self.store.id(at), |field| self.store.cell(at, field).plain())
-        };
-        let kind = children
-            .first()
-            .map_or_else(String::new, |child| self.store.object(child.table).label_plural.to_lowercase());
-        let names: Vec<String> = children.iter().take(10).map(|child| name(*child)).collect();
-        Refusal::of_fields(
-            "DELETE_FAILED",
-            format!(
-                "Your attempt to delete {} could not be completed because it is associated with the following {kind}.: {}\n",
-                name(at),
-                names.join(", ")
-            ),
-            &[],
-        )
     }
 
     /// Reads the members of a row: which field each sets, and to what. The key of an upsert may not be among
@@ -530,65 +440,6 @@ impl<'a> Work<'a> {
                 &[],
             )),
         }
-    }
-
-    fn check_unique(
-        &self,
-        table: usize,
-        own: Option<Place>,
-        cells: &[(usize, Cell)],
-    ) -> Result<(), Refusals> {
-        let object = self.store.object(table);
-        for (number, cell) in cells.iter().filter(|(_, cell)| !cell.is_null()) {
-            let Some(field) = object.fields.get(*number).filter(|field| field.unique) else { continue };
-            let holder =
-                self.store.find_by(table, *number, &cell.plain()).into_iter().find(|at| Some(*at) != own);
-            if let Some(holder) = holder {
-                return Err(vec![Refusal::of_fields(
-                    "DUPLICATE_VALUE",
-                    format!(
-                        "duplicate value found: {} duplicates value on record with id: {}",
-                        field.name,
-                        self.store.id(holder).get(..15).unwrap_or_default()
-                    ),
-                    &[],
-                )]);
-            }
-        }
-        Ok(())
-    }
-
-    /// A restricted dependent picklist takes only values that its controller's value allows.
-    fn check_dependent(
-        &self,
-        table: usize,
-        own: Option<Place>,
-        cells: &[(usize, Cell)],
-    ) -> Result<(), Refusals> {
-        let object = self.store.object(table);
-        for (number, cell) in cells {
-            let Some(field) =
-                object.fields.get(*number).filter(|field| field.restricted && field.kind == Kind::Picklist)
-            else {
-                continue;
-            };
-            let (Some(controller), Some(value)) = (field.controller, cell.as_text()) else { continue };
-            let new = cells.iter().find(|(number, _)| *number == controller).map(|(_, cell)| cell.clone());
-            let controlling =
-                new.unwrap_or_else(|| own.map_or(Cell::Null, |at| self.store.cell(at, controller)));
-            let place = seed::controlling_index(object.fields.get(controller), &controlling);
-            let fits = place.is_some_and(|place| {
-                field.picks.iter().any(|pick| pick.active && pick.value == value && pick.valid_for(place))
-            });
-            if !fits {
-                return Err(vec![Refusal::of_fields(
-                    "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-                    format!("{}: bad value for restricted picklist field: {value}", field.label),
-                    &[&field.name],
-                )]);
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,221 @@
+//! What a statement gives for each row: values, parents, children.
+
+use std::sync::Arc;
+
+use super::conditions::{self, Context, Test};
+use super::describe::{Derived, Kind};
+use super::errors::Refusal;
+use super::found::{SortKey, sort_keys};
+use super::paths::{self, Hop, Leaf, Route};
+use super::rows::Store;
+use super::statement::{Item, Path, Query, Select, Source};
+
+/// Texts that may be longer than this make pages smaller.
+const LONG_TEXT: usize = 4000;
+
+/// What a statement gives for each row.
+#[derive(Debug, Clone)]
+pub(super) enum Column {
+    Value { name: String, route: Route, kind: Kind },
+    Compound { name: String, parts: Vec<(&'static str, usize)> },
+    Parent { hop: Hop, columns: Vec<Column> },
+    Children { name: String, table: usize, field: usize, plan: Box<ChildPlan> },
+}
+
+/// A subquery over child rows.
+#[derive(Debug, Clone)]
+pub(super) struct ChildPlan {
+    pub(super) columns: Vec<Column>,
+    pub(super) test: Option<Arc<Test>>,
+    pub(super) order: Vec<SortKey>,
+    pub(super) limit: Option<u64>,
+    pub(super) offset: u64,
+}
+
+pub(super) fn columns(
+    cx: Context<'_>,
+    table: usize,
+    query: &Query,
+    items: &[Item],
+) -> Result<Vec<Column>, Refusal> {
+    let mut out: Vec<Column> = Vec::new();
+    let object = cx.store.object(table);
+    for item in items {
+        match item {
+            Item::Path(path) => {
+                let route = paths::route(cx.store, cx.source, table, query.alias.as_deref(), path)?;
+                if !add(cx.store, table, &mut out, &route.hops, &route.leaf) {
+                    return Err(cx.source.refuse(
+                        "INVALID_FIELD",
+                        path.at,
+                        &format!("duplicate field selected: {}", path.parts.join(".")),
+                    ));
+                }
+            }
+            Item::Fields(word) => {
+                let kinds: fn(bool) -> bool = match word.text.to_ascii_uppercase().as_str() {
+                    "ALL" => |_| true,
+                    "STANDARD" => |custom| !custom,
+                    "CUSTOM" => |custom| custom,
+                    _ => {
+                        return Err(cx.source.refuse(
+                            "MALFORMED_QUERY",
+                            word.at,
+                            &format!("unexpected token: '{}'", word.text),
+                        ));
+                    }
+                };
+                if !word.text.eq_ignore_ascii_case("STANDARD") && query.limit.is_none_or(|limit| limit > 200)
+                {
+                    return Err(cx.source.refuse(
+                        "MALFORMED_QUERY",
+                        word.at,
+                        "The SOQL FIELDS function must have a LIMIT of at most 200",
+                    ));
+                }
+                for (number, _) in object.fields.iter().enumerate().filter(|(_, field)| kinds(field.custom)) {
+                    add(cx.store, table, &mut out, &[], &Leaf::Field(number));
+                }
+            }
+            Item::Child(child) => out.push(child_column(cx, table, child)?),
+        }
+    }
+    Ok(out)
+}
+
+fn child_column(cx: Context<'_>, table: usize, child: &Query) -> Result<Column, Refusal> {
+    let parent = cx.store.object(table);
+    let relation = parent.children.iter().find(|relation| {
+        relation.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(&child.object.text))
+    });
+    let found = relation.and_then(|relation| {
+        let table = cx.store.find_table(&relation.object)?;
+        Some((relation.name.clone()?, table, cx.store.object(table).field(&relation.field)?))
+    });
+    let Some((name, child_table, field)) = found else {
+        return Err(cx.source.refuse(
+            "INVALID_TYPE",
+            child.object.at,
+            &format!(
+                "Didn't understand relationship '{}' in FROM part of query call. If you are attempting to use a custom relationship, \
+                 be sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for \
+                 the appropriate names.",
+                child.object.text
+            ),
+        ));
+    };
+    let columns = match &child.select {
+        Select::Items(items) if !items.iter().any(|item| matches!(item, Item::Child(_))) => {
+            columns(cx, child_table, child, items)?
+        }
+        _ => {
+            return Err(cx.source.refuse(
+                "MALFORMED_QUERY",
+                child.object.at,
+                "a subquery selects fields, one level down",
+            ));
+        }
+    };
+    let test = child
+        .filter
+        .as_ref()
+        .map(|expr| conditions::check(cx, child_table, child.alias.as_deref(), expr).map(Arc::new))
+        .transpose()?;
+    let order = sort_keys(cx, child_table, child)?;
+    let plan = ChildPlan { columns, test, order, limit: child.limit, offset: child.offset };
+    Ok(Column::Children { name, table: child_table, field, plan: Box::new(plan) })
+}
+
+/// Adds a selected path, merging paths through one parent; false when it is there already.
+fn add(store: &Store, table: usize, out: &mut Vec<Column>, hops: &[Hop], leaf: &Leaf) -> bool {
+    if let Some((hop, rest)) = hops.split_first() {
+        let known = out.iter_mut().find_map(|column| match column {
+            Column::Parent { hop: own, columns } if own.field == hop.field => Some(columns),
+            _ => None,
+        });
+        let next = hop.table.unwrap_or(table);
+        if let Some(columns) = known {
+            return add(store, next, columns, rest, leaf);
+        }
+        let mut columns = Vec::new();
+        add(store, next, &mut columns, rest, leaf);
+        out.push(Column::Parent { hop: hop.clone(), columns });
+        return true;
+    }
+    let column = match leaf {
+        Leaf::Field(field) => {
+            let Some(about) = store.object(table).fields.get(*field) else { return true };
+            match &about.derived {
+                Some(Derived::Compound(parts)) => {
+                    Column::Compound { name: about.name.clone(), parts: parts.clone() }
+                }
+                _ => Column::Value {
+                    name: about.name.clone(),
+                    route: Route { hops: Vec::new(), leaf: leaf.clone() },
+                    kind: about.kind,
+                },
+            }
+        }
+        Leaf::Named(name) => Column::Value {
+            name: name.clone(),
+            route: Route { hops: Vec::new(), leaf: leaf.clone() },
+            kind: Kind::Text,
+        },
+        Leaf::TypeName => Column::Value {
+            name: "Type".to_owned(),
+            route: Route { hops: Vec::new(), leaf: leaf.clone() },
+            kind: Kind::Text,
+        },
+    };
+    let name_of = |column: &Column| match column {
+        Column::Value { name, .. } | Column::Compound { name, .. } | Column::Children { name, .. } => {
+            name.clone()
+        }
+        Column::Parent { hop, .. } => hop.name.clone(),
+    };
+    let name = name_of(&column);
+    if out.iter().any(|known| name_of(known) == name && !matches!(known, Column::Parent { .. })) {
+        return false;
+    }
+    out.push(column);
+    true
+}
+
+/// The column that shows one field of a type.
+pub(super) fn field_column(store: &Store, table: usize, field: usize) -> Option<Column> {
+    let mut out = Vec::new();
+    add(store, table, &mut out, &[], &Leaf::Field(field));
+    out.pop()
+}
+
+/// The columns of a list of paths, for reads by id.
+///
+/// # Errors
+/// INVALID_FIELD for a path that does not exist.
+pub(super) fn path_columns(store: &Store, table: usize, paths: &[&str]) -> Result<Vec<Column>, Refusal> {
+    let mut out = Vec::new();
+    for text in paths {
+        let path = Path { parts: text.split('.').map(str::to_owned).collect(), at: 0 };
+        let route = paths::route(store, Source(text), table, None, &path).map_err(|_| {
+            Refusal::new(
+                "INVALID_FIELD",
+                format!("No such column '{text}' on sobject of type {}", store.object(table).name),
+            )
+        })?;
+        add(store, table, &mut out, &route.hops, &route.leaf);
+    }
+    Ok(out)
+}
+
+pub(super) fn has_long_text(store: &Store, table: usize, columns: &[Column]) -> bool {
+    columns.iter().any(|column| match column {
+        Column::Value { name, kind: Kind::Text, .. } => {
+            let object = store.object(table);
+            object
+                .field(name)
+                .and_then(|field| object.fields.get(field))
+                .is_some_and(|field| field.length > LONG_TEXT)
+        }
+        _ => false,
+    })
+}
