@@ -145,6 +145,9 @@ impl Wire {
     async fn collect(&self, mut response: Response, limit: u64, host: &str) -> Result<Bytes> {
         let mut first: Option<Bytes> = None;
         let mut all = BytesMut::new();
+        // Not known of a compressed body.
+        let announced = response.content_length().unwrap_or(0).min(limit);
+        let announced = usize::try_from(announced).unwrap_or(0);
         let mut received: u64 = 0;
         let mut window = (Instant::now(), 0_u64);
         loop {
@@ -171,7 +174,7 @@ impl Wire {
                 None if all.is_empty() => first = Some(chunk),
                 None => all.extend_from_slice(&chunk),
                 Some(before) => {
-                    all.reserve(before.len() + chunk.len());
+                    all.reserve(announced.max(before.len() + chunk.len()));
                     all.extend_from_slice(&before);
                     all.extend_from_slice(&chunk);
                 }

@@ -4,7 +4,7 @@
 //! Dropping a [`Search`] aborts the request under way.
 
 use std::collections::{BinaryHeap, HashSet, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -119,7 +119,9 @@ pub struct Search {
     left: Option<u64>,
     now: Timestamp,
     /// Hashes of the keys of the page before, against a record that comes again on the next.
-    recent: HashSet<u64>,
+    recent: Hashes,
+    /// Those of the page being read; kept so that their space is used again.
+    present: Hashes,
     last: Option<String>,
     hasher: RandomState,
     duplicates: u64,
@@ -146,7 +148,8 @@ impl Search {
             limit: plan.limit,
             left,
             now: prepared.now,
-            recent: HashSet::new(),
+            recent: Hashes::default(),
+            present: Hashes::default(),
             last: prepared.at.as_ref().and_then(|at| at.engine.last.clone()),
             hasher: RandomState::new(),
             duplicates: 0,
@@ -311,7 +314,9 @@ impl Search {
 
     /// Drops what came twice and what the residual does not let pass.
     fn evaluate(&mut self, records: Vec<Result<Record, RowError>>) -> Vec<Result<Record, RowError>> {
-        let mut keys = HashSet::with_capacity(records.len());
+        let mut keys = std::mem::take(&mut self.present);
+        keys.clear();
+        keys.reserve(records.len());
         let mut out = Vec::with_capacity(records.len());
         let before = self.last.take();
         let count = records.len();
@@ -349,8 +354,9 @@ impl Search {
         }
         self.last = last.or(before);
         if !keys.is_empty() {
-            self.recent = keys;
+            std::mem::swap(&mut self.recent, &mut keys);
         }
+        self.present = keys;
         out
     }
 
@@ -361,6 +367,28 @@ impl Search {
             .zip(0_u64..)
             .map(|(record, position)| projection.apply(record?).map_err(|error| RowError { position, error }))
             .collect();
+    }
+}
+
+/// A set of hashes, which are not hashed once more.
+type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
+
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
 

@@ -1,9 +1,11 @@
 //! One page of a service's JSON becomes records in the read schema's form.
 //!
-//! The page is cut into raw rows, each row is read once, and the tokens that a [`Shape`] names are copied into
-//! one buffer, rewritten only where the wire's form is not the schema's. Numbers keep their digits. Only when a
-//! page cannot be read as a whole it is cut by a byte scanner, so that one bad row takes its own place and the
-//! others go on.
+//! The tokens that a [`Shape`] names are copied into one buffer, rewritten only where the wire's form is not the
+//! schema's. Numbers keep their digits. A page without surprises is read in one pass (`one_pass`). Any other is
+//! cut into raw rows, each of which is read by itself; and one that cannot be read as a whole is cut by a byte
+//! scanner, so that one bad row takes its own place and the others go on.
+
+mod one_pass;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -25,6 +27,8 @@ const MOST_DEPTH: usize = 128;
 #[derive(Debug, Clone, Default)]
 pub struct Shape {
     slots: Vec<String>,
+    /// The slots' names as JSON with their colons.
+    labels: Vec<String>,
     index: HashMap<String, usize>,
     members: Vec<Placed>,
     key: Vec<usize>,
@@ -36,6 +40,8 @@ struct Placed {
     slot: usize,
     /// The member's name as JSON with its colon.
     label: String,
+    /// Whether it leaves as it comes, name and all.
+    verbatim: bool,
     conversion: Conversion,
 }
 
@@ -81,8 +87,9 @@ impl Shape {
         let mut shape = Self::default();
         for member in members {
             let slot = shape.slot(&member.wire);
-            let label = format!("{}:", serde_json::Value::String(member.out));
-            shape.members.push(Placed { slot, label, conversion: member.conversion });
+            let label = label(member.out);
+            let verbatim = matches!(member.conversion, Conversion::Raw) && label == shape.labels[slot];
+            shape.members.push(Placed { slot, label, verbatim, conversion: member.conversion });
         }
         shape
     }
@@ -108,9 +115,15 @@ impl Shape {
         }
         let slot = self.slots.len();
         self.slots.push(wire.to_owned());
+        self.labels.push(label(wire));
         self.index.insert(wire.to_owned(), slot);
         slot
     }
+}
+
+/// A member's name as JSON with its colon.
+fn label(name: impl Into<String>) -> String {
+    format!("{}:", serde_json::Value::String(name.into()))
 }
 
 /// A page, cut: its rows, and its other members as raw JSON.
@@ -129,10 +142,46 @@ impl CutPage<'_> {
     /// # Errors
     /// Protocol when it is there and has another type.
     pub fn member<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        let Some((_, raw)) = self.rest.iter().rev().find(|(found, _)| found == name) else { return Ok(None) };
-        serde_json::from_slice::<Option<T>>(raw)
-            .map_err(|source| Error::protocol(format!("the page's {name} cannot be read: {source}")))
+        member(&self.rest, name)
     }
+}
+
+/// A page, read: its records, and its other members as raw JSON.
+#[derive(Debug, Default)]
+pub struct ReadPage<'a> {
+    /// The records in order. A row that cannot be read is an error in its place.
+    pub records: Vec<Result<Record, RowError>>,
+    /// Whether the member that holds the rows was there.
+    pub has_rows: bool,
+    rest: Vec<(Cow<'a, str>, &'a [u8])>,
+}
+
+impl ReadPage<'_> {
+    /// Another member of the page.
+    ///
+    /// # Errors
+    /// Protocol when it is there and has another type.
+    pub fn member<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        member(&self.rest, name)
+    }
+}
+
+fn member<T: serde::de::DeserializeOwned>(rest: &[(Cow<'_, str>, &[u8])], name: &str) -> Result<Option<T>> {
+    let Some((_, raw)) = rest.iter().rev().find(|(found, _)| found == name) else { return Ok(None) };
+    serde_json::from_slice::<Option<T>>(raw)
+        .map_err(|source| Error::protocol(format!("the page's {name} cannot be read: {source}")))
+}
+
+/// Reads the text of a page whose rows are the list in the member `rows` into records that share one buffer.
+///
+/// # Errors
+/// Protocol when the page is not one complete JSON object.
+pub fn read_page<'a>(body: &'a [u8], rows: &str, shape: &Shape) -> Result<ReadPage<'a>> {
+    if let Some(page) = one_pass::read(body, rows, shape) {
+        return Ok(page);
+    }
+    let cut = cut_page(body, rows)?;
+    Ok(ReadPage { records: records(&cut.rows, shape), has_rows: cut.has_rows, rest: cut.rest })
 }
 
 /// Cuts the text of a page whose rows are the list in the member `rows`.
@@ -296,29 +345,30 @@ pub fn records(rows: &[&[u8]], shape: &Shape) -> Vec<Result<Record, RowError>> {
         version: Option<String>,
     }
     let mut out = Vec::with_capacity(rows.iter().map(|row| row.len()).sum::<usize>());
-    let mut repeated = false;
+    let mut twice = Twice::default();
     let written: Vec<Result<Done, RowError>> = rows
         .iter()
-        .enumerate()
-        .map(|(position, row)| {
+        .zip(0_u64..)
+        .map(|(row, position)| {
             let start = out.len();
-            let mut work = Work { out: &mut out, repeated: &mut repeated };
-            work.row(row, shape)
-                .map(|(key, version)| (key, version, start))
-                .map(|(key, version, start)| Done { range: start..work.out.len(), key, version })
-                .map_err(|reason| {
+            let mut work = Work { out: &mut out, repeated: None };
+            let read = work.row(row, shape);
+            if let Some(name) = work.repeated {
+                twice.note(position, name);
+            }
+            match read {
+                Ok((key, version)) => Ok(Done { range: start..out.len(), key, version }),
+                Err(reason) => {
                     out.truncate(start);
-                    let position = position as u64;
                     let error = Error::protocol(format!("the record cannot be read: {reason}"))
                         .with_code("bad_record")
                         .with_position(Position::Row(position));
-                    RowError { position, error }
-                })
+                    Err(RowError { position, error })
+                }
+            }
         })
         .collect();
-    if repeated {
-        tracing::warn!("a record has a member twice; the last one counts");
-    }
+    twice.warn();
     let buffer = Bytes::from(out);
     written
         .into_iter()
@@ -328,13 +378,39 @@ pub fn records(rows: &[&[u8]], shape: &Shape) -> Vec<Result<Record, RowError>> {
         .collect()
 }
 
-struct Work<'o> {
-    out: &'o mut Vec<u8>,
-    repeated: &'o mut bool,
+/// Records of a page in which a member stands twice.
+#[derive(Default)]
+struct Twice {
+    records: u64,
+    first: Option<(u64, String)>,
 }
 
-impl Work<'_> {
-    fn row(&mut self, row: &[u8], shape: &Shape) -> Result<(Key, Option<String>), String> {
+impl Twice {
+    fn note(&mut self, position: u64, member: &str) {
+        self.records += 1;
+        self.first.get_or_insert_with(|| (position, member.to_owned()));
+    }
+
+    fn warn(self) {
+        if let Some((position, member)) = self.first {
+            tracing::warn!(
+                position,
+                member,
+                records = self.records,
+                "a member stands twice in a record; its last value counts"
+            );
+        }
+    }
+}
+
+struct Work<'o, 's> {
+    out: &'o mut Vec<u8>,
+    /// A member that stood twice.
+    repeated: Option<&'s str>,
+}
+
+impl<'s> Work<'_, 's> {
+    fn row(&mut self, row: &[u8], shape: &'s Shape) -> Result<(Key, Option<String>), String> {
         let text = std::str::from_utf8(row)
             .map_err(|reason| format!("byte {} is not UTF-8", reason.valid_up_to()))?;
         let found = self.object(text, shape)?;
@@ -362,13 +438,13 @@ impl Work<'_> {
     }
 
     /// Writes one object and returns the raw members that the shape names.
-    fn object<'a>(&mut self, text: &'a str, shape: &Shape) -> Result<Vec<Option<&'a RawValue>>, String> {
+    fn object<'a>(&mut self, text: &'a str, shape: &'s Shape) -> Result<Vec<Option<&'a RawValue>>, String> {
         let mut reader = serde_json::Deserializer::from_str(text);
         let (found, repeated) = reader
             .deserialize_map(RowVisitor { shape })
             .and_then(|found| reader.end().map(|()| found))
             .map_err(|reason| reason.to_string())?;
-        *self.repeated |= repeated;
+        self.repeated = self.repeated.or(repeated.map(|slot| shape.slots[slot].as_str()));
         self.out.push(b'{');
         let mut first = true;
         for member in &shape.members {
@@ -384,69 +460,72 @@ impl Work<'_> {
         Ok(found)
     }
 
-    fn value(&mut self, raw: &str, conversion: &Conversion) -> Result<(), String> {
+    fn value(&mut self, raw: &str, conversion: &'s Conversion) -> Result<(), String> {
         check(raw)?;
-        let is_text = raw.starts_with('"');
         match conversion {
-            Conversion::List(_) if raw == "null" => self.out.extend_from_slice(b"[]"),
-            _ if raw == "null" => self.out.extend_from_slice(b"null"),
-            Conversion::Instant if is_text => self.instant(raw),
-            Conversion::List(between) if is_text => self.list(raw, *between),
-            Conversion::NumberText if !is_text => {
-                self.out.push(b'"');
-                self.out.extend_from_slice(raw.as_bytes());
-                self.out.push(b'"');
-            }
-            Conversion::JsonText => {
-                serde_json::to_writer(&mut *self.out, raw).map_err(|reason| reason.to_string())?;
-            }
-            Conversion::Prefix { length, names } => {
-                let name = raw.get(1..=*length).and_then(|prefix| names.get(prefix));
-                serde_json::to_writer(&mut *self.out, &name).map_err(|reason| reason.to_string())?;
-            }
-            Conversion::Nested(shape) => {
-                self.object(raw, shape)?;
-            }
-            _ => self.out.extend_from_slice(raw.as_bytes()),
+            Conversion::Nested(shape) if raw != "null" => self.object(raw, shape).map(drop),
+            conversion => convert(self.out, raw, conversion),
         }
-        Ok(())
     }
+}
 
-    fn instant(&mut self, raw: &str) {
-        let bytes = raw.as_bytes();
-        let offset = bytes.len().checked_sub(6).map(|at| (at, &bytes[at..bytes.len() - 1]));
-        match offset {
-            Some((at, b"+0000" | b"-0000")) => {
-                self.out.extend_from_slice(&bytes[..at]);
-                self.out.extend_from_slice(b"Z\"");
-            }
-            Some((at, offset))
-                if matches!(offset[0], b'+' | b'-')
-                    && offset[1..].iter().all(u8::is_ascii_digit)
-                    && at > 11 =>
-            {
-                self.out.extend_from_slice(&bytes[..at + 3]);
-                self.out.push(b':');
-                self.out.extend_from_slice(&bytes[at + 3..]);
-            }
-            _ => self.out.extend_from_slice(bytes),
+/// Writes a value that was checked, in the form of a conversion; of nested shapes only null is left to this.
+fn convert(out: &mut Vec<u8>, raw: &str, conversion: &Conversion) -> Result<(), String> {
+    let is_text = raw.starts_with('"');
+    match conversion {
+        Conversion::List(_) if raw == "null" => out.extend_from_slice(b"[]"),
+        _ if raw == "null" => out.extend_from_slice(b"null"),
+        Conversion::Instant if is_text => instant(out, raw),
+        Conversion::List(between) if is_text => list(out, raw, *between),
+        Conversion::NumberText if !is_text => {
+            out.push(b'"');
+            out.extend_from_slice(raw.as_bytes());
+            out.push(b'"');
         }
+        Conversion::JsonText => serde_json::to_writer(out, raw).map_err(|reason| reason.to_string())?,
+        Conversion::Prefix { length, names } => {
+            let name = raw.get(1..=*length).and_then(|prefix| names.get(prefix));
+            serde_json::to_writer(out, &name).map_err(|reason| reason.to_string())?;
+        }
+        _ => out.extend_from_slice(raw.as_bytes()),
     }
+    Ok(())
+}
 
-    fn list(&mut self, raw: &str, between: char) {
-        let inner = &raw[1..raw.len() - 1];
-        self.out.push(b'[');
-        let mut first = true;
-        for value in inner.split(between).filter(|value| !value.is_empty()) {
-            if !std::mem::take(&mut first) {
-                self.out.push(b',');
-            }
-            self.out.push(b'"');
-            self.out.extend_from_slice(value.as_bytes());
-            self.out.push(b'"');
+fn instant(out: &mut Vec<u8>, raw: &str) {
+    let bytes = raw.as_bytes();
+    let offset = bytes.len().checked_sub(6).map(|at| (at, &bytes[at..bytes.len() - 1]));
+    match offset {
+        Some((at, b"+0000" | b"-0000")) => {
+            out.extend_from_slice(&bytes[..at]);
+            out.extend_from_slice(b"Z\"");
         }
-        self.out.push(b']');
+        Some((at, offset))
+            if matches!(offset[0], b'+' | b'-')
+                && offset[1..].iter().all(u8::is_ascii_digit)
+                && at > 11 =>
+        {
+            out.extend_from_slice(&bytes[..at + 3]);
+            out.push(b':');
+            out.extend_from_slice(&bytes[at + 3..]);
+        }
+        _ => out.extend_from_slice(bytes),
     }
+}
+
+fn list(out: &mut Vec<u8>, raw: &str, between: char) {
+    let inner = &raw[1..raw.len() - 1];
+    out.push(b'[');
+    let mut first = true;
+    for value in inner.split(between).filter(|value| !value.is_empty()) {
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+    }
+    out.push(b']');
 }
 
 struct RowVisitor<'s> {
@@ -454,7 +533,8 @@ struct RowVisitor<'s> {
 }
 
 impl<'de> Visitor<'de> for RowVisitor<'_> {
-    type Value = (Vec<Option<&'de RawValue>>, bool);
+    /// The members by slot, and the slot of one that stood twice.
+    type Value = (Vec<Option<&'de RawValue>>, Option<usize>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -462,13 +542,15 @@ impl<'de> Visitor<'de> for RowVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = vec![None; self.shape.slots.len()];
-        let mut repeated = false;
+        let mut repeated = None;
         let mut next = 0;
         while let Some(slot) = map.next_key_seed(Lookup { shape: self.shape, next })? {
             match slot {
                 Some(slot) => {
                     let raw: &'de RawValue = map.next_value()?;
-                    repeated |= found[slot].replace(raw).is_some();
+                    if found[slot].replace(raw).is_some() {
+                        repeated = Some(slot);
+                    }
                     next = slot + 1;
                 }
                 None => {
@@ -565,170 +647,4 @@ fn check_escapes(raw: &str) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn member(name: &str, conversion: Conversion) -> Member {
-        Member { wire: name.to_owned(), out: name.to_owned(), conversion }
-    }
-
-    fn shape() -> Shape {
-        let types = HashMap::from([("00Q".to_owned(), "Lead".to_owned())]);
-        Shape::new([
-            member("Id", Conversion::Raw),
-            member("Name", Conversion::Raw),
-            member("Amount", Conversion::Raw),
-            member("At", Conversion::Instant),
-            member("Tags", Conversion::List(';')),
-            member("Big", Conversion::NumberText),
-            member("Odd", Conversion::JsonText),
-            member("WhoId", Conversion::Raw),
-            Member {
-                wire: "WhoId".to_owned(),
-                out: "WhoId_type".to_owned(),
-                conversion: Conversion::Prefix { length: 3, names: Arc::new(types) },
-            },
-            member(
-                "Account",
-                Conversion::Nested(Box::new(Shape::new([
-                    member("Name", Conversion::Raw),
-                    member("Since", Conversion::Instant),
-                ]))),
-            ),
-        ])
-        .with_key(["Id"])
-        .with_version("Stamp")
-    }
-
-    fn all(page: &[u8]) -> Vec<Result<Record, RowError>> {
-        let page = cut_page(page, "records").unwrap();
-        records(&page.rows, &shape())
-    }
-
-    fn one(row: &str) -> Result<String, String> {
-        let page = format!(r#"{{"records":[{row}]}}"#);
-        let mut found = all(page.as_bytes());
-        assert_eq!(found.len(), 1);
-        found.remove(0).map(|record| record.text().to_owned()).map_err(|row| row.error.to_string())
-    }
-
-    #[test]
-    fn tokens_are_copied_or_rewritten_and_others_dropped() {
-        let row = r#"{"attributes":{"type":"X","url":"/x"},"Id":"1","Name":"a\"b \ud83d\ude00","Amount":1.50,
-            "At":"2022-03-17T16:21:26.000+0000","Tags":"A;B \u00e9","Big":9007199254740993,"Odd":{"a":[1]},
-            "WhoId":"00Q1","Account":{"attributes":{},"Since":"2022-03-17T16:21:26.000+0530","Name":"P"},
-            "Stamp":"v1","Extra":[[]]}"#;
-        let found = all(format!(r#"{{"records":[{row}],"done":true}}"#).as_bytes());
-        let record = found[0].as_ref().unwrap();
-        assert_eq!(
-            record.text(),
-            concat!(
-                r#"{"Id":"1","Name":"a\"b \ud83d\ude00","Amount":1.50,"At":"2022-03-17T16:21:26.000Z","#,
-                r#""Tags":["A","B \u00e9"],"Big":"9007199254740993","Odd":"{\"a\":[1]}","WhoId":"00Q1","#,
-                r#""WhoId_type":"Lead","Account":{"Name":"P","Since":"2022-03-17T16:21:26.000+05:30"}}"#
-            )
-        );
-        assert_eq!((record.key.clone(), record.version.as_deref()), (Key::text("1"), Some("v1")));
-    }
-
-    #[test]
-    fn nulls_stay_null_and_an_empty_list_is_a_list() {
-        assert_eq!(
-            one(r#"{"Id":"1","At":null,"Tags":null,"Big":null,"Odd":null,"WhoId":null,"Account":null}"#)
-                .unwrap(),
-            r#"{"Id":"1","At":null,"Tags":[],"Big":null,"Odd":null,"WhoId":null,"WhoId_type":null,"Account":null}"#
-        );
-        assert_eq!(
-            one(r#"{"Id":"1","Tags":"","WhoId":"é"}"#).unwrap(),
-            r#"{"Id":"1","Tags":[],"WhoId":"é","WhoId_type":null}"#
-        );
-    }
-
-    #[test]
-    fn fault_66_number_text_is_kept() {
-        for number in ["1e400", "9223372036854775809", "-0", "0.30000000000000004", "12345678901234567"] {
-            assert_eq!(
-                one(&format!(r#"{{"Id":"1","Amount":{number}}}"#)).unwrap(),
-                format!(r#"{{"Id":"1","Amount":{number}}}"#)
-            );
-        }
-        assert!(one(r#"{"Id":"1","Amount":01}"#).is_err());
-    }
-
-    #[test]
-    fn fault_64_the_last_of_two_equal_members_counts() {
-        assert_eq!(one(r#"{"Id":"1","Name":"a","Na\u006de":"b"}"#).unwrap(), r#"{"Id":"1","Name":"b"}"#);
-    }
-
-    #[test]
-    fn fault_65_a_row_with_bad_text_takes_its_own_place() {
-        let mut page = br#"{"totalSize":3,"done":true,"records":[{"Id":"1"},{"Id":"2","Name":"a"#.to_vec();
-        page.extend_from_slice(&[0xff, 0xfe]);
-        page.extend_from_slice(br#""},{"Id":"3","Name":"}]\"{"}]}"#);
-        let cut = cut_page(&page, "records").unwrap();
-        assert_eq!(
-            (cut.member::<u64>("totalSize").unwrap(), cut.member::<bool>("done").unwrap()),
-            (Some(3), Some(true))
-        );
-        let found = records(&cut.rows, &shape());
-        assert_eq!(found[0].as_ref().unwrap().key, Key::text("1"));
-        let bad = found[1].as_ref().unwrap_err();
-        assert_eq!(bad.position, 1);
-        assert!(bad.error.to_string().contains("UTF-8"), "{}", bad.error);
-        assert_eq!(found[2].as_ref().unwrap().key, Key::text("3"));
-        for lone in [r"\ud800", r"\udc00", r"\ud800\u0041", r"\ud800x"] {
-            let reason = one(&format!(r#"{{"Id":"1","Name":"{lone}"}}"#)).unwrap_err();
-            assert!(reason.contains("surrogate"), "{reason}");
-        }
-        assert!(one("{\"Id\":\"1\",\"Name\":\"a\nb\"}").is_err());
-        assert!(one(r#"{"Id":"1","Name":"\\ud800"}"#).is_ok());
-    }
-
-    #[test]
-    fn fault_63_deep_nesting_spoils_only_its_row() {
-        let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
-        let page =
-            format!(r#"{{"records":[{{"Id":"1","Odd":{deep}}},{{"Id":"2","Extra":{deep}}},{{"Id":"3"}}]}}"#);
-        let found = all(page.as_bytes());
-        assert!(found[0].as_ref().unwrap_err().error.to_string().contains("nested"));
-        assert!(found[1].is_ok() && found[2].is_ok());
-    }
-
-    #[test]
-    fn a_row_without_a_key_and_one_that_is_no_object_are_errors() {
-        assert!(one(r#"{"Name":"x"}"#).unwrap_err().contains("no Id"));
-        assert!(one(r#"{"Id":null}"#).is_err());
-        assert!(one("7").is_err());
-        assert!(one("null").is_err());
-    }
-
-    #[test]
-    fn a_cut_page_is_refused_wherever_it_is_cut() {
-        let page = r#"{"totalSize":2,"done":true,"records":[{"Id":"1","Name":"a]}"},{"Id":"2"}]}"#;
-        for end in 0..page.len() {
-            assert!(cut_page(&page.as_bytes()[..end], "records").is_err(), "{}", &page[..end]);
-        }
-        assert!(cut_page(b"{}x", "records").is_err());
-        assert!(!cut_page(b"{}", "records").unwrap().has_rows);
-        assert!(cut_page(br#"{"records":null}"#, "records").unwrap().rows.is_empty());
-    }
-
-    #[test]
-    fn the_scanner_cuts_as_the_parser_does() {
-        let page = br#" { "a" : [1, {"b":"]"}] , "records" : [ {"Id":"1"} , 2, "x,y" , [[],{}] , true ] , "done":false } "#;
-        let fast = cut_page(page, "records").unwrap();
-        let scanned = scan_page(page, "records").unwrap();
-        assert_eq!(fast.rows, scanned.rows);
-        assert_eq!(scanned.member::<bool>("done").unwrap(), Some(false));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::sample::select(br#"{}[]",:\ud8Id1 x"#.to_vec()), 0..60)) {
-            if let Ok(page) = cut_page(&bytes, "Id") {
-                let _ = records(&page.rows, &shape());
-            }
-            let _ = scan_page(&bytes, "Id");
-        }
-    }
-}
+mod tests;

@@ -282,7 +282,7 @@ fn answer(reply: &Reply, shape: &Shape) -> Result<Answer> {
             .with_code("not_json")
     };
     let page =
-        transcode::cut_page(&reply.body, "records").map_err(|error| error.with_provider("salesforce"))?;
+        transcode::read_page(&reply.body, "records", shape).map_err(|error| error.with_provider("salesforce"))?;
     let done: Option<bool> = page.member("done")?;
     let next: Option<String> = page.member("nextRecordsUrl")?;
     if !page.has_rows {
@@ -296,7 +296,8 @@ fn answer(reply: &Reply, shape: &Shape) -> Result<Answer> {
     if done.is_none() && next.is_none() {
         return Err(wrong("does not say whether it is the last page"));
     }
-    Ok(Answer { records: transcode::records(&page.rows, shape), next, total: page.member("totalSize")? })
+    let total = page.member("totalSize")?;
+    Ok(Answer { records: page.records, next, total })
 }
 
 #[async_trait]
