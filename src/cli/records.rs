@@ -163,9 +163,8 @@ fn on_one_line(json: &[u8]) -> Cow<'_, [u8]> {
 
 /// Looks at blocks without stopping inside one, so that the compiler can compare many bytes at once.
 fn has_line_end(json: &[u8]) -> bool {
-    json.chunks(64).any(|block| {
-        block.iter().fold(false, |found, byte| found | (*byte == b'\n') | (*byte == b'\r'))
-    })
+    json.chunks(64)
+        .any(|block| block.iter().fold(false, |found, byte| found | (*byte == b'\n') | (*byte == b'\r')))
 }
 
 #[cfg(test)]

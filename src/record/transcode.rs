@@ -501,9 +501,7 @@ fn instant(out: &mut Vec<u8>, raw: &str) {
             out.extend_from_slice(b"Z\"");
         }
         Some((at, offset))
-            if matches!(offset[0], b'+' | b'-')
-                && offset[1..].iter().all(u8::is_ascii_digit)
-                && at > 11 =>
+            if matches!(offset[0], b'+' | b'-') && offset[1..].iter().all(u8::is_ascii_digit) && at > 11 =>
         {
             out.extend_from_slice(&bytes[..at + 3]);
             out.push(b':');

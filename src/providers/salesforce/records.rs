@@ -281,8 +281,8 @@ fn answer(reply: &Reply, shape: &Shape) -> Result<Answer> {
             .with_provider("salesforce")
             .with_code("not_json")
     };
-    let page =
-        transcode::read_page(&reply.body, "records", shape).map_err(|error| error.with_provider("salesforce"))?;
+    let page = transcode::read_page(&reply.body, "records", shape)
+        .map_err(|error| error.with_provider("salesforce"))?;
     let done: Option<bool> = page.member("done")?;
     let next: Option<String> = page.member("nextRecordsUrl")?;
     if !page.has_rows {

@@ -47,9 +47,7 @@ fn assert_same(one: &[Result<Record, RowError>], other: &[Result<Record, RowErro
         records
             .iter()
             .map(|record| match record {
-                Ok(record) => {
-                    Ok((record.key.clone(), record.version.clone(), record.text().to_owned()))
-                }
+                Ok(record) => Ok((record.key.clone(), record.version.clone(), record.text().to_owned())),
                 Err(row) => Err((row.position, row.error.to_string())),
             })
             .collect()
@@ -86,8 +84,7 @@ fn tokens_are_copied_or_rewritten_and_others_dropped() {
 #[test]
 fn nulls_stay_null_and_an_empty_list_is_a_list() {
     assert_eq!(
-        one(r#"{"Id":"1","At":null,"Tags":null,"Big":null,"Odd":null,"WhoId":null,"Account":null}"#)
-            .unwrap(),
+        one(r#"{"Id":"1","At":null,"Tags":null,"Big":null,"Odd":null,"WhoId":null,"Account":null}"#).unwrap(),
         r#"{"Id":"1","At":null,"Tags":[],"Big":null,"Odd":null,"WhoId":null,"WhoId_type":null,"Account":null}"#
     );
     assert_eq!(
@@ -286,10 +283,29 @@ fn fault_64_a_member_that_stands_twice_is_warned_of_with_its_place() {
 
 fn token() -> impl proptest::strategy::Strategy<Value = String> {
     proptest::sample::select(vec![
-        "null", "true", "1.50", "-0", "1e400", "01", "\"a\"", "\"\"", r#""\ud83d\ude00""#, r#""\ud800""#, r#""q\"\\""#,
-        "\"2022-03-17T16:21:26.000+0000\"", "\"2022-03-17T16:21:26.000-0530\"", "\"A;B;;C\"", "{}", "[ ]",
-        "{\"Name\" : \"n\",\"Since\":null}", "{\"Name\":1,\"Name\":2}", "[1,{\"a\":[\"]\"]}\n]", "\"0123456789abcdef\u{e9}\"",
-        "\"\t\"", "tru", "",
+        "null",
+        "true",
+        "1.50",
+        "-0",
+        "1e400",
+        "01",
+        "\"a\"",
+        "\"\"",
+        r#""\ud83d\ude00""#,
+        r#""\ud800""#,
+        r#""q\"\\""#,
+        "\"2022-03-17T16:21:26.000+0000\"",
+        "\"2022-03-17T16:21:26.000-0530\"",
+        "\"A;B;;C\"",
+        "{}",
+        "[ ]",
+        "{\"Name\" : \"n\",\"Since\":null}",
+        "{\"Name\":1,\"Name\":2}",
+        "[1,{\"a\":[\"]\"]}\n]",
+        "\"0123456789abcdef\u{e9}\"",
+        "\"\t\"",
+        "tru",
+        "",
     ])
     .prop_map(str::to_owned)
 }
