@@ -82,6 +82,8 @@ pub enum Command {
     Search(Search),
     /// Reads records by key.
     Get(Get),
+    /// Reads and writes the content of records.
+    Content(ContentArgs),
     /// Creates records.
     Create(Create),
     /// Updates records.
@@ -294,6 +296,30 @@ pub enum ConnectionsAction {
     /// Seals all secrets anew with a new master key.
     #[command(after_help = "Example:\n  recordport connections rekey")]
     Rekey,
+    /// Prints connections for another home; their secrets only under a passphrase.
+    #[command(
+        after_help = "Example:\n  recordport connections export --passphrase-stdin < passphrase > connections.json\n\n\
+                      The passphrase comes from stdin or RECORDPORT_PASSPHRASE. Without one the secrets stay here."
+    )]
+    Export {
+        /// The connections to export; all unless said.
+        names: Vec<String>,
+        /// Read the passphrase from stdin.
+        #[arg(long)]
+        passphrase_stdin: bool,
+    },
+    /// Takes over connections that were exported.
+    #[command(
+        after_help = "Example:\n  recordport connections import connections.json --passphrase-stdin < passphrase"
+    )]
+    Import {
+        /// The file, or - for stdin.
+        #[arg(default_value = "-")]
+        file: String,
+        /// Read the passphrase from stdin.
+        #[arg(long)]
+        passphrase_stdin: bool,
+    },
 }
 
 /// `types`
@@ -543,6 +569,66 @@ pub struct WriteFlags {
     /// Read CSV as it is, keeping an apostrophe that guards spreadsheets.
     #[arg(long)]
     pub csv_raw: bool,
+}
+
+/// `content`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  recordport content get work Attachment 00P5g00000A0bcD picture.png\n  recordport content put work \
+                  Attachment 00P5g00000A0bcD picture.png"
+)]
+pub struct ContentArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ContentAction,
+}
+
+/// What to do with content.
+#[derive(Debug, Subcommand)]
+pub enum ContentAction {
+    /// Writes the content of a record to a file or stdout.
+    #[command(after_help = "Example:\n  recordport content get work Attachment 00P5g00000A0bcD picture.png")]
+    Get(ContentGet),
+    /// Replaces the content of a record.
+    #[command(after_help = "Example:\n  recordport content put work Attachment 00P5g00000A0bcD picture.png")]
+    Put(ContentPut),
+}
+
+/// `content get`
+#[derive(Debug, Args)]
+pub struct ContentGet {
+    /// The connection.
+    pub connection: String,
+    /// The record type.
+    #[arg(value_name = "TYPE")]
+    pub record_type: String,
+    /// The record's key.
+    pub key: String,
+    /// The file, or - for stdout.
+    pub file: Option<PathBuf>,
+    /// The field, where there are several.
+    #[arg(long, value_name = "NAME")]
+    pub field: Option<String>,
+}
+
+/// `content put`
+#[derive(Debug, Args)]
+pub struct ContentPut {
+    /// The connection.
+    pub connection: String,
+    /// The record type.
+    #[arg(value_name = "TYPE")]
+    pub record_type: String,
+    /// The record's key.
+    pub key: String,
+    /// The file, or - for stdin.
+    pub file: Option<PathBuf>,
+    /// The field, where there are several.
+    #[arg(long, value_name = "NAME")]
+    pub field: Option<String>,
+    /// Flags of all writing commands.
+    #[command(flatten)]
+    pub write: WriteFlags,
 }
 
 /// `create`

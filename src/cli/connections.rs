@@ -7,6 +7,7 @@ use super::args::{ConnectionsAction, Format};
 use super::authorize::{self, Browser};
 use super::connect::{from_environment, greet};
 use super::output::{Done, list, note};
+use super::transfer;
 use crate::connect::connection::{Connection, Standing};
 use crate::connect::doctor::{ProbeReport, examine};
 use crate::connect::sign_in::GrantKind;
@@ -24,6 +25,12 @@ pub(crate) async fn run(session: &mut Session, action: Option<ConnectionsAction>
         }
         ConnectionsAction::Remove { name } => remove(session, &name).await,
         ConnectionsAction::Rekey => rekey(session).await,
+        ConnectionsAction::Export { names, passphrase_stdin } => {
+            transfer::export(session, &names, passphrase_stdin).await
+        }
+        ConnectionsAction::Import { file, passphrase_stdin } => {
+            transfer::import(session, &file, passphrase_stdin).await
+        }
     }
 }
 
@@ -125,6 +132,8 @@ async fn again(session: &mut Session, name: &str, no_browser: bool, token_stdin:
         GrantKind::Token | GrantKind::Basic => from_environment("RECORDPORT_TOKEN"),
         _ => None,
     };
+    // A connection that was imported without its secrets has none yet.
+    secrets.client_secret = secrets.client_secret.or_else(|| from_environment("RECORDPORT_CLIENT_SECRET"));
     if connection.grant == GrantKind::Basic {
         secrets.password = Some(
             given

@@ -8,6 +8,7 @@ mod checkpoint;
 mod completions;
 mod connect;
 mod connections;
+mod content;
 mod create;
 mod csv;
 mod delete;
@@ -20,9 +21,11 @@ mod output;
 mod progress;
 mod providers;
 mod records;
+mod replacement;
 mod schema;
 mod search;
 mod signals;
+mod transfer;
 mod types;
 mod update;
 mod upsert;
@@ -177,6 +180,7 @@ async fn execute(session: &mut Session, command: Command) -> Done {
         Command::Options(args) => options::run(session, args).await,
         Command::Search(args) => search::run(session, args).await,
         Command::Get(args) => get::run(session, args).await,
+        Command::Content(args) => content::run(session, args.action).await,
         Command::Create(args) => create::run(session, args).await,
         Command::Update(args) => update::run(session, args).await,
         Command::Upsert(args) => upsert::run(session, args).await,

@@ -1,6 +1,6 @@
 //! The store in one SQLite file in the home: write-ahead log, full synchronisation, secrets sealed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +10,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
-use url::Url;
 use zeroize::Zeroizing;
 
 use super::connection::{Connection, ConnectionName, Secrets, Standing, TokenSet};
 use super::home::Home;
 use super::key::{KeySettings, MasterKey};
 use super::seal::{KEY_BYTES, KeyBytes, Label, SealingKey, random_key};
+use super::secret_text::{secrets_from, secrets_text, tokens_from, tokens_text};
 use super::store::{Rekeyed, RenewalGuard, Store, StorePlace};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -871,76 +869,4 @@ impl RenewalGuard for FileGuard {}
 
 fn renewal_lock(id: &str) -> String {
     format!("renewal-{id}.lock")
-}
-
-/// Secrets as they stand inside a sealed record.
-#[derive(Serialize, Deserialize)]
-struct SecretsText {
-    client_secret: Option<Zeroizing<String>>,
-    private_key: Option<Zeroizing<String>>,
-    password: Option<Zeroizing<String>>,
-}
-
-/// Tokens as they stand inside a sealed record.
-#[derive(Serialize, Deserialize)]
-struct TokensText {
-    access_token: Zeroizing<String>,
-    refresh_token: Option<Zeroizing<String>>,
-    obtained: Timestamp,
-    expires: Option<Timestamp>,
-    bases: BTreeMap<String, Url>,
-    scopes: Option<Vec<String>>,
-}
-
-fn exposed(secret: &SecretString) -> Zeroizing<String> {
-    Zeroizing::new(secret.expose_secret().to_owned())
-}
-
-fn hidden(mut text: Zeroizing<String>) -> SecretString {
-    SecretString::from(std::mem::take(&mut *text))
-}
-
-fn plain(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
-    serde_json::to_vec(value).map(Zeroizing::new).map_err(|_| Error::bug("secrets have no JSON"))
-}
-
-fn secrets_text(secrets: &Secrets) -> Result<Zeroizing<Vec<u8>>> {
-    plain(&SecretsText {
-        client_secret: secrets.client_secret.as_ref().map(exposed),
-        private_key: secrets.private_key.as_ref().map(exposed),
-        password: secrets.password.as_ref().map(exposed),
-    })
-}
-
-fn secrets_from(plain: &[u8]) -> Option<Secrets> {
-    let text: SecretsText = serde_json::from_slice(plain).ok()?;
-    Some(Secrets {
-        client_secret: text.client_secret.map(hidden),
-        private_key: text.private_key.map(hidden),
-        password: text.password.map(hidden),
-    })
-}
-
-fn tokens_text(tokens: &TokenSet) -> Result<Zeroizing<Vec<u8>>> {
-    plain(&TokensText {
-        access_token: exposed(&tokens.access_token),
-        refresh_token: tokens.refresh_token.as_ref().map(exposed),
-        obtained: tokens.obtained,
-        expires: tokens.expires,
-        bases: tokens.bases.clone(),
-        scopes: tokens.scopes.clone(),
-    })
-}
-
-fn tokens_from(generation: u64, plain: &[u8]) -> Option<TokenSet> {
-    let text: TokensText = serde_json::from_slice(plain).ok()?;
-    Some(TokenSet {
-        generation,
-        access_token: hidden(text.access_token),
-        refresh_token: text.refresh_token.map(hidden),
-        obtained: text.obtained,
-        expires: text.expires,
-        bases: text.bases,
-        scopes: text.scopes,
-    })
 }

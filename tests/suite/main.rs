@@ -4,8 +4,11 @@
 mod arrows;
 mod behaviour;
 mod cli_basics;
+mod cli_content;
 mod cli_demo;
+mod cli_network;
 mod cli_search;
+mod cli_transfer;
 mod cli_write;
 mod clients;
 mod connect_broken;
