@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::replacement::{Replacement, unusable};
 use crate::error::{Error, Result};
 
 /// What the checkpoint file holds.
@@ -72,38 +73,11 @@ impl Place {
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec(self)
             .map_err(|error| Error::bug("a checkpoint cannot be written as JSON").with_source(error))?;
-        let draft = draft_of(path);
-        let written = File::create(&draft)
-            .and_then(|mut file| {
-                file.write_all(&text)?;
-                file.write_all(b"\n")?;
-                file.sync_all()
-            })
-            .and_then(|()| std::fs::rename(&draft, path))
-            .and_then(|()| sync_directory(path));
-        written.map_err(|error| {
-            // What is left of a failed draft is overwritten by the next.
-            let _ = std::fs::remove_file(&draft);
-            unusable(path, &error)
-        })
+        let mut file = Replacement::begin(path)?;
+        file.write(&text)?;
+        file.write(b"\n")?;
+        file.finish()
     }
-}
-
-fn draft_of(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    path.with_file_name(name)
-}
-
-#[cfg(unix)]
-fn sync_directory(path: &Path) -> std::io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// The file that records go to.
@@ -147,11 +121,6 @@ impl OutputFile {
     }
 }
 
-fn unusable(path: &Path, error: &std::io::Error) -> Error {
-    Error::local(format!("cannot use {}: {error}", path.display()))
-        .with_advice("Check the directory, its permissions and the space left")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +135,7 @@ mod tests {
         place.cursor = Some("abc".to_owned());
         place.write(&path).expect("written");
         assert_eq!(Place::read(&path).expect("read"), Some(place));
-        assert!(!draft_of(&path).exists());
+        assert!(!path.with_file_name("place.tmp").exists());
         std::fs::write(&path, "{\"x\":1}").expect("written");
         assert!(Place::read(&path).is_err());
     }

@@ -432,15 +432,22 @@ fn options(
     records: &Arc<dyn Records>,
     given: &[(String, String)],
 ) -> Result<WriteOptions> {
+    let none = Json::Null;
+    let schema = operation.capability(records).map_or(&none, |capability| &capability.options);
+    named_options(schema, given).map_err(|error| {
+        error.with_operation(operation.name()).with_record_type(records.record_type().name.as_str())
+    })
+}
+
+/// `NAME=VALUE` pairs, typed by a schema of options.
+pub(crate) fn named_options(schema: &Json, given: &[(String, String)]) -> Result<WriteOptions> {
     let mut options = WriteOptions::new();
-    let schema = operation.capability(records).map(|capability| &capability.options);
-    let properties = schema.and_then(|schema| schema["properties"].as_object());
+    let properties = schema["properties"].as_object();
     for (name, text) in given {
         let property = properties.and_then(|properties| properties.get(name)).ok_or_else(|| {
             let known: Vec<&str> =
                 properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str)).collect();
-            let error = Error::invalid(format!("{} has no option {name:?} here", operation.name()))
-                .with_record_type(records.record_type().name.as_str());
+            let error = Error::invalid(format!("there is no option {name:?} here"));
             match nearest(name, known.iter().copied()) {
                 Some(near) => error.with_advice(format!("Did you mean {near}?")),
                 None if known.is_empty() => error.with_advice("This operation has no options"),

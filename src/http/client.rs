@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::address::{is_loopback, location_origin, origin_of};
-use super::{Call, Http, Reply, Target};
+use super::{BodyStream, Call, Http, Reply, Target};
 use crate::error::{Error, ErrorKind, Result, Retry};
 
 /// Limits and time-outs of the wire.
@@ -136,51 +136,20 @@ impl Wire {
         let status = response.status();
         let headers = response.headers().clone();
         let limit = call.response_limit.unwrap_or(self.settings.response_limit);
-        let body =
-            self.collect(response, limit, &host).await.map_err(|error| error.with_status(status.as_u16()))?;
-        Ok(Reply { status, headers, body })
-    }
-
-    /// Reads the decompressed body into one piece, within the limits of size, silence and slowness.
-    async fn collect(&self, mut response: Response, limit: u64, host: &str) -> Result<Bytes> {
-        let mut first: Option<Bytes> = None;
-        let mut all = BytesMut::new();
-        // Not known of a compressed body.
-        let announced = response.content_length().unwrap_or(0).min(limit);
-        let announced = usize::try_from(announced).unwrap_or(0);
-        let mut received: u64 = 0;
-        let mut window = (Instant::now(), 0_u64);
-        loop {
-            let chunk = match timeout(self.settings.idle_timeout, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => chunk,
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => return Err(classify(error, host)),
-                Err(_) => return Err(silent(host, self.settings.idle_timeout)),
-            };
-            received += chunk.len() as u64;
-            if received > limit {
-                return Err(too_large(host, limit));
-            }
-            let elapsed = window.0.elapsed();
-            if elapsed >= self.settings.slow_window {
-                let least = elapsed.as_secs_f64() * self.settings.slowest_rate as f64;
-                if ((received - window.1) as f64) < least {
-                    return Err(slow(host, self.settings.slowest_rate));
-                }
-                window = (Instant::now(), received);
-            }
-            // Most small bodies come in one piece, which needs no copy.
-            match first.take() {
-                None if all.is_empty() => first = Some(chunk),
-                None => all.extend_from_slice(&chunk),
-                Some(before) => {
-                    all.reserve(announced.max(before.len() + chunk.len()));
-                    all.extend_from_slice(&before);
-                    all.extend_from_slice(&chunk);
-                }
-            }
+        let mut incoming = Incoming::new(response, host, self.settings.clone());
+        if call.streamed && status.is_success() {
+            let pieces = futures::stream::try_unfold(incoming, |mut incoming| async move {
+                Ok(incoming.next().await?.map(|chunk| (chunk, incoming)))
+            });
+            return Ok(Reply {
+                status,
+                headers,
+                body: Bytes::new(),
+                stream: Some(BodyStream::new(Box::pin(pieces))),
+            });
         }
-        Ok(first.unwrap_or_else(|| all.freeze()))
+        let body = incoming.collect(limit).await.map_err(|error| error.with_status(status.as_u16()))?;
+        Ok(Reply { status, headers, body, stream: None })
     }
 
     fn check_request(&self, call: &Call, address: &Url) -> Result<()> {
@@ -219,6 +188,67 @@ impl Http for Wire {
         };
         self.check_request(&call, &address)?;
         self.exchange(call, address).await
+    }
+}
+
+/// A body on its way, within the limits of silence and slowness.
+struct Incoming {
+    response: Response,
+    host: String,
+    settings: WireSettings,
+    received: u64,
+    /// When the present window of measuring began, and what had been received then.
+    window: (Instant, u64),
+}
+
+impl Incoming {
+    fn new(response: Response, host: String, settings: WireSettings) -> Self {
+        Self { response, host, settings, received: 0, window: (Instant::now(), 0) }
+    }
+
+    /// The next piece, decompressed; `None` at the end of the whole body.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let chunk = match timeout(self.settings.idle_timeout, self.response.chunk()).await {
+            Ok(Ok(Some(chunk))) => chunk,
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Err(error)) => return Err(classify(error, &self.host)),
+            Err(_) => return Err(silent(&self.host, self.settings.idle_timeout)),
+        };
+        self.received += chunk.len() as u64;
+        let elapsed = self.window.0.elapsed();
+        if elapsed >= self.settings.slow_window {
+            let least = elapsed.as_secs_f64() * self.settings.slowest_rate as f64;
+            if ((self.received - self.window.1) as f64) < least {
+                return Err(slow(&self.host, self.settings.slowest_rate));
+            }
+            self.window = (Instant::now(), self.received);
+        }
+        Ok(Some(chunk))
+    }
+
+    /// The whole body in one piece of at most this size.
+    async fn collect(&mut self, limit: u64) -> Result<Bytes> {
+        let mut first: Option<Bytes> = None;
+        let mut all = BytesMut::new();
+        // Not known of a compressed body.
+        let announced = self.response.content_length().unwrap_or(0).min(limit);
+        let announced = usize::try_from(announced).unwrap_or(0);
+        while let Some(chunk) = self.next().await? {
+            if self.received > limit {
+                return Err(too_large(&self.host, limit));
+            }
+            // Most small bodies come in one piece, which needs no copy.
+            match first.take() {
+                None if all.is_empty() => first = Some(chunk),
+                None => all.extend_from_slice(&chunk),
+                Some(before) => {
+                    all.reserve(announced.max(before.len() + chunk.len()));
+                    all.extend_from_slice(&before);
+                    all.extend_from_slice(&chunk);
+                }
+            }
+        }
+        Ok(first.unwrap_or_else(|| all.freeze()))
     }
 }
 

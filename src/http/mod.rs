@@ -2,6 +2,7 @@
 //! the wire ([`client`]).
 
 pub mod address;
+mod body;
 pub mod client;
 pub mod dialect;
 pub mod retry_after;
@@ -14,6 +15,8 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use crate::error::Result;
+
+pub use body::BodyStream;
 
 /// Where a call goes.
 #[derive(Debug, Clone)]
@@ -58,6 +61,8 @@ pub struct Call {
     pub accept: &'static [u16],
     /// Most bytes of the (decompressed) answer; `None` for the connection's limit.
     pub response_limit: Option<u64>,
+    /// Whether the body of a 2xx answer is handed on while it comes, without a limit: [`Reply::stream`].
+    pub streamed: bool,
 }
 
 impl Call {
@@ -85,6 +90,7 @@ impl Call {
             authorize: true,
             accept: &[],
             response_limit: None,
+            streamed: false,
         }
     }
 
@@ -118,6 +124,13 @@ impl Call {
         self
     }
 
+    /// Asks for the body while it comes.
+    #[must_use]
+    pub fn streamed(mut self) -> Self {
+        self.streamed = true;
+        self
+    }
+
     /// Says whether a repetition is harmless.
     #[must_use]
     pub fn idempotent(mut self, idempotent: bool) -> Self {
@@ -126,15 +139,17 @@ impl Call {
     }
 }
 
-/// One answer, whole, decompressed.
+/// One answer, decompressed; whole unless the call asked for a stream.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// Status.
     pub status: StatusCode,
     /// Headers.
     pub headers: HeaderMap,
-    /// Body.
+    /// Body; empty when it is a stream.
     pub body: Bytes,
+    /// The body of a streamed call.
+    pub stream: Option<BodyStream>,
 }
 
 impl Reply {

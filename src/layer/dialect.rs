@@ -64,6 +64,10 @@ impl Http for DialectLayer {
         if !reply.status.is_success() {
             return Err(self.refused(&call, &reply));
         }
+        // Bytes of a record may well be HTML or half a JSON text; only the record itself says what they are.
+        if reply.stream.is_some() {
+            return Ok(reply);
+        }
         if !is_whole(&call, &reply) || !self.dialect.is_genuine(&call, &reply) {
             let error = self.refused(&call, &reply).with_code("not_json").with_advice(
                 "A login page, proxy or firewall may stand in between: check the network and endpoint",

@@ -3,6 +3,7 @@
 //! A provider writes one page, one batch, one change page; the engine around ([`search`]) owns loops, residual
 //! evaluation, order and limits.
 
+pub mod content;
 pub mod context;
 pub mod filter_support;
 pub mod outcome;
@@ -23,6 +24,7 @@ use crate::record::{
     Checkpoint, Cursor, FieldPath, Key, KeyFields, Page, Query, Record, RecordType, TypeName,
 };
 
+pub use content::Content;
 pub use context::Context;
 pub use outcome::{Change, Edit, Edits, NewRow, Outcome, Settled, VersionedKey, WriteOptions};
 pub use plan::{At, Doer, Plan, PlannedCondition, Resolved};
@@ -246,6 +248,25 @@ pub trait Records: Send + Sync + std::fmt::Debug {
         since: Option<&Checkpoint>,
         select: &[FieldPath],
     ) -> Result<ChangePage>;
+
+    /// The content of one field of a record, while it comes.
+    ///
+    /// # Errors
+    /// `NotFound`, when there is no such record or it has no content; `Unsupported` without the capability.
+    async fn read_content(&self, cx: &Context, key: &Key, field: &str) -> Result<Content>;
+
+    /// Replaces the content of one field of a record.
+    ///
+    /// # Errors
+    /// As for update.
+    async fn write_content(
+        &self,
+        cx: &Context,
+        key: &Key,
+        field: &str,
+        content: Content,
+        options: &WriteOptions,
+    ) -> Result<Outcome>;
 
     /// Values to choose from for a field: picklist values, records referred to.
     ///

@@ -23,8 +23,8 @@ pub struct Capability {
     pub delete: Option<WriteCapability>,
     /// Feed of changes.
     pub changes: Option<ChangesCapability>,
-    /// Whether records have content as a byte stream.
-    pub content: bool,
+    /// Content of records as byte streams.
+    pub content: Option<ContentCapability>,
 }
 
 /// What a search can do.
@@ -115,6 +115,19 @@ pub enum VersionSupport {
     Exact,
     /// By instant, with a grain of one second.
     OneSecond,
+}
+
+/// What can be done with the content of records.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ContentCapability {
+    /// Fields that have content, the usual one first.
+    pub fields: Vec<String>,
+    /// Whether it can be written.
+    pub writable: bool,
+    /// Most bytes that can be written, when there is a limit.
+    pub bytes_max: Option<u64>,
+    /// JSON Schema (the profile) of the options of writing it.
+    pub options: Json,
 }
 
 /// What a feed of changes can do.

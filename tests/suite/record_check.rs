@@ -9,7 +9,7 @@ use recordport::error::{Error, ErrorKind, Result};
 use recordport::http::{Call, Http, Reply};
 use recordport::layer::check::Checked;
 use recordport::provider::{
-    Change, ChangePage, Context, Edit, Edits, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
+    Change, ChangePage, Content, Context, Edit, Edits, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
     Resolved, Settled, VersionedKey, WriteOptions,
 };
 use recordport::record::capability::{GetCapability, UpsertCapability, VersionSupport, WriteCapability};
@@ -125,6 +125,21 @@ impl Records for Scripted {
     async fn changes(&self, _: &Context, _: Option<&Checkpoint>, _: &[FieldPath]) -> Result<ChangePage> {
         not_here()
     }
+    async fn read_content(&self, _: &Context, _: &Key, _: &str) -> Result<Content> {
+        not_here()
+    }
+
+    async fn write_content(
+        &self,
+        _: &Context,
+        _: &Key,
+        _: &str,
+        _: Content,
+        _: &WriteOptions,
+    ) -> Result<Outcome> {
+        not_here()
+    }
+
     async fn options(&self, _: &Context, _: &FieldPath, _: &OptionQuery) -> Result<OptionPage> {
         not_here()
     }

@@ -18,10 +18,10 @@ use serde_json::Value as Json;
 use crate::connect::sign_in::AccessMode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::{
-    Change, ChangePage, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records, Resolved, Settled,
+    Change, ChangePage, Content, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records, Resolved, Settled,
     VersionedKey, WriteOptions,
 };
-use crate::record::capability::{VersionSupport, WriteCapability};
+use crate::record::capability::{ContentCapability, VersionSupport, WriteCapability};
 use crate::record::{Checkpoint, Cursor, FieldPath, Key, KeyFields, Page, Query, Record, RecordType};
 
 /// A provider's records behind the check.
@@ -91,6 +91,22 @@ impl Checked {
             Some(cx) => error.with_connection(cx.connection.as_str()),
             None => error,
         })
+    }
+
+    /// The capability of content, for a field that has some.
+    fn content(&self, cx: &Context, operation: &str, key: &Key, field: &str) -> Result<&ContentCapability> {
+        let record_type = self.kind();
+        let capability = record_type.capability.content.as_ref();
+        let capability = capability.ok_or_else(|| self.lacks(cx, operation, "read or written as content"))?;
+        if !capability.fields.iter().any(|known| known == field) {
+            return Err(Error::invalid(format!("{field} of {} has no content", record_type.name))
+                .with_operation(operation)
+                .with_connection(cx.connection.as_str())
+                .with_record_type(record_type.name.as_str())
+                .with_advice(format!("Fields with content: {}", capability.fields.join(", "))));
+        }
+        rows::key(key, &record_type.key).map_err(|error| error.with_operation(operation))?;
+        Ok(capability)
     }
 
     fn check_by(&self, cx: &Context, operation: &str, by: &KeyFields, allowed: &[KeyFields]) -> Result<()> {
@@ -415,6 +431,36 @@ impl Records for Checked {
                 .with_advice("Use the checkpoint of this record type, or start without one"));
         }
         self.inner.changes(cx, since, select).await
+    }
+
+    async fn read_content(&self, cx: &Context, key: &Key, field: &str) -> Result<Content> {
+        self.content(cx, "content get", key, field)?;
+        self.inner.read_content(cx, key, field).await
+    }
+
+    async fn write_content(
+        &self,
+        cx: &Context,
+        key: &Key,
+        field: &str,
+        content: Content,
+        options: &WriteOptions,
+    ) -> Result<Outcome> {
+        let capability = self.content(cx, "content put", key, field)?;
+        let write = capability.writable.then(|| WriteCapability {
+            options: capability.options.clone(),
+            ..WriteCapability::batches_of(1)
+        });
+        self.write(cx, "content put", "given content", write.as_ref(), options)?;
+        if let (Some(length), Some(most)) = (content.length, capability.bytes_max)
+            && length > most
+        {
+            return Err(Error::invalid(format!("the content has {length} bytes; {field} takes {most}"))
+                .with_code("content_too_large")
+                .with_operation("content put")
+                .with_record_type(self.kind().name.as_str()));
+        }
+        self.inner.write_content(cx, key, field, content, options).await
     }
 
     async fn options(&self, cx: &Context, field: &FieldPath, ask: &OptionQuery) -> Result<OptionPage> {

@@ -51,6 +51,13 @@ pub(super) fn describe(version: &str, name: &str) -> Call {
     Call::get("describe", API, format!("/services/data/{version}/sobjects/{}/describe", encode(name)))
 }
 
+/// The bytes of a field.
+pub(super) fn blob(version: &str, object: &str, id: &str, field: &str) -> Call {
+    let path =
+        format!("/services/data/{version}/sobjects/{}/{}/{}", encode(object), encode(id), encode(field));
+    Call::get("content get", API, path).streamed()
+}
+
 /// The path of a query, for measuring and sending.
 pub(super) fn query_path(version: &str, soql: &str, deleted: bool) -> String {
     let resource = if deleted { "queryAll" } else { "query" };

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::describe::{Describe, DescribedField, GlobalDescribe, SObject};
 use crate::provider::TypeSummary;
 use crate::record::capability::{
-    Capability, GetCapability, SearchCapability, UpsertCapability, VersionSupport, WriteCapability,
+    Capability, ContentCapability, GetCapability, SearchCapability, UpsertCapability, VersionSupport, WriteCapability,
     no_options,
 };
 use crate::record::record_type::{
@@ -155,8 +155,20 @@ fn capability(describe: &Describe, alternate_keys: &[AlternateKey]) -> Capabilit
             }),
         delete: object.deletable.then(|| write(write_options(false))),
         changes: None,
-        content: false,
+        content: content(describe),
     }
+}
+
+/// Fields of bytes: Salesforce gives them at addresses of their own and takes them as base64.
+fn content(describe: &Describe) -> Option<ContentCapability> {
+    let binary: Vec<_> = describe.fields.iter().filter(|field| field.kind == "base64").collect();
+    let first = binary.first()?;
+    Some(ContentCapability {
+        fields: binary.iter().map(|field| field.name.clone()).collect(),
+        writable: describe.object.updateable && binary.iter().any(|field| field.updateable),
+        bytes_max: (first.length > 0).then_some(first.length),
+        options: write_options(true),
+    })
 }
 
 /// Schema of the options of a write.

@@ -4,6 +4,7 @@
 mod api;
 mod choices;
 mod config;
+mod content;
 mod describe;
 mod dialect;
 mod discover;

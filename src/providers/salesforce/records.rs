@@ -10,12 +10,12 @@ use serde_json::Value as Json;
 use super::api::{self, ADDRESS_MAX};
 use super::discover::{BATCH, PAGE_MAX};
 use super::query::{self, Statement};
-use super::{Described, Org, choices, paths, soql};
+use super::{Described, Org, choices, content, paths, soql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Call, Reply};
 use crate::provider::{
-    Change, ChangePage, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records, Resolved, Settled,
-    VersionedKey, WriteOptions,
+    Change, ChangePage, Content, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
+    Resolved, Settled, VersionedKey, WriteOptions,
 };
 use crate::record::record_type::FieldType;
 use crate::record::transcode::{self, Shape};
@@ -382,6 +382,27 @@ impl Records for SalesforceRecords {
 
     async fn changes(&self, _: &Context, _: Option<&Checkpoint>, _: &[FieldPath]) -> Result<ChangePage> {
         Err(self.unsupported("changes", "changes are not read by this version of recordport"))
+    }
+
+    async fn read_content(&self, cx: &Context, key: &Key, field: &str) -> Result<Content> {
+        content::read(&self.org.version, cx, self.record_type_here(), key, field)
+            .await
+            .map_err(self.about("content get"))
+    }
+
+    async fn write_content(
+        &self,
+        cx: &Context,
+        key: &Key,
+        field: &str,
+        content: Content,
+        options: &WriteOptions,
+    ) -> Result<Outcome> {
+        let edit = content::edit(self.record_type_here(), field, content).await;
+        let edits = vec![(field.to_owned(), edit.map_err(self.about("content put"))?)];
+        let change = Change { key: key.clone(), edits, if_version: None };
+        let outcomes = self.update(cx, &[change], options).await?;
+        outcomes.into_iter().next().ok_or_else(|| Error::bug("one row came back without an outcome"))
     }
 
     async fn options(&self, cx: &Context, field: &FieldPath, ask: &OptionQuery) -> Result<OptionPage> {
