@@ -209,6 +209,12 @@ impl Emulator {
         &self.shared.faults
     }
 
+    /// What was received so far, secrets included, as `GET /_emulator/requests` tells it.
+    #[must_use]
+    pub fn requests(&self) -> Value {
+        self.shared.log.to_json(|_, _| true)
+    }
+
     /// Rows, grants, faults, clock and request log as after start.
     pub fn reset(&self) {
         control::reset(&self.shared);

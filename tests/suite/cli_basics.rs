@@ -187,6 +187,36 @@ fn a_home_that_cannot_be_used_ends_with_7() {
 }
 
 #[test]
+fn a_home_on_a_read_only_file_system_ends_with_7_and_is_left_as_it_was() {
+    let emulator = EmulatorProcess::start(&["--empty"]);
+    let home = Home::connected(&emulator);
+    let before = std::fs::read(home.path().join("recordport.db")).expect("a store");
+    let inner = home.command(&["types", "sf"]);
+    let mut read_only = std::process::Command::new("unshare");
+    read_only.args([
+        "-rm",
+        "sh",
+        "-c",
+        "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"",
+    ]);
+    read_only.arg(home.path()).arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => read_only.env(name, value),
+            None => read_only.env_remove(name),
+        };
+    }
+    let ran = finish(read_only, None);
+    if ran.stderr.contains("unshare:") || ran.stderr.contains("mount:") {
+        eprintln!("this machine lets nobody mount: {}", ran.stderr);
+        return;
+    }
+    ran.expect(7).says("read-only");
+    assert_eq!(std::fs::read(home.path().join("recordport.db")).expect("a store"), before);
+    home.run(&["types", "sf"]).expect(0);
+}
+
+#[test]
 fn fault_44_a_store_that_is_damaged_or_newer_or_locked_away_is_left_alone() {
     let emulator = EmulatorProcess::start(&["--empty"]);
     let home = Home::connected(&emulator);

@@ -1,8 +1,8 @@
 //! Searches on the command line: forms of output, checkpoints, pipes, signals.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -231,6 +231,7 @@ fn fault_47_a_closed_pipe_ends_quietly_and_stops_the_provider_too() {
     let home = Home::connected(&emulator);
     let mut child = home
         .command(&["search", "sf", TYPE, "--page-size", "200"])
+        .env("RECORDPORT_LOG", "warn")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -290,4 +291,96 @@ fn fault_48_a_slow_reader_holds_back_the_provider_and_memory_stays_flat() {
     assert!(emulator.requests(QUERY).len() < 150);
     child.kill().expect("killed");
     child.wait().expect("ended");
+}
+
+#[test]
+fn fault_41_a_page_is_on_the_disk_before_its_checkpoint_and_the_checkpoint_before_the_next_page() {
+    let emulator = EmulatorProcess::start(&["--scale", "20"]);
+    let home = Home::connected(&emulator);
+    let (output, checkpoint) = (home.file("rows.ndjson"), home.file("place"));
+    let trace = home.file("calls");
+    let paths = [&output, &checkpoint, &trace].map(|path| path.to_str().expect("text"));
+    let inner = home.command(&[
+        "search",
+        "sf",
+        "Account",
+        "--select",
+        "Id",
+        "--page-size",
+        "200",
+        "--output",
+        paths[0],
+        "--checkpoint",
+        paths[1],
+    ]);
+    let mut traced = Command::new(strace());
+    traced.args(["-f", "-o", paths[2], "-e", "trace=open,openat,fsync,fdatasync,rename,renameat,renameat2"]);
+    traced.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => traced.env(name, value),
+            None => traced.env_remove(name),
+        };
+    }
+    finish(traced, None).expect(0);
+
+    let told = std::fs::read_to_string(&trace).expect("a trace");
+    let folder = checkpoint.parent().expect("a folder").to_str().expect("text");
+    let mut open: BTreeMap<String, String> = BTreeMap::new();
+    let (mut page, mut draft, mut waiting, mut renamed) = (false, false, false, 0);
+    for call in ended_calls(&told) {
+        let quoted: Vec<&str> = call.split('"').skip(1).step_by(2).collect();
+        let result = call.rsplit("= ").next().unwrap_or_default().trim();
+        if call.starts_with("open") {
+            open.insert(result.to_owned(), quoted[0].to_owned());
+        } else if call.starts_with("rename") {
+            if quoted.last() != Some(&paths[1]) {
+                continue;
+            }
+            assert!(page, "the page was not synced before its checkpoint took the name:\n{told}");
+            assert!(draft, "the checkpoint was not synced before it took its name:\n{told}");
+            assert!(!waiting, "the folder was not synced after the last checkpoint:\n{told}");
+            (page, draft, waiting) = (false, false, true);
+            renamed += 1;
+        } else {
+            let file = call
+                .split(['(', ')'])
+                .nth(1)
+                .and_then(|number| open.get(number.trim()))
+                .map_or("", String::as_str);
+            page |= file == paths[0];
+            draft |= file.starts_with(paths[1]);
+            waiting &= file != folder;
+        }
+    }
+    assert!(renamed > 1, "several pages were checkpointed:\n{told}");
+    assert!(!waiting, "the folder was not synced after the last checkpoint:\n{told}");
+}
+
+/// The system calls of a trace in the order in which they ended, each in one piece.
+fn ended_calls(trace: &str) -> Vec<String> {
+    let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in trace.lines() {
+        let Some((thread, call)) = line.split_once(' ') else { continue };
+        let call = call.trim_start();
+        if let Some((front, _)) = call.split_once("<unfinished") {
+            begun.insert(thread, front);
+        } else if let Some((_, rest)) = call.split_once("resumed>") {
+            calls.push(format!("{}{rest}", begun.remove(thread).unwrap_or_default()));
+        } else if call.contains('(') {
+            calls.push(call.to_owned());
+        }
+    }
+    calls
+}
+
+/// The tracer of system calls; where it is missing it is installed.
+fn strace() -> &'static str {
+    let there = || Command::new("strace").arg("-V").output().is_ok();
+    if !there() {
+        let installed = Command::new("apt-get").args(["install", "-y", "-qq", "strace"]).output();
+        assert!(there(), "strace is needed and could not be installed: {installed:?}");
+    }
+    "strace"
 }

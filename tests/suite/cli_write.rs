@@ -170,6 +170,20 @@ fn bad_input_is_refused_with_its_place_and_nothing_is_written() {
 }
 
 #[test]
+fn fault_62_a_huge_field_in_an_input_row_fails_that_row_alone() {
+    let emulator = EmulatorProcess::start(&["--empty"]);
+    let home = Home::connected(&emulator);
+    let huge = "x".repeat(50 << 20);
+    let rows = format!("{{\"LastName\":\"a\"}}\n{{\"LastName\":\"{huge}\"}}\n{{\"LastName\":\"c\"}}\n");
+    let file = home.write("rows.ndjson", rows);
+    let ran = home.run(&["create", "sf", "Contact", &file]).expect(1);
+    let lines = ran.lines();
+    assert_eq!(statuses(&lines), ["created", "failed", "created"]);
+    assert!(ran.stdout.len() + ran.stderr.len() < 1 << 20, "the value is not repeated in the report");
+    assert_eq!(emulator.state("Contact").len(), 2);
+}
+
+#[test]
 fn numbers_beyond_a_double_keep_their_digits_on_the_wire() {
     let emulator = EmulatorProcess::start(&["--empty"]);
     let home = Home::connected(&emulator);

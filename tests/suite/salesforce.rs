@@ -30,6 +30,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::support::evidence::Watched;
+
 #[derive(Debug)]
 struct Token(Access);
 
@@ -42,7 +44,7 @@ impl AccessSource for Token {
 
 /// An emulated org and a connection to it.
 struct Org {
-    emulator: Emulator,
+    emulator: Watched,
     provider: Arc<dyn Provider>,
     cx: Context,
     dry: Option<DryRun>,
@@ -54,7 +56,7 @@ impl Org {
     }
 
     async fn with(config: EmulatorConfig, dry: Option<DryRun>) -> Self {
-        let emulator = Emulator::start(config).await.unwrap();
+        let emulator = Watched::from(Emulator::start(config).await.unwrap());
         let base = Url::parse(&emulator.http_url()).unwrap();
         let factory = providers::find("salesforce").unwrap();
         let sign_in = factory.sign_in(&Value::Null, Some(&base)).unwrap();

@@ -2,29 +2,14 @@
 //! searched for every secret that the emulator gave out or was sent.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::support::command::{EmulatorProcess, Home, Ran, control, finish, mode, signal};
-
-/// Parameters of token requests that are secret.
-const SECRET_PARAMETERS: [&str; 8] = [
-    "code",
-    "code_verifier",
-    "client_secret",
-    "refresh_token",
-    "access_token",
-    "password",
-    "assertion",
-    "token",
-];
-
-/// What stands in the published credentials without being secret.
-const PUBLIC_CREDENTIALS: [&str; 5] = ["client_id", "username", "redirect_uri", "organization_id", "user_id"];
+use crate::support::evidence::{files_below, secrets_of};
 
 #[test]
 fn fault_73_no_secret_stands_in_any_output_or_file() {
@@ -84,7 +69,10 @@ fn fault_73_no_secret_stands_in_any_output_or_file() {
     printed.push(traced(&home, &["connections", "rekey"], None));
     printed.push(traced(&home, &["connections", "remove", "sf"], None));
 
-    let mut secrets = secrets_of(&|path| emulator.control("GET", path, &Value::Null));
+    let mut secrets = secrets_of(
+        &emulator.control("GET", "credentials", &Value::Null),
+        &emulator.control("GET", "requests", &Value::Null),
+    );
     secrets.insert(planted.to_owned());
     assert!(secrets.len() > 8, "codes, verifiers, tokens and passwords were collected: {}", secrets.len());
     let mut haystacks: Vec<(String, Vec<u8>)> = printed
@@ -123,7 +111,10 @@ fn the_demo_prints_no_secret_of_its_emulator() {
         assert!(demo.try_wait().unwrap().is_none(), "the demo ended early: {said}");
         std::thread::yield_now();
     };
-    let secrets = secrets_of(&|path| control(&url, "GET", path, &Value::Null));
+    let secrets = secrets_of(
+        &control(&url, "GET", "credentials", &Value::Null),
+        &control(&url, "GET", "requests", &Value::Null),
+    );
     signal("TERM", demo.id());
     demo.wait().unwrap();
     assert!(secrets.len() > 8, "codes, verifiers and tokens were collected: {}", secrets.len());
@@ -164,67 +155,6 @@ fn traced(home: &Home, arguments: &[&str], input: Option<&str>) -> Ran {
     finish(command, input.map(str::as_bytes))
 }
 
-/// Everything secret that the emulator published or was sent.
-fn secrets_of(ask: &dyn Fn(&str) -> Value) -> BTreeSet<String> {
-    let mut secrets = BTreeSet::new();
-    let credentials = ask("credentials");
-    published_secrets(&credentials, &mut secrets);
-    for request in ask("requests")["requests"].as_array().unwrap() {
-        for (name, value) in header_pairs(&request["headers"]) {
-            if name.eq_ignore_ascii_case("cookie") {
-                secrets.insert(value);
-            } else if name.eq_ignore_ascii_case("authorization") {
-                let (scheme, rest) = value.split_once(' ').unwrap_or(("", &value));
-                secrets.insert(rest.to_owned());
-                if scheme.eq_ignore_ascii_case("basic")
-                    && let Ok(decoded) = STANDARD.decode(rest)
-                    && let Some((_, password)) = String::from_utf8_lossy(&decoded).split_once(':')
-                {
-                    secrets.insert(password.to_owned());
-                }
-            }
-        }
-        let body = request["body"].as_str().unwrap_or_default();
-        let query = request["query"].as_str().unwrap_or_default();
-        for pair in body.split('&').chain(query.split('&')) {
-            if let Some((name, value)) = pair.split_once('=')
-                && SECRET_PARAMETERS.contains(&name)
-            {
-                secrets.insert(percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned());
-            }
-        }
-    }
-    secrets.retain(|secret| secret.len() >= 8);
-    secrets
-}
-
-/// The secrets of the published credentials, whatever their nesting.
-fn published_secrets(credentials: &Value, secrets: &mut BTreeSet<String>) {
-    for (name, value) in credentials.as_object().unwrap() {
-        match value {
-            Value::String(file) if name.ends_with("_file") => {
-                let key = std::fs::read_to_string(file).unwrap();
-                secrets.extend(key.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned));
-            }
-            Value::String(text) if !PUBLIC_CREDENTIALS.contains(&name.as_str()) => {
-                secrets.insert(text.clone());
-            }
-            Value::Object(_) => published_secrets(value, secrets),
-            _ => {}
-        }
-    }
-}
-
-/// Headers as the log has them: an object, or a list of pairs.
-fn header_pairs(headers: &Value) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    match headers {
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
-        Value::Array(pairs) => pairs.iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect(),
-        other => panic!("headers of the log: {other}"),
-    }
-}
-
 /// The ways in which a secret could be written.
 fn forms(secret: &str) -> BTreeSet<String> {
     let json = Value::String(secret.to_owned()).to_string();
@@ -253,12 +183,4 @@ fn search(haystacks: &[(String, Vec<u8>)], secrets: &BTreeSet<String>) -> Vec<St
         }
     }
     found
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries
-        .flatten()
-        .flat_map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { vec![entry.path()] })
-        .collect()
 }

@@ -65,7 +65,7 @@ impl Service for Salesforce {
 async fn salesforce_behaves() {
     let config = EmulatorConfig { scale: 3, ..EmulatorConfig::default() };
     let emulator = recordport::emulator::Emulator::start(config).await.unwrap();
-    let emulated = Emulated { emulator, client: emulated::client() };
+    let emulated = Emulated { emulator: emulator.into(), client: emulated::client() };
     let factory = providers::find("salesforce").unwrap();
     super::run(Subject::start(factory, emulated, TYPES, Vec::new(), Box::new(Salesforce)).await).await;
 }

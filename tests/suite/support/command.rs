@@ -7,6 +7,8 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::evidence;
+
 /// The program under test, with nothing of the environment that it would listen to.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_recordport"));
@@ -16,6 +18,9 @@ pub(crate) fn program() -> Command {
         }
     }
     command.env("RECORDPORT_KEYRING", "off").env("NO_COLOR", "1");
+    if let Some(level) = evidence::level() {
+        command.env("RECORDPORT_LOG", level);
+    }
     command
 }
 
@@ -105,6 +110,12 @@ impl Home {
     }
 }
 
+impl Drop for Home {
+    fn drop(&mut self) {
+        evidence::files(&self.path());
+    }
+}
+
 /// Runs a prepared command to its end.
 pub(crate) fn finish(mut command: Command, input: Option<&[u8]>) -> Ran {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -117,6 +128,7 @@ pub(crate) fn finish(mut command: Command, input: Option<&[u8]>) -> Ran {
         std::thread::spawn(move || pipe.write_all(&bytes));
     }
     let output = child.wait_with_output().expect("ends");
+    evidence::output(&output.stdout, &output.stderr);
     Ran {
         status: output.status,
         stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
@@ -191,6 +203,14 @@ impl EmulatorProcess {
 
 impl Drop for EmulatorProcess {
     fn drop(&mut self) {
+        // One that was stopped by its test can be asked nothing any more.
+        if evidence::level().is_some()
+            && matches!(self.child.try_wait(), Ok(None))
+            && !std::thread::panicking()
+        {
+            let ask = |path: &str| self.control("GET", path, &Value::Null);
+            evidence::secrets(&ask("credentials"), &ask("requests"));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::emulated::{client, json_of};
+use super::evidence::Watched;
 
 /// Settings that never touch this machine's keyring.
 pub(crate) fn settings() -> StoreSettings {
@@ -79,7 +80,7 @@ pub(crate) fn connection(text: &str, grant: GrantKind) -> Connection {
 
 /// An emulator, a home, and in it the connection `demo` with the emulator's first tokens.
 pub(crate) struct Connected {
-    pub(crate) emulator: Emulator,
+    pub(crate) emulator: Watched,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) connection: Connection,
     pub(crate) store: SqliteStore,
@@ -92,7 +93,7 @@ impl Connected {
     }
 
     pub(crate) async fn with(grant: GrantKind) -> Self {
-        let emulator = Emulator::start(EmulatorConfig::default()).await.expect("starts");
+        let emulator = Watched::from(Emulator::start(EmulatorConfig::default()).await.expect("starts"));
         let dir = tempfile::tempdir().expect("a directory");
         let store = open(&dir.path().join("home")).await;
         let mut this = Self { connection: connection("demo", grant), emulator, dir, store, client: client() };

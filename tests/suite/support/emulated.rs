@@ -8,10 +8,11 @@ use recordport::emulator::{Emulator, EmulatorConfig};
 use recordport::error::Result;
 use serde_json::{Value, json};
 
+use super::evidence::Watched;
 use super::notes::Notes;
 
 pub(crate) struct Emulated {
-    pub(crate) emulator: Emulator,
+    pub(crate) emulator: Watched,
     pub(crate) client: reqwest::Client,
 }
 
@@ -34,7 +35,8 @@ impl Emulated {
         config: EmulatorConfig,
         make: impl FnOnce(&ServiceConfig) -> Result<Vec<Arc<dyn Service>>>,
     ) -> Self {
-        Self { emulator: Emulator::start_with(config, make).await.expect("starts"), client: client() }
+        let emulator = Emulator::start_with(config, make).await.expect("starts").into();
+        Self { emulator, client: client() }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

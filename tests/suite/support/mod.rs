@@ -3,6 +3,7 @@
 pub(crate) mod command;
 pub(crate) mod connected;
 pub(crate) mod emulated;
+pub(crate) mod evidence;
 pub(crate) mod node;
 pub(crate) mod notes;
 pub(crate) mod org;

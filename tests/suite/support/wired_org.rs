@@ -18,6 +18,8 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
+use super::evidence::Watched;
+
 /// One token that is never renewed.
 #[derive(Debug)]
 struct Token(Access);
@@ -30,14 +32,14 @@ impl AccessSource for Token {
 }
 
 pub(crate) struct Connected {
-    pub(crate) emulator: Emulator,
+    pub(crate) emulator: Watched,
     pub(crate) cx: Context,
     pub(crate) provider: Arc<dyn Provider>,
 }
 
 impl Connected {
     pub(crate) async fn start(config: EmulatorConfig) -> Self {
-        let emulator = Emulator::start(config).await.expect("starts");
+        let emulator = Watched::from(Emulator::start(config).await.expect("starts"));
         let base = Url::parse(&emulator.http_url()).expect("an address");
         let factory = recordport::providers::find("salesforce").expect("known");
         let config = Value::Null;
