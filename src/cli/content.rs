@@ -101,7 +101,8 @@ async fn put(session: &mut Session, args: ContentPut) -> Done {
 /// The field named, or the usual one.
 fn field(records: &Arc<dyn Records>, named: Option<&str>) -> Result<String> {
     let record_type = records.record_type();
-    let usual = || record_type.capability.content.as_ref().and_then(|content| content.fields.first().cloned());
+    let usual =
+        || record_type.capability.content.as_ref().and_then(|content| content.fields.first().cloned());
     named.map(str::to_owned).or_else(usual).ok_or_else(|| {
         Error::unsupported(format!("{} has no content", record_type.name))
             .with_record_type(record_type.name.as_str())

@@ -28,7 +28,8 @@ impl Proxy {
                 let mut head = [0_u8; 4096];
                 let length = stream.read(&mut head).unwrap_or(0);
                 kept.lock().expect("kept").push(String::from_utf8_lossy(&head[..length]).into_owned());
-                let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _ = stream
+                    .write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             }
         });
         Self { address, asked }
@@ -42,7 +43,14 @@ impl Proxy {
 fn connect_nowhere(home: &Home, environment: &[(&str, &str)]) -> Ran {
     let endpoint = format!("https://{NOWHERE}");
     let mut command = home.command(&[
-        "connect", "salesforce", "far", "--endpoint", &endpoint, "--grant", "token", "--token-stdin",
+        "connect",
+        "salesforce",
+        "far",
+        "--endpoint",
+        &endpoint,
+        "--grant",
+        "token",
+        "--token-stdin",
     ]);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());

@@ -9,8 +9,8 @@ use recordport::error::{Error, ErrorKind, Result};
 use recordport::http::{Call, Http, Reply};
 use recordport::layer::check::Checked;
 use recordport::provider::{
-    Change, ChangePage, Content, Context, Edit, Edits, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
-    Resolved, Settled, VersionedKey, WriteOptions,
+    Change, ChangePage, Content, Context, Edit, Edits, NewRow, OptionPage, OptionQuery, Outcome, Plan,
+    Records, Resolved, Settled, VersionedKey, WriteOptions,
 };
 use recordport::record::capability::{GetCapability, UpsertCapability, VersionSupport, WriteCapability};
 use recordport::record::{Checkpoint, Cursor, FieldPath, Key, KeyFields, Page, Query, Record, RecordType};

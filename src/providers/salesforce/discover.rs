@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use super::describe::{Describe, DescribedField, GlobalDescribe, SObject};
 use crate::provider::TypeSummary;
 use crate::record::capability::{
-    Capability, ContentCapability, GetCapability, SearchCapability, UpsertCapability, VersionSupport, WriteCapability,
-    no_options,
+    Capability, ContentCapability, GetCapability, SearchCapability, UpsertCapability, VersionSupport,
+    WriteCapability, no_options,
 };
 use crate::record::record_type::{
     AlternateKey, Field, FieldType, ListWire, Picklist, PicklistValue, RecordType, Reference, Relationship,

@@ -14,8 +14,8 @@ use super::{Described, Org, choices, content, paths, soql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Call, Reply};
 use crate::provider::{
-    Change, ChangePage, Content, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
-    Resolved, Settled, VersionedKey, WriteOptions,
+    Change, ChangePage, Content, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records, Resolved,
+    Settled, VersionedKey, WriteOptions,
 };
 use crate::record::record_type::FieldType;
 use crate::record::transcode::{self, Shape};
