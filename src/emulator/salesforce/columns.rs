@@ -8,24 +8,46 @@ use super::errors::Refusal;
 use super::found::{SortKey, sort_keys};
 use super::paths::{self, Hop, Leaf, Route};
 use super::rows::Store;
-use super::statement::{Item, Path, Query, Select, Source};
+use super::statement::{Item, Name, Operand, Path, Query, Select, Source};
 
 /// Texts that may be longer than this make pages smaller.
 const LONG_TEXT: usize = 4000;
+const MOST_CHILDREN: usize = 20;
 
 /// What a statement gives for each row.
 #[derive(Debug, Clone)]
 pub(super) enum Column {
-    Value { name: String, route: Route, kind: Kind },
-    Compound { name: String, parts: Vec<(&'static str, usize)> },
-    Parent { hop: Hop, columns: Vec<Column> },
-    Children { name: String, table: usize, field: usize, plan: Box<ChildPlan> },
+    Value {
+        name: String,
+        route: Route,
+        kind: Kind,
+    },
+    Compound {
+        name: String,
+        parts: Vec<(&'static str, usize)>,
+    },
+    Parent {
+        hop: Hop,
+        columns: Vec<Column>,
+    },
+    Children {
+        name: String,
+        table: usize,
+        field: usize,
+        plan: Box<ChildPlan>,
+    },
+    /// TYPEOF: the columns depend on the type that the reference points to.
+    ByType {
+        hop: Hop,
+        cases: Vec<(usize, Vec<Column>)>,
+        otherwise: Vec<Column>,
+    },
 }
 
 /// A subquery over child rows.
 #[derive(Debug, Clone)]
 pub(super) struct ChildPlan {
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Arc<Vec<Column>>,
     pub(super) test: Option<Arc<Test>>,
     pub(super) order: Vec<SortKey>,
     pub(super) limit: Option<u64>,
@@ -39,10 +61,11 @@ pub(super) fn columns(
     items: &[Item],
 ) -> Result<Vec<Column>, Refusal> {
     let mut out: Vec<Column> = Vec::new();
+    let mut children = 0;
     let object = cx.store.object(table);
     for item in items {
         match item {
-            Item::Path(path) => {
+            Item::Selected { operand: Operand::Path(path), alias: None } => {
                 let route = paths::route(cx.store, cx.source, table, query.alias.as_deref(), path)?;
                 if !add(cx.store, table, &mut out, &route.hops, &route.leaf) {
                     return Err(cx.source.refuse(
@@ -77,10 +100,91 @@ pub(super) fn columns(
                     add(cx.store, table, &mut out, &[], &Leaf::Field(number));
                 }
             }
-            Item::Child(child) => out.push(child_column(cx, table, child)?),
+            Item::Selected { alias: Some(alias), .. } => {
+                return Err(cx.source.refuse(
+                    "MALFORMED_QUERY",
+                    alias.at,
+                    "only aggregate expressions use field aliasing",
+                ));
+            }
+            Item::Selected { operand, alias: None } => {
+                return Err(cx.source.refuse(
+                    "MALFORMED_QUERY",
+                    operand.at(),
+                    "Functions over rows need a query of their own: aggregates are not for subqueries",
+                ));
+            }
+            Item::Child(child) => {
+                children += 1;
+                if children > MOST_CHILDREN {
+                    return Err(cx.source.refuse(
+                        "MALFORMED_QUERY",
+                        child.object.at,
+                        &format!("A query has at most {MOST_CHILDREN} subqueries"),
+                    ));
+                }
+                out.push(child_column(cx, table, child)?);
+            }
+            Item::TypeOf { relation, cases, otherwise } => {
+                out.push(type_of(cx, table, query, relation, cases, otherwise)?);
+            }
         }
     }
     Ok(out)
+}
+
+/// `TYPEOF What WHEN Account THEN Phone ELSE Name END`.
+fn type_of(
+    cx: Context<'_>,
+    table: usize,
+    query: &Query,
+    relation: &Path,
+    cases: &[(Name, Vec<Path>)],
+    otherwise: &[Path],
+) -> Result<Column, Refusal> {
+    // The way to any field of the reference tells its hop.
+    let mut probe = relation.clone();
+    probe.parts.push("Id".to_owned());
+    let route = paths::route(cx.store, cx.source, table, query.alias.as_deref(), &probe)?;
+    let [hop] = route.hops.as_slice() else {
+        return Err(cx.source.refuse("MALFORMED_QUERY", relation.at, "TYPEOF takes one relationship"));
+    };
+    if hop.table.is_some() {
+        return Err(cx.source.refuse(
+            "INVALID_FIELD",
+            relation.at,
+            &format!("TYPEOF is for references to several types, which {} is not", relation.parts.join(".")),
+        ));
+    }
+    let mut out = Vec::new();
+    for (kind, fields) in cases {
+        let target = cx
+            .store
+            .find_table(&kind.text)
+            .filter(|target| cx.store.targets(table, hop.field).contains(target))
+            .ok_or_else(|| {
+                cx.source.refuse(
+                    "INVALID_TYPE",
+                    kind.at,
+                    &format!("sObject type '{}' is not one that {} refers to", kind.text, hop.name),
+                )
+            })?;
+        let mut columns = Vec::new();
+        for path in fields {
+            let route = paths::route(cx.store, cx.source, target, None, path)?;
+            add(cx.store, target, &mut columns, &route.hops, &route.leaf);
+        }
+        out.push((target, columns));
+    }
+    let mut columns = Vec::new();
+    for path in otherwise {
+        let mut whole = relation.clone();
+        whole.at = path.at;
+        whole.parts.extend(path.parts.iter().cloned());
+        let route = paths::route(cx.store, cx.source, table, query.alias.as_deref(), &whole)?;
+        add(cx.store, table, &mut columns, &[], &route.leaf);
+    }
+    Ok(Column::ByType { hop: hop.clone(), cases: out, otherwise: columns })
 }
 
 fn child_column(cx: Context<'_>, table: usize, child: &Query) -> Result<Column, Refusal> {
@@ -105,14 +209,19 @@ fn child_column(cx: Context<'_>, table: usize, child: &Query) -> Result<Column, 
         ));
     };
     let columns = match &child.select {
-        Select::Items(items) if !items.iter().any(|item| matches!(item, Item::Child(_))) => {
+        Select::Items(items)
+            if !items.iter().any(|item| matches!(item, Item::Child(_)))
+                && child.group.is_empty()
+                && child.having.is_none()
+                && child.scope.is_none() =>
+        {
             columns(cx, child_table, child, items)?
         }
         _ => {
             return Err(cx.source.refuse(
                 "MALFORMED_QUERY",
                 child.object.at,
-                "a subquery selects fields, one level down",
+                "A subquery selects fields of children one level down: no further subquery, group or scope",
             ));
         }
     };
@@ -122,7 +231,8 @@ fn child_column(cx: Context<'_>, table: usize, child: &Query) -> Result<Column, 
         .map(|expr| conditions::check(cx, child_table, child.alias.as_deref(), expr).map(Arc::new))
         .transpose()?;
     let order = sort_keys(cx, child_table, child)?;
-    let plan = ChildPlan { columns, test, order, limit: child.limit, offset: child.offset };
+    let plan =
+        ChildPlan { columns: Arc::new(columns), test, order, limit: child.limit, offset: child.offset };
     Ok(Column::Children { name, table: child_table, field, plan: Box::new(plan) })
 }
 
@@ -151,19 +261,20 @@ fn add(store: &Store, table: usize, out: &mut Vec<Column>, hops: &[Hop], leaf: &
                 }
                 _ => Column::Value {
                     name: about.name.clone(),
-                    route: Route { hops: Vec::new(), leaf: leaf.clone() },
+                    route: Route { hops: Vec::new(), leaf: leaf.clone(), part: None },
                     kind: about.kind,
                 },
             }
         }
         Leaf::Named(name) => Column::Value {
             name: name.clone(),
-            route: Route { hops: Vec::new(), leaf: leaf.clone() },
+            route: Route { hops: Vec::new(), leaf: leaf.clone(), part: None },
             kind: Kind::Text,
         },
+        Leaf::Slot(_) => return true,
         Leaf::TypeName => Column::Value {
             name: "Type".to_owned(),
-            route: Route { hops: Vec::new(), leaf: leaf.clone() },
+            route: Route { hops: Vec::new(), leaf: leaf.clone(), part: None },
             kind: Kind::Text,
         },
     };
@@ -171,7 +282,7 @@ fn add(store: &Store, table: usize, out: &mut Vec<Column>, hops: &[Hop], leaf: &
         Column::Value { name, .. } | Column::Compound { name, .. } | Column::Children { name, .. } => {
             name.clone()
         }
-        Column::Parent { hop, .. } => hop.name.clone(),
+        Column::Parent { hop, .. } | Column::ByType { hop, .. } => hop.name.clone(),
     };
     let name = name_of(&column);
     if out.iter().any(|known| name_of(known) == name && !matches!(known, Column::Parent { .. })) {

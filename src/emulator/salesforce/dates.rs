@@ -1,7 +1,12 @@
-//! Date literals: each is a range of days.
+//! Date literals, each a range of days, and the functions that take a part of a date.
 
+use jiff::Timestamp;
+use jiff::civil::{Date, Weekday};
+use jiff::tz::Offset;
+use rust_decimal::Decimal;
+
+use super::cell::Cell;
 use jiff::Span;
-use jiff::civil::Date;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
@@ -128,5 +133,72 @@ mod tests {
         for (name, count) in [("TODAY", Some(1)), ("LAST_N_DAYS", None), ("LAST_DAY", None), ("SOON", None)] {
             assert_eq!(range(name, count, today), None, "{name}:{count:?}");
         }
+    }
+}
+
+/// A date function of SOQL. Time zones and fiscal years of their own are not emulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DatePart {
+    Month,
+    Quarter,
+    Year,
+    DayInMonth,
+    DayInWeek,
+    DayInYear,
+    DayOnly,
+    HourInDay,
+    WeekInMonth,
+    WeekInYear,
+}
+
+impl DatePart {
+    pub(super) fn named(text: &str) -> Option<Self> {
+        Some(match text.to_ascii_uppercase().as_str() {
+            "CALENDAR_MONTH" | "FISCAL_MONTH" => Self::Month,
+            "CALENDAR_QUARTER" | "FISCAL_QUARTER" => Self::Quarter,
+            "CALENDAR_YEAR" | "FISCAL_YEAR" => Self::Year,
+            "DAY_IN_MONTH" => Self::DayInMonth,
+            "DAY_IN_WEEK" => Self::DayInWeek,
+            "DAY_IN_YEAR" => Self::DayInYear,
+            "DAY_ONLY" => Self::DayOnly,
+            "HOUR_IN_DAY" => Self::HourInDay,
+            "WEEK_IN_MONTH" => Self::WeekInMonth,
+            "WEEK_IN_YEAR" => Self::WeekInYear,
+            _ => return None,
+        })
+    }
+
+    /// Whether it takes date-times only.
+    pub(super) fn needs_time(self) -> bool {
+        matches!(self, Self::DayOnly | Self::HourInDay)
+    }
+
+    /// The part of a date or date-time; null of anything else. Weeks of a month or year are counted in sevens
+    /// from its first day.
+    pub(super) fn of(self, cell: &Cell) -> Cell {
+        let (date, hour) = match cell {
+            Cell::Date(date) => (*date, 0),
+            Cell::Instant(ms) => {
+                let Ok(stamp) = Timestamp::from_millisecond(*ms) else { return Cell::Null };
+                let civil = Offset::UTC.to_datetime(stamp);
+                (civil.date(), civil.hour())
+            }
+            _ => return Cell::Null,
+        };
+        let (month, day, ordinal) =
+            (i64::from(date.month()), i64::from(date.day()), i64::from(date.day_of_year()));
+        let number = match self {
+            Self::DayOnly => return Cell::Date(date),
+            Self::Month => month,
+            Self::Quarter => (month - 1) / 3 + 1,
+            Self::Year => i64::from(date.year()),
+            Self::DayInMonth => day,
+            Self::DayInWeek => i64::from(date.weekday().since(Weekday::Sunday)) + 1,
+            Self::DayInYear => ordinal,
+            Self::HourInDay => i64::from(hour),
+            Self::WeekInMonth => (day - 1) / 7 + 1,
+            Self::WeekInYear => (ordinal - 1) / 7 + 1,
+        };
+        Cell::Number(Decimal::from(number))
     }
 }

@@ -62,34 +62,40 @@ fn holds(operator: Operator, ordering: Ordering) -> bool {
 impl Test {
     /// Whether a row satisfies the condition.
     pub(super) fn holds(&self, store: &Store, at: Place) -> bool {
+        self.holds_over(&|route| route.value(store, at))
+    }
+
+    /// The same, with the values from elsewhere.
+    pub(super) fn holds_over(&self, value: &dyn Fn(&Route) -> Cell) -> bool {
         match self {
-            Self::All(list) => list.iter().all(|test| test.holds(store, at)),
-            Self::Any(list) => list.iter().any(|test| test.holds(store, at)),
-            Self::Not(test) => !test.holds(store, at),
-            Self::Null(route) => is_null(store, at, route),
-            Self::Compare { route, fold, operator, wanted } => stands(&route.value(store, at), wanted, *fold)
-                .is_some_and(|ordering| holds(*operator, ordering)),
+            Self::All(list) => list.iter().all(|test| test.holds_over(value)),
+            Self::Any(list) => list.iter().any(|test| test.holds_over(value)),
+            Self::Not(test) => !test.holds_over(value),
+            Self::Null(route) => value(route).is_null(),
+            Self::Compare { route, fold, operator, wanted } => {
+                stands(&value(route), wanted, *fold).is_some_and(|ordering| holds(*operator, ordering))
+            }
             Self::Like { route, fold, pattern } => {
-                route.value(store, at).as_text().is_some_and(|text| like(text, pattern, *fold))
+                value(route).as_text().is_some_and(|text| like(text, pattern, *fold))
             }
             Self::Among { route, fold, values, null } => {
-                let value = route.value(store, at);
+                let value = value(route);
                 if value.is_null() {
                     return *null;
                 }
                 values.iter().any(|wanted| stands(&value, wanted, *fold).is_some_and(Ordering::is_eq))
             }
-            Self::AmongIds { route, ids, null } => match route.value(store, at).as_text() {
+            Self::AmongIds { route, ids, null } => match value(route).as_text() {
                 None => *null,
                 Some(id) => ids.contains(id.get(..15).unwrap_or(id)),
             },
             Self::Includes { route, sets } => {
-                let value = route.value(store, at);
+                let value = value(route);
                 let held = held(&value);
                 sets.iter().any(|set| !set.is_empty() && set.iter().all(|wanted| held.contains(wanted)))
             }
             Self::ExactSet { route, set } => {
-                let value = route.value(store, at);
+                let value = value(route);
                 let held = held(&value);
                 !value.is_null() && held.len() == set.len() && set.iter().all(|wanted| held.contains(wanted))
             }
@@ -99,10 +105,6 @@ impl Test {
 
 fn held(value: &Cell) -> Vec<String> {
     value.as_text().map_or_else(Vec::new, |text| text.split(';').map(lower).collect())
-}
-
-fn is_null(store: &Store, at: Place, route: &Route) -> bool {
-    route.value(store, at).is_null()
 }
 
 /// LIKE over the whole text.
@@ -203,6 +205,7 @@ pub(super) fn bounds(store: &Store, table: usize, test: Option<&Test>) -> Bounds
 
 fn is_own_id(store: &Store, table: usize, route: &Route) -> bool {
     route.hops.is_empty()
+        && route.part.is_none()
         && matches!(route.leaf, Leaf::Field(field) if store.object(table).fields.get(field).is_some_and(|field| field.kind == Kind::Id))
 }
 

@@ -1,7 +1,7 @@
 //! Which rows a condition selects, and in what order.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::cell::Cell;
 use super::conditions::{self, Context, Test};
@@ -9,15 +9,14 @@ use super::describe::Kind;
 use super::errors::Refusal;
 use super::evaluate;
 use super::paths::{self, Leaf, Route};
-use super::rows::{Place, Store};
-use super::statement::{Item, Query, Select};
+use super::rows::{Place, Sight, Store};
+use super::statement::{Direction, Item, Operand, Query, Select};
 
 #[derive(Debug, Clone)]
 pub(super) struct SortKey {
     route: Route,
     fold: bool,
-    descending: bool,
-    nulls_last: bool,
+    direction: Direction,
 }
 
 /// The rows of a result, each by its index, in order.
@@ -68,13 +67,28 @@ impl Found {
 
 /// Live rows of a table whose reference field points to this parent.
 pub(super) fn children(store: &Store, parent: Place, table: usize, field: usize) -> Vec<u64> {
-    let id = store.id(parent);
-    (0..store.table(table).next)
-        .filter(|index| {
-            let at = Place { table, index: *index };
-            store.is_live(at) && store.cell(at, field).as_text().is_some_and(|own| own == id)
-        })
-        .collect()
+    children_of(store, &[parent], table, field, Sight::Live).remove(&parent.index).unwrap_or_default()
+}
+
+/// Rows of a table by the index of the parent that their reference field points to, found in one pass.
+pub(super) fn children_of(
+    store: &Store,
+    parents: &[Place],
+    table: usize,
+    field: usize,
+    sight: Sight,
+) -> HashMap<u64, Vec<u64>> {
+    let ids: HashMap<String, u64> = parents.iter().map(|at| (store.id(*at), at.index)).collect();
+    let mut out: HashMap<u64, Vec<u64>> = HashMap::new();
+    for index in 0..store.table(table).next {
+        let at = Place { table, index };
+        if let Some(parent) = store.cell(at, field).as_text().and_then(|id| ids.get(id))
+            && store.sees(at, sight)
+        {
+            out.entry(*parent).or_default().push(index);
+        }
+    }
+    out
 }
 
 pub(super) fn table_of(cx: Context<'_>, query: &Query) -> Result<usize, Refusal> {
@@ -95,25 +109,22 @@ pub(super) fn table_of(cx: Context<'_>, query: &Query) -> Result<usize, Refusal>
 /// The first 15 characters of the ids that a semi-join's statement selects.
 pub(super) fn ids_of(cx: Context<'_>, query: &Query) -> Result<HashSet<String>, Refusal> {
     let table = table_of(cx, query)?;
-    let path = match &query.select {
-        Select::Items(items) => match items.as_slice() {
-            [Item::Path(path)] => path,
-            _ => {
-                return Err(cx.source.refuse(
-                    "MALFORMED_QUERY",
-                    query.object.at,
-                    "A semi join sub-select selects exactly one field",
-                ));
+    let only = match &query.select {
+        Select::Items(items) if query.group.is_empty() && query.having.is_none() && query.offset == 0 => {
+            match items.as_slice() {
+                [Item::Selected { operand: Operand::Path(path), alias: None }] => Some(path),
+                _ => None,
             }
-        },
-        Select::Count => {
-            return Err(cx.source.refuse(
-                "MALFORMED_QUERY",
-                query.object.at,
-                "A semi join sub-select selects exactly one field",
-            ));
         }
+        _ => None,
     };
+    let path = only.ok_or_else(|| {
+        cx.source.refuse(
+            "MALFORMED_QUERY",
+            query.object.at,
+            "A semi join sub-select selects exactly one field, ungrouped and without OFFSET",
+        )
+    })?;
     let route = paths::route(cx.store, cx.source, table, query.alias.as_deref(), path)?;
     if !paths::leaf_field(cx.store, table, &route)
         .is_some_and(|field| field.kind == Kind::Id || field.kind == Kind::Reference)
@@ -130,7 +141,7 @@ pub(super) fn ids_of(cx: Context<'_>, query: &Query) -> Result<HashSet<String>, 
         .map(|expr| conditions::check(cx, table, query.alias.as_deref(), expr))
         .transpose()?;
     let order = sort_keys(cx, table, query)?;
-    let found = find(cx.store, table, test.as_ref(), &order, query.limit, false);
+    let found = find(cx.store, table, test.as_ref(), &order, query.limit, Sight::Live);
     let count = found.len().min(query.limit.unwrap_or(u64::MAX));
     let ids = (0..count).filter_map(|place| {
         let value = route.value(cx.store, Place { table, index: found.at(place)? });
@@ -142,19 +153,26 @@ pub(super) fn ids_of(cx: Context<'_>, query: &Query) -> Result<HashSet<String>, 
 pub(super) fn sort_keys(cx: Context<'_>, table: usize, query: &Query) -> Result<Vec<SortKey>, Refusal> {
     let mut out = Vec::new();
     for order in &query.order {
-        let route = paths::route(cx.store, cx.source, table, query.alias.as_deref(), &order.path)?;
+        let Operand::Path(path) = &order.operand else {
+            return Err(cx.source.refuse(
+                "MALFORMED_QUERY",
+                order.operand.at(),
+                "Functions in ORDER BY are for grouped queries",
+            ));
+        };
+        let route = paths::route(cx.store, cx.source, table, query.alias.as_deref(), path)?;
         let about = paths::leaf_field(cx.store, table, &route);
         if let Some(about) = about
             && !about.sortable
         {
             return Err(cx.source.refuse(
                 "MALFORMED_QUERY",
-                order.path.at,
+                path.at,
                 &format!("field '{}' can not be sorted in a query call", about.name),
             ));
         }
         let fold = about.is_some_and(|about| about.folds_case());
-        out.push(SortKey { route, fold, descending: order.descending, nulls_last: order.nulls_last });
+        out.push(SortKey { route, fold, direction: order.direction });
     }
     Ok(out)
 }
@@ -165,7 +183,7 @@ pub(super) fn find(
     test: Option<&Test>,
     order: &[SortKey],
     wanted: Option<u64>,
-    with_deleted: bool,
+    sight: Sight,
 ) -> Found {
     let bounds = evaluate::bounds(store, table, test);
     let by_id = match order.first() {
@@ -173,17 +191,17 @@ pub(super) fn find(
         Some(key) => {
             let id = key.route.hops.is_empty()
                 && matches!(key.route.leaf, Leaf::Field(field) if store.object(table).fields.get(field).is_some_and(|field| field.kind == Kind::Id));
-            id.then_some(key.descending)
+            id.then_some(key.direction.descending)
         }
     };
     if let (true, Some(backwards)) = (bounds.complete, by_id) {
         let to = bounds.to.max(bounds.from);
-        let without = if with_deleted { Vec::new() } else { store.deleted_between(table, bounds.from, to) };
+        let without = store.unseen_between(table, bounds.from, to, sight);
         return Found::Range { from: bounds.from, to, without, backwards };
     }
     let shown = |index: &u64| {
         let at = Place { table, index: *index };
-        (with_deleted || store.is_live(at)) && test.is_none_or(|test| test.holds(store, at))
+        store.sees(at, sight) && test.is_none_or(|test| test.holds(store, at))
     };
     let backwards = by_id == Some(true);
     let enough = wanted
@@ -232,29 +250,9 @@ pub(super) fn sort(
             })
             .collect::<Vec<Cell>>()
     };
-    let compare = |left: &(Vec<Cell>, u64), right: &(Vec<Cell>, u64)| {
+    let by_keys = |left: &(Vec<Cell>, u64), right: &(Vec<Cell>, u64)| {
         for ((one, other), key) in left.0.iter().zip(&right.0).zip(order) {
-            let ordering = match (one.is_null(), other.is_null()) {
-                (true, true) => Ordering::Equal,
-                (true, false) => {
-                    if key.nulls_last {
-                        Ordering::Greater
-                    } else {
-                        Ordering::Less
-                    }
-                }
-                (false, true) => {
-                    if key.nulls_last {
-                        Ordering::Less
-                    } else {
-                        Ordering::Greater
-                    }
-                }
-                (false, false) => {
-                    let ordering = evaluate::sort_order(one, other);
-                    if key.descending { ordering.reverse() } else { ordering }
-                }
-            };
+            let ordering = compare(one, other, key.direction);
             if ordering.is_ne() {
                 return ordering;
             }
@@ -268,10 +266,24 @@ pub(super) fn sort(
         keyed.push((key(index), index));
         // With a LIMIT only the best are kept.
         if keyed.len() > room {
-            keyed.sort_by(compare);
+            keyed.sort_by(by_keys);
             keyed.truncate(wanted);
         }
     }
-    keyed.sort_by(compare);
+    keyed.sort_by(by_keys);
     found.extend(keyed.into_iter().map(|(_, index)| index).take(wanted));
+}
+
+/// The order of two values of one field, nulls placed as told.
+pub(super) fn compare(left: &Cell, right: &Cell, direction: Direction) -> Ordering {
+    let first = if direction.nulls_last { Ordering::Greater } else { Ordering::Less };
+    match (left.is_null(), right.is_null()) {
+        (true, true) => Ordering::Equal,
+        (true, false) => first,
+        (false, true) => first.reverse(),
+        (false, false) => {
+            let ordering = evaluate::sort_order(left, right);
+            if direction.descending { ordering.reverse() } else { ordering }
+        }
+    }
 }

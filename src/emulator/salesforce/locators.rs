@@ -12,6 +12,8 @@ use super::rows::Store;
 const IDLE: SignedDuration = SignedDuration::from_mins(15);
 /// Open locators of one user; one more closes the oldest.
 const MOST_OPEN: usize = 10;
+/// Those of child rows count apart, so that one page of parents cannot close the locators of others.
+const MOST_NESTED: usize = 2000;
 
 #[derive(Debug)]
 struct Cursor {
@@ -19,6 +21,8 @@ struct Cursor {
     answer: Arc<Answer>,
     used: Timestamp,
     finished: bool,
+    /// For the children of one row.
+    nested: bool,
 }
 
 /// The open locators of the one user. Reads that run side by side share them.
@@ -48,16 +52,20 @@ impl Locators {
     }
 
     /// Keeps an answer for its further pages; gives the locator.
-    pub(super) fn open(&self, store: &Store, answer: Arc<Answer>, now: Timestamp) -> String {
+    pub(super) fn open(&self, store: &Store, answer: Arc<Answer>, now: Timestamp, nested: bool) -> String {
         let mut open = self.lock();
         open.forget_idle(now);
-        if open.cursors.len() >= MOST_OPEN {
-            let oldest = open.cursors.iter().position(|cursor| cursor.finished).unwrap_or(0);
-            open.cursors.remove(oldest);
+        let kin = |cursor: &Cursor| cursor.nested == nested;
+        let most = if nested { MOST_NESTED } else { MOST_OPEN };
+        if open.cursors.iter().filter(|cursor| kin(cursor)).count() >= most {
+            let finished = open.cursors.iter().position(|cursor| kin(cursor) && cursor.finished);
+            if let Some(oldest) = finished.or_else(|| open.cursors.iter().position(kin)) {
+                open.cursors.remove(oldest);
+            }
         }
         open.made += 1;
         let locator = store.ids.make("0r8", open.made);
-        open.cursors.push(Cursor { locator: locator.clone(), answer, used: now, finished: false });
+        open.cursors.push(Cursor { locator: locator.clone(), answer, used: now, finished: false, nested });
         locator
     }
 

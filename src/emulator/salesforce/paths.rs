@@ -1,6 +1,7 @@
 //! Paths of a statement: from a row over its parents to a value.
 
 use super::cell::Cell;
+use super::dates::DatePart;
 use super::describe::Field;
 use super::errors::Refusal;
 use super::rows::{Place, Store};
@@ -10,14 +11,16 @@ use super::statement::{Path, Source};
 const MOST_PARENTS: usize = 5;
 
 /// A path from a row to a value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Route {
     /// Reference fields to follow, each in the table reached so far.
     pub(super) hops: Vec<Hop>,
     pub(super) leaf: Leaf,
+    /// Not the date itself but a part of it.
+    pub(super) part: Option<DatePart>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Hop {
     pub(super) field: usize,
     /// The table reached; `None` when it is known only for each row.
@@ -26,13 +29,15 @@ pub(super) struct Hop {
     pub(super) name: String,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Leaf {
     Field(usize),
     /// A field of whatever the reference points to, by name.
     Named(String),
     /// The name of the type that the reference points to.
     TypeName,
+    /// A value of a group of rows.
+    Slot(usize),
 }
 
 /// Fields of the type `Name`, which stands for the targets of a polymorphic reference.
@@ -61,12 +66,17 @@ impl Route {
                 None => return Cell::Null,
             }
         }
-        match &self.leaf {
+        let cell = match &self.leaf {
             Leaf::Field(field) => store.cell(at, *field),
             Leaf::Named(name) => {
                 store.object(at.table).field(name).map_or(Cell::Null, |field| store.cell(at, field))
             }
             Leaf::TypeName => Cell::text(store.object(at.table).name.clone()),
+            Leaf::Slot(_) => Cell::Null,
+        };
+        match self.part {
+            Some(part) => part.of(&cell),
+            None => cell,
         }
     }
 }
@@ -138,7 +148,7 @@ pub(super) fn route(
             None => return Err(unknown_field(source, path.at, last, "Name")),
         },
     };
-    Ok(Route { hops, leaf })
+    Ok(Route { hops, leaf, part: None })
 }
 
 fn unknown_relationship(source: Source<'_>, path: &Path, part: &str) -> Refusal {
@@ -183,6 +193,7 @@ pub(super) fn leaf_field<'a>(store: &'a Store, table: usize, route: &Route) -> O
                 .into_iter()
                 .find_map(|object| object.field(name).and_then(|field| object.fields.get(field)))
         }
+        Leaf::Slot(_) => None,
         // A type's name compares like any name of the target.
         Leaf::TypeName => {
             let objects = targets.iter().map(|table| store.object(*table));

@@ -1,16 +1,59 @@
 //! Writes rows as REST answers have them.
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
 use super::cell::write_string;
 use super::columns::{ChildPlan, Column};
 use super::describe::Kind;
-use super::found::{children, sort};
+use super::found::{children_of, sort};
+use super::locators::Locators;
 use super::paths::follow;
+use super::query::{Answer, Ask};
 use super::rows::{Place, Store};
+
+/// The children of a page's rows, gathered for all of them at once.
+#[derive(Debug)]
+pub(super) struct Kin<'a> {
+    locators: &'a Locators,
+    ask: Ask<'a>,
+    /// By column: children by the index of their parent.
+    children: Vec<HashMap<u64, Vec<u64>>>,
+}
+
+impl<'a> Kin<'a> {
+    pub(super) fn of(
+        store: &Store,
+        locators: &'a Locators,
+        columns: &[Column],
+        rows: &[Place],
+        ask: Ask<'a>,
+    ) -> Self {
+        let children = columns.iter().map(|column| match column {
+            Column::Children { table, field, .. } => children_of(store, rows, *table, *field, ask.sight),
+            _ => HashMap::new(),
+        });
+        Self { locators, ask, children: children.collect() }
+    }
+}
 
 /// One row with its attributes.
 pub(super) fn write_row(store: &Store, at: Place, columns: &[Column], version: &str, out: &mut String) {
+    write_row_with(store, at, columns, version, None, out);
+}
+
+/// The same with its children, if its columns ask for them.
+pub(super) fn write_row_with(
+    store: &Store,
+    at: Place,
+    columns: &[Column],
+    version: &str,
+    kin: Option<&Kin<'_>>,
+    out: &mut String,
+) {
     write_attributes(store, at, &store.object(at.table).name, version, out);
-    write_columns(store, at, columns, version, out);
+    write_columns(store, at, columns, version, kin, out);
     out.push('}');
 }
 
@@ -26,8 +69,15 @@ fn write_attributes(store: &Store, at: Place, kind: &str, version: &str, out: &m
     out.push_str("\"}");
 }
 
-fn write_columns(store: &Store, at: Place, columns: &[Column], version: &str, out: &mut String) {
-    for column in columns {
+fn write_columns(
+    store: &Store,
+    at: Place,
+    columns: &[Column],
+    version: &str,
+    kin: Option<&Kin<'_>>,
+    out: &mut String,
+) {
+    for (place, column) in columns.iter().enumerate() {
         out.push(',');
         match column {
             Column::Value { name, route, kind } => {
@@ -62,15 +112,34 @@ fn write_columns(store: &Store, at: Place, columns: &[Column], version: &str, ou
                             store.object(parent.table).name.as_str()
                         };
                         write_attributes(store, parent, kind, version, out);
-                        write_columns(store, parent, columns, version, out);
+                        write_columns(store, parent, columns, version, None, out);
                         out.push('}');
                     }
                 }
             }
-            Column::Children { name, table, field, plan } => {
+            Column::ByType { hop, cases, otherwise } => {
+                write_string(&hop.name, out);
+                out.push(':');
+                let target = follow(store, at, hop).and_then(|target| {
+                    let case = cases.iter().find(|(table, _)| *table == target.table);
+                    let columns = case.map_or(otherwise, |(_, columns)| columns);
+                    (!columns.is_empty()).then_some((target, columns))
+                });
+                match target {
+                    None => out.push_str("null"),
+                    Some((target, columns)) => write_row(store, target, columns, version, out),
+                }
+            }
+            Column::Children { name, table, plan, .. } => {
                 write_string(name, out);
                 out.push(':');
-                write_children(store, at, *table, *field, plan, version, out);
+                match kin {
+                    Some(kin) => {
+                        let own = kin.children.get(place).and_then(|children| children.get(&at.index));
+                        write_children(store, *table, own.map_or(&[], Vec::as_slice), plan, kin, out);
+                    }
+                    None => out.push_str("null"),
+                }
             }
         }
     }
@@ -93,20 +162,18 @@ pub(super) fn write_compound(store: &Store, at: Place, parts: &[(&'static str, u
     out.push('}');
 }
 
+/// The children of one row that the subquery selects; more than a page of them get a locator of their own.
 fn write_children(
     store: &Store,
-    parent: Place,
     table: usize,
-    field: usize,
+    own: &[u64],
     plan: &ChildPlan,
-    version: &str,
+    kin: &Kin<'_>,
     out: &mut String,
 ) {
-    use std::fmt::Write as _;
-    let mut found = children(store, parent, table, field);
-    found.retain(|index| {
-        plan.test.as_ref().is_none_or(|test| test.holds(store, Place { table, index: *index }))
-    });
+    let holds =
+        |index: &u64| plan.test.as_ref().is_none_or(|test| test.holds(store, Place { table, index: *index }));
+    let mut found: Vec<u64> = own.iter().copied().filter(holds).collect();
     sort(store, table, &plan.order, &mut found, None);
     let limit = plan.limit.unwrap_or(u64::MAX);
     let shown: Vec<u64> = found
@@ -118,12 +185,20 @@ fn write_children(
         out.push_str("null");
         return;
     }
-    let _ = write!(out, "{{\"totalSize\":{},\"done\":true,\"records\":[", shown.len());
-    for (number, index) in shown.into_iter().enumerate() {
+    let (total, page) = (shown.len(), usize::try_from(kin.ask.page).unwrap_or(usize::MAX));
+    let _ = write!(out, "{{\"totalSize\":{total},\"done\":{}", total <= page);
+    if total > page {
+        let answer = Answer::of_children(table, plan, shown.clone(), kin.ask);
+        let locator = kin.locators.open(store, Arc::new(answer), kin.ask.now, true);
+        let version = kin.ask.version;
+        let _ = write!(out, ",\"nextRecordsUrl\":\"/services/data/{version}/query/{locator}-{page}\"");
+    }
+    out.push_str(",\"records\":[");
+    for (number, index) in shown.into_iter().take(page).enumerate() {
         if number > 0 {
             out.push(',');
         }
-        write_row(store, Place { table, index }, &plan.columns, version, out);
+        write_row(store, Place { table, index }, &plan.columns, kin.ask.version, out);
     }
     out.push_str("]}");
 }

@@ -18,6 +18,14 @@ pub(super) struct Place {
     pub(super) index: u64,
 }
 
+/// Which rows a read sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    Live,
+    /// Deleted rows too, if they were deleted at this moment or later: older ones have left the recycle bin.
+    WithBin(Timestamp),
+}
+
 /// What is known of a row beyond its seed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Row {
@@ -247,13 +255,21 @@ impl Store {
         table.next - table.deleted
     }
 
-    /// Deleted rows of a table within a range of indexes, ascending.
-    pub(super) fn deleted_between(&self, table: usize, from: u64, to: u64) -> Vec<u64> {
+    /// Whether a read sees a row.
+    pub(super) fn sees(&self, at: Place, sight: Sight) -> bool {
+        at.index < self.table(at.table).next
+            && self
+                .deleted_at(at)
+                .is_none_or(|when| matches!(sight, Sight::WithBin(oldest) if when >= oldest))
+    }
+
+    /// Rows within a range of indexes that a read does not see, ascending.
+    pub(super) fn unseen_between(&self, table: usize, from: u64, to: u64, sight: Sight) -> Vec<u64> {
         if from >= to {
             return Vec::new();
         }
-        let rows = self.table(table).changed.range(from..to);
-        rows.filter(|(_, row)| row.deleted.is_some()).map(|(index, _)| *index).collect()
+        let rows = self.table(table).changed.range(from..to).map(|(index, _)| *index);
+        rows.filter(|index| !self.sees(Place { table, index: *index }, sight)).collect()
     }
 
     /// All deleted rows of a table with the moment of their deletion.

@@ -6,7 +6,7 @@ use pest::iterators::Pair;
 
 use super::errors::Refusal;
 use super::literals::literal;
-use super::statement::{Expr, Item, Name, Operator, Order, Path, Query, Select, Source};
+use super::statement::{Direction, Expr, Item, Name, Operand, Operator, Order, Path, Query, Select, Source};
 pub(super) use grammar::Rule;
 use grammar::Soql;
 
@@ -103,7 +103,10 @@ fn statement(source: Source<'_>, pair: Pair<'_, Rule>) -> Result<Query, Refusal>
         select: Select::Count,
         object: Name { text: String::new(), at: 0 },
         alias: None,
+        scope: None,
         filter: None,
+        group: Vec::new(),
+        having: None,
         order: Vec::new(),
         limit: None,
         offset: 0,
@@ -112,16 +115,38 @@ fn statement(source: Source<'_>, pair: Pair<'_, Rule>) -> Result<Query, Refusal>
     for part in pair.into_inner() {
         let at = part.as_span().start();
         match part.as_rule() {
-            Rule::path | Rule::fields | Rule::child => items.push(item(source, part)?),
+            Rule::selected | Rule::fields | Rule::child | Rule::type_of => items.push(item(source, part)?),
             Rule::object => {
                 for word in part.into_inner() {
                     match word.as_rule() {
-                        Rule::name => {
-                            query.object = Name { text: word.as_str().to_owned(), at: word.as_span().start() }
-                        }
+                        Rule::name => query.object = name(&word),
                         Rule::alias => query.alias = Some(word.as_str().trim().to_owned()),
                         _ => {}
                     }
+                }
+            }
+            Rule::scope => {
+                let word = part.into_inner().find(|inner| inner.as_rule() == Rule::word);
+                query.scope = word.as_ref().map(name);
+            }
+            Rule::group_by => {
+                for inner in part.into_inner() {
+                    match inner.as_rule() {
+                        Rule::call | Rule::path => query.group.push(operand(source, inner)?),
+                        Rule::totals => {
+                            return Err(source.refuse(
+                                "MALFORMED_QUERY",
+                                inner.as_span().start(),
+                                "GROUP BY ROLLUP and CUBE are not emulated",
+                            ));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Rule::having => {
+                for inner in part.into_inner().filter(|inner| inner.as_rule() == Rule::expression) {
+                    query.having = Some(expression(source, inner)?);
                 }
             }
             Rule::where_ => {
@@ -131,7 +156,7 @@ fn statement(source: Source<'_>, pair: Pair<'_, Rule>) -> Result<Query, Refusal>
             }
             Rule::order_by => {
                 for inner in part.into_inner().filter(|inner| inner.as_rule() == Rule::order) {
-                    query.order.push(order(inner));
+                    query.order.push(order(source, inner)?);
                 }
             }
             Rule::limit => query.limit = Some(counted(source, part)?),
@@ -165,29 +190,81 @@ fn path(pair: &Pair<'_, Rule>) -> Path {
     Path { parts: pair.as_str().split('.').map(str::to_owned).collect(), at: pair.as_span().start() }
 }
 
+fn name(pair: &Pair<'_, Rule>) -> Name {
+    Name { text: pair.as_str().trim().to_owned(), at: pair.as_span().start() }
+}
+
+fn operand(source: Source<'_>, pair: Pair<'_, Rule>) -> Result<Operand, Refusal> {
+    if pair.as_rule() != Rule::call {
+        return Ok(Operand::Path(path(&pair)));
+    }
+    let mut function = name(&pair);
+    let mut argument = None;
+    for part in pair.into_inner() {
+        match part.as_rule() {
+            Rule::function => function = name(&part),
+            Rule::path => argument = Some(path(&part)),
+            _ => return Err(unexpected(source, part.as_span().start())),
+        }
+    }
+    Ok(Operand::Call { function, argument })
+}
+
+fn type_of(pair: Pair<'_, Rule>) -> Item {
+    let mut relation = Path { parts: Vec::new(), at: pair.as_span().start() };
+    let (mut cases, mut otherwise) = (Vec::new(), Vec::new());
+    let fields = |pair: Pair<'_, Rule>| {
+        pair.into_inner().filter(|part| part.as_rule() == Rule::path).map(|part| path(&part)).collect()
+    };
+    for part in pair.into_inner() {
+        match part.as_rule() {
+            Rule::path => relation = path(&part),
+            Rule::when => {
+                let kind = part.clone().into_inner().find(|inner| inner.as_rule() == Rule::name);
+                cases.extend(kind.map(|kind| (name(&kind), fields(part))));
+            }
+            Rule::otherwise => otherwise = fields(part),
+            _ => {}
+        }
+    }
+    Item::TypeOf { relation, cases, otherwise }
+}
+
 fn item(source: Source<'_>, pair: Pair<'_, Rule>) -> Result<Item, Refusal> {
     Ok(match pair.as_rule() {
+        Rule::type_of => type_of(pair),
         Rule::child => Item::Child(Box::new(statement(source, pair)?)),
         Rule::fields => {
             let at = pair.as_span().start();
             let word = pair.into_inner().find(|word| word.as_rule() == Rule::word);
             Item::Fields(Name { text: word.map_or_else(String::new, |word| word.as_str().to_owned()), at })
         }
-        _ => Item::Path(path(&pair)),
+        _ => {
+            let at = pair.as_span().start();
+            let (mut selected, mut alias) = (None, None);
+            for part in pair.into_inner() {
+                match part.as_rule() {
+                    Rule::column_alias => alias = Some(name(&part)),
+                    _ => selected = Some(operand(source, part)?),
+                }
+            }
+            Item::Selected { operand: selected.ok_or_else(|| unexpected(source, at))?, alias }
+        }
     })
 }
 
-fn order(pair: Pair<'_, Rule>) -> Order {
-    let mut out = Order { path: Path { parts: Vec::new(), at: 0 }, descending: false, nulls_last: false };
+fn order(source: Source<'_>, pair: Pair<'_, Rule>) -> Result<Order, Refusal> {
+    let nowhere = Operand::Path(Path { parts: Vec::new(), at: pair.as_span().start() });
+    let mut out = Order { operand: nowhere, direction: Direction::default() };
     for part in pair.into_inner() {
         match part.as_rule() {
-            Rule::path => out.path = path(&part),
-            Rule::direction => out.descending = part.as_str().trim().eq_ignore_ascii_case("desc"),
-            Rule::nulls => out.nulls_last = part.as_str().trim().eq_ignore_ascii_case("last"),
+            Rule::path | Rule::call => out.operand = operand(source, part)?,
+            Rule::direction => out.direction.descending = part.as_str().trim().eq_ignore_ascii_case("desc"),
+            Rule::nulls => out.direction.nulls_last = part.as_str().trim().eq_ignore_ascii_case("last"),
             _ => {}
         }
     }
-    out
+    Ok(out)
 }
 
 fn expression(source: Source<'_>, pair: Pair<'_, Rule>) -> Result<Expr, Refusal> {
@@ -232,7 +309,7 @@ fn comparison(source: Source<'_>, pair: Pair<'_, Rule>) -> Result<Expr, Refusal>
     let (Some(left), Some(test)) = (parts.next(), parts.next()) else {
         return Err(unexpected(source, start));
     };
-    let path = path(&left);
+    let operand = operand(source, left)?;
     let kind = test.as_rule();
     let mut negated = false;
     let mut operator = Operator::Equal;
@@ -247,7 +324,7 @@ fn comparison(source: Source<'_>, pair: Pair<'_, Rule>) -> Result<Expr, Refusal>
             Rule::operator => operator = read_operator(part.as_str()),
             Rule::subquery => {
                 let query = Box::new(statement(source, part)?);
-                return Ok(Expr::AmongRows { path, negated, query });
+                return Ok(Expr::AmongRows { operand, negated, query });
             }
             Rule::list => {
                 for inner in part.into_inner() {
@@ -258,11 +335,11 @@ fn comparison(source: Source<'_>, pair: Pair<'_, Rule>) -> Result<Expr, Refusal>
         }
     }
     match kind {
-        Rule::among => Ok(Expr::Among { path, negated, list }),
-        Rule::multi => Ok(Expr::Includes { path, negated, list }),
+        Rule::among => Ok(Expr::Among { operand, negated, list }),
+        Rule::multi => Ok(Expr::Includes { operand, negated, list }),
         _ => {
             let literal = list.pop().ok_or_else(|| unexpected(source, start))?;
-            Ok(Expr::Compare { path, operator, literal })
+            Ok(Expr::Compare { operand, operator, literal })
         }
     }
 }

@@ -10,7 +10,11 @@ pub(super) struct Query {
     pub(super) select: Select,
     pub(super) object: Name,
     pub(super) alias: Option<String>,
+    /// `USING SCOPE`.
+    pub(super) scope: Option<Name>,
     pub(super) filter: Option<Expr>,
+    pub(super) group: Vec<Operand>,
+    pub(super) having: Option<Expr>,
     pub(super) order: Vec<Order>,
     pub(super) limit: Option<u64>,
     pub(super) offset: u64,
@@ -24,10 +28,54 @@ pub(super) enum Select {
 
 #[derive(Debug, Clone)]
 pub(super) enum Item {
-    Path(Path),
+    /// A path or function with the name that its value gets in the answer.
+    Selected {
+        operand: Operand,
+        alias: Option<Name>,
+    },
     /// `FIELDS(ALL)` and its like: the word and where it stands.
     Fields(Name),
     Child(Box<Query>),
+    TypeOf {
+        relation: Path,
+        /// Types with the fields that rows of each show.
+        cases: Vec<(Name, Vec<Path>)>,
+        otherwise: Vec<Path>,
+    },
+}
+
+/// What a condition, a group or an order looks at.
+#[derive(Debug, Clone)]
+pub(super) enum Operand {
+    Path(Path),
+    /// A function of one argument, or of none.
+    Call {
+        function: Name,
+        argument: Option<Path>,
+    },
+}
+
+impl Operand {
+    /// Where it stands in the statement.
+    pub(super) fn at(&self) -> usize {
+        match self {
+            Self::Path(path) => path.at,
+            Self::Call { function, .. } => function.at,
+        }
+    }
+
+    /// The path itself, or the function's argument.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Call { argument, .. } => argument.as_ref(),
+        }
+    }
+
+    /// The path as it was written, for messages.
+    pub(super) fn text(&self) -> String {
+        self.path().map_or_else(String::new, |path| path.parts.join("."))
+    }
 }
 
 /// A word and its byte offset in the statement.
@@ -49,26 +97,40 @@ pub(super) enum Expr {
     Any(Vec<Expr>),
     Not(Box<Expr>),
     Compare {
-        path: Path,
+        operand: Operand,
         operator: Operator,
         literal: Literal,
     },
     Among {
-        path: Path,
+        operand: Operand,
         negated: bool,
         list: Vec<Literal>,
     },
     AmongRows {
-        path: Path,
+        operand: Operand,
         negated: bool,
         query: Box<Query>,
     },
     /// INCLUDES, or EXCLUDES when negated.
     Includes {
-        path: Path,
+        operand: Operand,
         negated: bool,
         list: Vec<Literal>,
     },
+}
+
+impl Expr {
+    /// Everything that the condition looks at.
+    pub(super) fn operands<'a>(&'a self, out: &mut Vec<&'a Operand>) {
+        match self {
+            Self::All(list) | Self::Any(list) => list.iter().for_each(|expr| expr.operands(out)),
+            Self::Not(expr) => expr.operands(out),
+            Self::Compare { operand, .. }
+            | Self::Among { operand, .. }
+            | Self::AmongRows { operand, .. }
+            | Self::Includes { operand, .. } => out.push(operand),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +180,13 @@ pub(super) enum Piece {
 
 #[derive(Debug, Clone)]
 pub(super) struct Order {
-    pub(super) path: Path,
+    pub(super) operand: Operand,
+    pub(super) direction: Direction,
+}
+
+/// How values are sorted; nulls come first unless told otherwise, also descending.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Direction {
     pub(super) descending: bool,
     pub(super) nulls_last: bool,
 }

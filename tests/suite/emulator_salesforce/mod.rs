@@ -1,6 +1,7 @@
 //! The emulated Salesforce, asked through its service trait.
 
 mod discovery_and_query;
+mod grouped_and_nested;
 mod over_http;
 mod writes;
 
@@ -87,6 +88,27 @@ impl Org {
     fn ids(&self, object: &str, condition: &str) -> Vec<String> {
         let found = self.query(&format!("SELECT Id FROM {object} WHERE {condition}"));
         records(&found).iter().map(|row| string(&row["Id"])).collect()
+    }
+
+    fn write(&self, method: Method, address: &str, body: &Value) -> Reply {
+        let address = format!("/services/data/v60.0{address}");
+        self.send(method, &address, &[("content-type", "application/json")], &body.to_string())
+    }
+
+    fn create(&self, object: &str, fields: Value) -> String {
+        let reply = self.write(Method::POST, &format!("/sobjects/{object}/"), &fields);
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", text(&reply));
+        string(&body(&reply)["id"])
+    }
+
+    fn credentials(&self) -> Value {
+        self.service.credentials()
+    }
+
+    /// The same org, asked with another token.
+    fn with_token(mut self, token: String) -> Self {
+        self.token = token;
+        self
     }
 
     fn state(&self, object: &str) -> Vec<Value> {

@@ -1,7 +1,7 @@
 //! Creates, updates, upserts and deletes, one by one and in collections.
 
 use http::{Method, StatusCode};
-use recordport::emulator::service::{Reply, Service};
+use recordport::emulator::service::Service;
 use serde_json::{Value, json};
 
 use super::{Org, body, encode, org, records, string, text};
@@ -9,21 +9,6 @@ use super::{Org, body, encode, org, records, string, text};
 const V: &str = "/services/data/v60.0";
 
 impl Org {
-    fn write(&self, method: Method, address: &str, body: &Value) -> Reply {
-        self.send(
-            method,
-            &format!("{V}{address}"),
-            &[("content-type", "application/json")],
-            &body.to_string(),
-        )
-    }
-
-    fn create(&self, object: &str, fields: Value) -> String {
-        let reply = self.write(Method::POST, &format!("/sobjects/{object}/"), &fields);
-        assert_eq!(reply.status, StatusCode::CREATED, "{}", text(&reply));
-        string(&body(&reply)["id"])
-    }
-
     fn read(&self, object: &str, id: &str) -> Value {
         self.get_json(&format!("{V}/sobjects/{object}/{id}"))
     }
