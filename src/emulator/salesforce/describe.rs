@@ -109,10 +109,6 @@ impl Field {
         !self.case_sensitive && !matches!(self.kind, Kind::Id | Kind::Reference)
     }
 
-    pub(super) fn is_id(&self) -> bool {
-        matches!(self.kind, Kind::Id | Kind::Reference)
-    }
-
     /// Whether a write may name rows by this field.
     pub(super) fn identifies(&self) -> bool {
         self.external_id || self.id_lookup

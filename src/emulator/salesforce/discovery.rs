@@ -14,8 +14,6 @@ const OLDEST_LISTED: u32 = 48;
 const NEWEST: u32 = 62;
 /// Older versions still answer, unlisted.
 const OLDEST: u32 = 31;
-/// The first version of the REST API.
-const OLDEST_EVER: u32 = 20;
 const SEASONS: [&str; 3] = ["Spring", "Summer", "Winter"];
 /// When the metadata of the emulated org last changed.
 const METADATA_CHANGED: &str = "Wed, 01 Jan 2025 00:00:00 GMT";
@@ -40,13 +38,6 @@ pub(super) fn is_version(text: &str) -> bool {
     let number =
         text.strip_prefix('v').and_then(|text| text.strip_suffix(".0")).and_then(|text| text.parse().ok());
     number.is_some_and(|number: u32| (OLDEST..=NEWEST).contains(&number))
-}
-
-/// Whether a version once answered and no longer does.
-pub(super) fn is_retired(text: &str) -> bool {
-    let number =
-        text.strip_prefix('v').and_then(|text| text.strip_suffix(".0")).and_then(|text| text.parse().ok());
-    number.is_some_and(|number: u32| (OLDEST_EVER..OLDEST).contains(&number))
 }
 
 pub(super) fn resources(version: &str) -> String {

@@ -56,7 +56,7 @@ use self::json::Json;
 use self::locators::Locators;
 use self::oauth::{Identity, OAuth};
 use self::query::Ask;
-use self::rows::{Place, Sight, Store};
+use self::rows::{Place, Store};
 use crate::emulator::grants::Grants;
 use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig};
 use crate::error::Result;
@@ -306,15 +306,6 @@ impl<'a> Call<'a> {
     }
 }
 
-fn no_version(path: &str) -> Refusal {
-    let version = path.strip_prefix("/services/data/").and_then(|rest| rest.split('/').next());
-    if version.is_some_and(discovery::is_retired) {
-        return Refusal::new("UNSUPPORTED_API_VERSION", "This version of the API has been retired.")
-            .with_status(StatusCode::GONE);
-    }
-    Refusal::not_found()
-}
-
 /// Answers what only reads; `None` for everything else.
 fn route_read(org: &Org, request: &Request) -> Option<std::result::Result<Reply, Refusal>> {
     let call = Call::read(request)?;
@@ -346,7 +337,7 @@ fn route(org: &mut Org, request: &Request) -> std::result::Result<Reply, Refusal
     if let Some(reply) = route_read(org, request) {
         return reply;
     }
-    let call = Call::read(request).ok_or_else(|| no_version(&request.path))?;
+    let call = Call::read(request).ok_or_else(Refusal::not_found)?;
     match call.segments.as_slice() {
         [] | ["query" | "queryAll"] | ["query" | "queryAll", _] | ["sobjects"] | ["limits", ..] => {
             Err(Refusal::method_not_allowed(&call.request.method))
@@ -381,11 +372,7 @@ fn query_endpoint(org: &Org, call: &Call<'_>, token: Option<&str>) -> std::resul
         version: call.version,
         now: call.request.now,
         page: query::page_size(call.header("sforce-query-options")),
-        sight: if call.segments.first() == Some(&"queryAll") {
-            query::with_bin(call.request.now)
-        } else {
-            Sight::Live
-        },
+        with_deleted: call.segments.first() == Some(&"queryAll"),
     };
     let body = match token {
         Some(token) => query::next_page(&org.store, &org.locators, &decoded(token), ask)?,

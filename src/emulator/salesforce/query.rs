@@ -40,7 +40,13 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Children of one parent, for their further pages.
-    pub(super) fn of_children(table: usize, plan: &ChildPlan, rows: Vec<u64>, ask: Ask<'_>) -> Self {
+    pub(super) fn of_children(
+        table: usize,
+        plan: &ChildPlan,
+        rows: Vec<u64>,
+        sight: Sight,
+        page: u64,
+    ) -> Self {
         let total = rows.len() as u64;
         Self {
             table,
@@ -48,8 +54,8 @@ impl Answer {
             found: Found::Listed(rows),
             skip: 0,
             total,
-            page: ask.page,
-            sight: ask.sight,
+            page,
+            sight,
             count_only: false,
         }
     }
@@ -62,12 +68,19 @@ pub(super) struct Ask<'a> {
     pub(super) version: &'a str,
     pub(super) now: Timestamp,
     pub(super) page: u64,
-    pub(super) sight: Sight,
+    /// As queryAll: with what lies in the recycle bin.
+    pub(super) with_deleted: bool,
 }
 
-/// What queryAll sees: deleted rows stay in the recycle bin for 15 days.
-pub(super) fn with_bin(now: Timestamp) -> Sight {
-    Sight::WithBin(now.saturating_sub(IN_BIN).unwrap_or(Timestamp::MIN))
+impl Ask<'_> {
+    /// Deleted rows stay in the recycle bin for 15 days.
+    pub(super) fn sight(&self) -> Sight {
+        if self.with_deleted {
+            Sight::WithBin(self.now.saturating_sub(IN_BIN).unwrap_or(Timestamp::MIN))
+        } else {
+            Sight::Live
+        }
+    }
 }
 
 /// The rows of a page that a client asked for in `Sforce-Query-Options`.
@@ -145,8 +158,7 @@ fn written(
             // A row deleted since the statement ran is no longer handed out.
             .filter(|at| store.sees(*at, answer.sight))
             .collect();
-        let ask = Ask { sight: answer.sight, ..ask };
-        let kin = Kin::of(store, locators, &answer.columns, &rows, ask);
+        let kin = Kin::of(store, locators, &answer.columns, &rows, answer.sight, ask);
         for (number, at) in rows.iter().enumerate() {
             if number > 0 {
                 out.push(',');
@@ -198,7 +210,7 @@ fn aggregated(cx: Context<'_>, query: &Query, ask: Ask<'_>) -> Result<String, Re
     let table = table_of(cx, query)?;
     let grouping = aggregate::grouping(cx, table, query)?;
     let test = test_of(cx, table, query)?;
-    let found = find(cx.store, table, test.as_ref(), &[], None, ask.sight);
+    let found = find(cx.store, table, test.as_ref(), &[], None, ask.sight());
     grouping.answer(cx, table, &found)
 }
 
@@ -213,7 +225,7 @@ fn run(cx: Context<'_>, query: &Query, ask: Ask<'_>) -> Result<Answer, Refusal> 
     let test = test_of(cx, table, query)?;
     let order = sort_keys(cx, table, query)?;
     let wanted = query.limit.map(|limit| limit.saturating_add(query.offset));
-    let found = find(store, table, test.as_ref(), &order, wanted, ask.sight);
+    let found = find(store, table, test.as_ref(), &order, wanted, ask.sight());
     let total = found.len().saturating_sub(query.offset).min(query.limit.unwrap_or(u64::MAX));
     let page =
         if has_long_text(store, table, &columns) { ask.page.min(PAGE_WITH_LONG_TEXT) } else { ask.page };
@@ -224,7 +236,7 @@ fn run(cx: Context<'_>, query: &Query, ask: Ask<'_>) -> Result<Answer, Refusal> 
         skip: query.offset,
         total,
         page,
-        sight: ask.sight,
+        sight: ask.sight(),
         count_only,
     })
 }

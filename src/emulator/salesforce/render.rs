@@ -11,13 +11,14 @@ use super::found::{children_of, sort};
 use super::locators::Locators;
 use super::paths::follow;
 use super::query::{Answer, Ask};
-use super::rows::{Place, Store};
+use super::rows::{Place, Sight, Store};
 
 /// The children of a page's rows, gathered for all of them at once.
 #[derive(Debug)]
 pub(super) struct Kin<'a> {
     locators: &'a Locators,
     ask: Ask<'a>,
+    sight: Sight,
     /// By column: children by the index of their parent.
     children: Vec<HashMap<u64, Vec<u64>>>,
 }
@@ -28,13 +29,14 @@ impl<'a> Kin<'a> {
         locators: &'a Locators,
         columns: &[Column],
         rows: &[Place],
+        sight: Sight,
         ask: Ask<'a>,
     ) -> Self {
         let children = columns.iter().map(|column| match column {
-            Column::Children { table, field, .. } => children_of(store, rows, *table, *field, ask.sight),
+            Column::Children { table, field, .. } => children_of(store, rows, *table, *field, sight),
             _ => HashMap::new(),
         });
-        Self { locators, ask, children: children.collect() }
+        Self { locators, ask, sight, children: children.collect() }
     }
 }
 
@@ -188,7 +190,7 @@ fn write_children(
     let (total, page) = (shown.len(), usize::try_from(kin.ask.page).unwrap_or(usize::MAX));
     let _ = write!(out, "{{\"totalSize\":{total},\"done\":{}", total <= page);
     if total > page {
-        let answer = Answer::of_children(table, plan, shown.clone(), kin.ask);
+        let answer = Answer::of_children(table, plan, shown.clone(), kin.sight, kin.ask.page);
         let locator = kin.locators.open(store, Arc::new(answer), kin.ask.now, true);
         let version = kin.ask.version;
         let _ = write!(out, ",\"nextRecordsUrl\":\"/services/data/{version}/query/{locator}-{page}\"");

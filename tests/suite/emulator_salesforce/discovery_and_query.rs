@@ -315,7 +315,7 @@ fn statements_of_the_reference_are_taken() {
 fn statements_that_the_service_refuses_are_refused_in_its_words() {
     let org = org();
     for (soql, code, words) in [
-        ("SELECT Id FRM Account", "MALFORMED_QUERY", "unexpected token: 'FRM'"),
+        ("SELECT Id FRM Account", "MALFORMED_QUERY", "unexpected token: 'Account'"),
         (
             "SELECT Id FROM Account WHERE Name = 'a' AND Type = 'b' OR Type = 'c'",
             "MALFORMED_QUERY",
