@@ -196,6 +196,13 @@ impl Error {
         Self::new(ErrorKind::Bug, message)
     }
 
+    /// Whether it is unknown if the request was executed. A refusal by the service, by a layer before the wire
+    /// or by a dry run does not leave that open, and neither does a connection that was never made.
+    #[must_use]
+    pub fn leaves_open(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::Protocol) && self.retry() != Retry::Always
+    }
+
     /// Names the operation, unless one is named already.
     #[must_use]
     pub fn with_operation(mut self, operation: impl Into<String>) -> Self {

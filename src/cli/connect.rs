@@ -41,9 +41,9 @@ pub(crate) async fn connect(session: &mut Session, args: args::Connect, browser:
     let mut connection = describe(factory, name, &args, endpoint, &given, workspace.clock().now())?;
     let sign_in = factory.sign_in(&connection.config, connection.endpoint.as_ref())?;
     let (secrets, pasted) = secrets(session, &args, connection.grant, &given).await?;
-    if connection.scopes_requested.is_empty() && connection.grant == GrantKind::Code {
-        connection.scopes_requested =
-            sign_in.scopes_for(access).into_iter().map(|scope| scope.name.clone()).collect();
+    if connection.scopes_requested.is_empty() {
+        let scopes = sign_in.scopes_of(connection.grant, access);
+        connection.scopes_requested = scopes.into_iter().map(|scope| scope.name.clone()).collect();
     }
     if connection.client_id.is_none() && !matches!(connection.grant, GrantKind::Token | GrantKind::Basic) {
         return Err(Error::invalid(format!(

@@ -42,7 +42,8 @@ impl Disclosure {
         place: StorePlace,
     ) -> Self {
         let explained = |name: &String| {
-            sign_in.scopes.iter().find(|scope| scope.name == *name).cloned().unwrap_or_else(|| Scope {
+            let known = sign_in.scopes.iter().chain(&sign_in.client_scopes).find(|scope| scope.name == *name);
+            known.cloned().unwrap_or_else(|| Scope {
                 name: name.clone(),
                 why: "You asked for it with --scopes".to_owned(),
                 needed_for: access,

@@ -51,6 +51,9 @@ const REFRESH: &str = "refresh token";
 /// The grant type of a JWT assertion (RFC 7523 section 2.1).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
+/// The kind of assertion that stands for a client (RFC 7523 section 2.2).
+const CLIENT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// What a grant gave.
 #[derive(Debug)]
 pub struct Grant {
@@ -230,7 +233,31 @@ impl OAuthClient {
         self.sign_in.hosts.check(&token_url, "the token endpoint")?;
         let wire = self.wire("jwt bearer", true).hiding(assertion.expose_secret());
         let form = [("grant_type", JWT_BEARER), ("assertion", assertion.expose_secret())];
-        let reply = wire.send(form_request(&token_url, &form)?).await?;
+        self.send_form(&wire, &token_url, &form).await
+    }
+
+    /// Gets a token for the client itself, which signs an assertion instead of showing a secret (RFC 7523
+    /// section 2.2).
+    ///
+    /// # Errors
+    /// Unauthorized with advice, when the provider does not accept the assertion.
+    pub async fn client_assertion(&self, assertion: &SecretString, scopes: &[String]) -> Result<Grant> {
+        let token_url = self.sign_in.token_url.clone().ok_or_else(|| no_endpoint("token endpoint"))?;
+        self.sign_in.hosts.check(&token_url, "the token endpoint")?;
+        let wire = self.wire("client assertion", true).hiding(assertion.expose_secret());
+        let scopes = scopes.join(" ");
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &self.client_id),
+            ("client_assertion_type", CLIENT_ASSERTION),
+            ("client_assertion", assertion.expose_secret()),
+            ("scope", &scopes),
+        ];
+        self.send_form(&wire, &token_url, &form).await
+    }
+
+    async fn send_form(&self, wire: &TokenWire<'_>, address: &Url, form: &[(&str, &str)]) -> Result<Grant> {
+        let reply = wire.send(form_request(address, form)?).await?;
         let answer = if reply.status() == StatusCode::OK {
             serde_json::from_slice::<TokenAnswer>(reply.body()).map_err(|_| incomplete(wire.operation))?
         } else {

@@ -70,6 +70,16 @@ pub enum ClientAuthentication {
     Basic,
 }
 
+/// What a signed assertion (RFC 7523) stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AssertionUse {
+    /// It is the grant itself and names the user to act for (section 2.1).
+    Grant,
+    /// It takes the place of the client's secret; the client acts for itself (section 2.2).
+    ClientAuthentication,
+}
+
 /// Everything about signing in at one provider with one configuration.
 #[derive(Debug, Clone, Serialize)]
 pub struct SignIn {
@@ -83,6 +93,8 @@ pub struct SignIn {
     pub revoke_url: Option<Url>,
     /// Scopes for the code grant.
     pub scopes: Vec<Scope>,
+    /// Scopes for a client that acts for itself; empty where they come with its registration.
+    pub client_scopes: Vec<Scope>,
     /// Scope that the provider has no read-only form of: then read-only is kept by us alone and said so.
     pub read_only_enforced_by_provider: bool,
     /// Redirect rule.
@@ -91,6 +103,8 @@ pub struct SignIn {
     pub authorize_extra: BTreeMap<String, String>,
     /// How the client authenticates.
     pub client_authentication: ClientAuthentication,
+    /// What a JWT assertion stands for.
+    pub assertion_use: AssertionUse,
     /// Audience of a JWT assertion.
     pub jwt_audience: Option<String>,
     /// User that a JWT assertion acts for, when the configuration names one.
@@ -115,5 +129,15 @@ impl SignIn {
     #[must_use]
     pub fn scopes_for(&self, access: AccessMode) -> Vec<&Scope> {
         self.scopes.iter().filter(|scope| scope.needed_for <= access).collect()
+    }
+
+    /// The scopes that are asked for with a grant, unless the user names others.
+    #[must_use]
+    pub fn scopes_of(&self, grant: GrantKind, access: AccessMode) -> Vec<&Scope> {
+        match grant {
+            GrantKind::Code => self.scopes_for(access),
+            GrantKind::ClientCredentials | GrantKind::Jwt => self.client_scopes.iter().collect(),
+            GrantKind::Token | GrantKind::Basic => Vec::new(),
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod address;
 mod body;
 pub mod client;
 pub mod dialect;
+pub mod multipart;
 pub mod retry_after;
 
 use std::sync::Arc;

@@ -81,6 +81,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome of a row whose answer was lost.
+    #[must_use]
+    pub fn lost(error: &Error, marker: Option<Json>) -> Self {
+        Self::Unknown { marker, error: error.clone() }
+    }
+
     /// The word that stands in reports.
     #[must_use]
     pub fn status(&self) -> &'static str {

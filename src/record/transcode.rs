@@ -65,6 +65,10 @@ pub enum Conversion {
     Instant,
     /// A text of values joined by this character becomes an array; null becomes an empty one.
     List(char),
+    /// A text of whole numbers joined by this character becomes an array of numbers; null an empty one.
+    NumberList(char),
+    /// Copied as it is, and null where the wire leaves it out.
+    OrNull,
     /// A number becomes a text of its digits.
     NumberText,
     /// Any JSON becomes a text that holds it.
@@ -448,12 +452,16 @@ impl<'s> Work<'_, 's> {
         self.out.push(b'{');
         let mut first = true;
         for member in &shape.members {
-            let Some(raw) = found[member.slot] else { continue };
+            let raw = match (found[member.slot], &member.conversion) {
+                (Some(raw), _) => raw.get(),
+                (None, Conversion::OrNull) => "null",
+                (None, _) => continue,
+            };
             if !std::mem::take(&mut first) {
                 self.out.push(b',');
             }
             self.out.extend_from_slice(member.label.as_bytes());
-            self.value(raw.get(), &member.conversion)
+            self.value(raw, &member.conversion)
                 .map_err(|reason| format!("{} {reason}", shape.slots[member.slot]))?;
         }
         self.out.push(b'}');
@@ -473,10 +481,11 @@ impl<'s> Work<'_, 's> {
 fn convert(out: &mut Vec<u8>, raw: &str, conversion: &Conversion) -> Result<(), String> {
     let is_text = raw.starts_with('"');
     match conversion {
-        Conversion::List(_) if raw == "null" => out.extend_from_slice(b"[]"),
+        Conversion::List(_) | Conversion::NumberList(_) if raw == "null" => out.extend_from_slice(b"[]"),
         _ if raw == "null" => out.extend_from_slice(b"null"),
         Conversion::Instant if is_text => instant(out, raw),
         Conversion::List(between) if is_text => list(out, raw, *between),
+        Conversion::NumberList(between) if is_text => number_list(out, raw, *between)?,
         Conversion::NumberText if !is_text => {
             out.push(b'"');
             out.extend_from_slice(raw.as_bytes());
@@ -524,6 +533,21 @@ fn list(out: &mut Vec<u8>, raw: &str, between: char) {
         out.push(b'"');
     }
     out.push(b']');
+}
+
+fn number_list(out: &mut Vec<u8>, raw: &str, between: char) -> Result<(), String> {
+    let inner = &raw[1..raw.len() - 1];
+    out.push(b'[');
+    let values = inner.split(between).map(str::trim).filter(|value| !value.is_empty());
+    for (at, value) in values.enumerate() {
+        let number: i64 = value.parse().map_err(|_| format!("holds {value:?}, which is no whole number"))?;
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(number.to_string().as_bytes());
+    }
+    out.push(b']');
+    Ok(())
 }
 
 struct RowVisitor<'s> {

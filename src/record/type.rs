@@ -61,6 +61,14 @@ impl RecordType {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// The reference with several target types whose `<name>_type` property this is.
+    #[must_use]
+    pub fn reference_of_type_field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| {
+            matches!(&field.field_type, FieldType::Reference(reference) if reference.type_field.as_deref() == Some(name))
+        })
+    }
+
     /// A relationship by name.
     #[must_use]
     pub fn relationship(&self, name: &str) -> Option<&Relationship> {
@@ -119,6 +127,12 @@ pub struct Field {
     pub controlled_by: Option<String>,
     /// Group that a form shows it in.
     pub group: Option<String>,
+    /// Smallest value of a decimal number, as number text, where its digits alone do not tell.
+    pub minimum: Option<String>,
+    /// Largest value of a decimal number, as number text.
+    pub maximum: Option<String>,
+    /// Whether an instant has no zone: it is written with `Z` and is the same clock time everywhere.
+    pub floating: bool,
     /// Example values.
     pub examples: Vec<Json>,
     /// A remark about what recordport could not learn, such as an unknown wire type.
@@ -155,6 +169,9 @@ impl Field {
             part_of: None,
             controlled_by: None,
             group: None,
+            minimum: None,
+            maximum: None,
+            floating: false,
             examples: Vec::new(),
             note: None,
         }
@@ -307,7 +324,7 @@ pub struct Reference {
     pub relationship: Option<String>,
     /// For several targets: the property that names the target's type (`<name>_type`).
     pub type_field: Option<String>,
-    /// Field of the target that the value equals.
+    /// Field of the target that the value equals; empty where each target has another one.
     pub id_field: String,
     /// Field of the target to show to people.
     pub label_field: Option<String>,

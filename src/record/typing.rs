@@ -85,6 +85,10 @@ struct Typing<'a> {
 struct Target<'a> {
     path: &'a FieldPath,
     kind: ValueKind,
+    /// Zone in which a date or a local time becomes an instant of the field.
+    zone: &'a TimeZone,
+    /// Whether the field's instants are clock times without a zone.
+    floating: bool,
 }
 
 impl Target<'_> {
@@ -152,7 +156,8 @@ impl Typing<'_> {
                 return refuse("its values cannot be compared", &advice);
             }
         };
-        let target = Target { path, kind };
+        let zone = if field.floating { &TimeZone::UTC } else { self.timezone };
+        let target = Target { path, kind, zone, floating: field.floating };
         let test = if multi_value { self.multi(draft, &target)? } else { self.single(draft, &target)? };
         Ok(Condition {
             path: path.clone(),
@@ -325,7 +330,7 @@ impl Typing<'_> {
                 match kind {
                     ValueKind::Date => match read_date(text) {
                         Some(date) => Ok(Value::Date(date)),
-                        None if self.read_instant(text).is_some() => Err(target
+                        None if read_instant(text, target.zone).is_some() => Err(target
                             .refuse("a date cannot be compared with an instant", position)
                             .with_advice(format!(
                                 "Write the date alone: '{}'",
@@ -334,8 +339,8 @@ impl Typing<'_> {
                         None => Err(wrong()),
                     },
                     ValueKind::Instant => match read_date(text) {
-                        Some(date) => self.midnight(date).map(Value::Instant).ok_or_else(wrong),
-                        None => self.read_instant(text).map(Value::Instant).ok_or_else(wrong),
+                        Some(date) => midnight(date, target.zone).map(Value::Instant).ok_or_else(wrong),
+                        None => read_instant(text, target.zone).map(Value::Instant).ok_or_else(wrong),
                     },
                     _ => read_time(text).map(Value::Time).ok_or_else(wrong),
                 }
@@ -353,27 +358,6 @@ impl Typing<'_> {
             }
             _ => Err(wrong()),
         }
-    }
-
-    fn midnight(&self, date: Date) -> Option<Timestamp> {
-        date.to_zoned(self.timezone.clone()).ok().map(|zoned| zoned.timestamp())
-    }
-
-    /// An RFC 3339 date-time; without an offset it is in the query's zone, as a form's date-time field gives it.
-    fn read_instant(&self, text: &str) -> Option<Timestamp> {
-        let bytes = text.as_bytes();
-        let dated = bytes.len() > 10 && read_date(text.get(..10)?).is_some();
-        if !dated || !matches!(bytes[10], b'T' | b't' | b' ') || text.contains('[') {
-            return None;
-        }
-        text.parse::<Timestamp>().ok().or_else(|| {
-            let local: DateTime = text.parse().ok()?;
-            let zoned = local.to_zoned(self.timezone.clone()).ok()?;
-            // A text with an offset that the first reading refused must not lose it here.
-            let plain =
-                bytes[10..].iter().all(|byte| matches!(byte, b'T' | b't' | b' ' | b'0'..=b'9' | b':' | b'.'));
-            plain.then(|| zoned.timestamp())
-        })
     }
 
     fn moment(
@@ -402,9 +386,11 @@ impl Typing<'_> {
                 .refuse("a date cannot be compared with the instant now", position)
                 .with_advice("Use today")),
             (ValueKind::Instant, base) => {
+                let now = self.now.to_zoned(self.timezone.clone());
                 let start = match base {
-                    MomentBase::Now => Some(self.now.to_zoned(self.timezone.clone())),
-                    MomentBase::Today => today.to_zoned(self.timezone.clone()).ok(),
+                    MomentBase::Now if target.floating => now.datetime().to_zoned(TimeZone::UTC).ok(),
+                    MomentBase::Now => Some(now),
+                    MomentBase::Today => today.to_zoned(target.zone.clone()).ok(),
                 };
                 let moved = moment.shifts.iter().try_fold(start.ok_or_else(too_far)?, |zoned, shift| {
                     if shift.unit.is_time() {
@@ -426,6 +412,27 @@ impl Typing<'_> {
             }
         }
     }
+}
+
+fn midnight(date: Date, zone: &TimeZone) -> Option<Timestamp> {
+    date.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
+}
+
+/// An RFC 3339 date-time; without an offset it is in `zone`, as a form's date-time field gives it.
+fn read_instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let bytes = text.as_bytes();
+    let dated = bytes.len() > 10 && read_date(text.get(..10)?).is_some();
+    if !dated || !matches!(bytes[10], b'T' | b't' | b' ') || text.contains('[') {
+        return None;
+    }
+    text.parse::<Timestamp>().ok().or_else(|| {
+        let local: DateTime = text.parse().ok()?;
+        let zoned = local.to_zoned(zone.clone()).ok()?;
+        // A text with an offset that the first reading refused must not lose it here.
+        let plain =
+            bytes[10..].iter().all(|byte| matches!(byte, b'T' | b't' | b' ' | b'0'..=b'9' | b':' | b'.'));
+        plain.then(|| zoned.timestamp())
+    })
 }
 
 fn span(shift: Shift) -> Option<Span> {

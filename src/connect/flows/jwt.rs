@@ -1,6 +1,9 @@
-//! JWT bearer (RFC 7523): the client signs who it acts for. There is no refresh token; a new assertion is
-//! signed instead.
+//! Signed assertions (RFC 7523): the client signs who it acts for, or signs instead of showing a secret. There
+//! is no refresh token; a new assertion is signed instead.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -24,6 +27,68 @@ struct Claims<'a> {
 /// Invalid, when key, user name or audience are missing or the key is no RSA key; what the provider refuses.
 pub async fn obtain(client: &OAuthClient, connection: &Connection, secrets: &Secrets) -> Result<Grant> {
     client.assertion(&assertion(client, connection, secrets)?).await
+}
+
+/// Claims of an assertion that stands for the client (RFC 7523 section 3; OpenID Connect Core section 9).
+#[derive(Serialize)]
+struct ClientClaims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    jti: String,
+    nbf: i64,
+    exp: i64,
+}
+
+/// Signs an assertion in place of the client's secret and gets tokens for the client itself. When the PEM file
+/// also holds the key's certificate, its thumbprint names the key to the provider.
+///
+/// # Errors
+/// Invalid, when the key is missing or no RSA key; what the provider refuses.
+pub async fn obtain_for_client(
+    client: &OAuthClient,
+    secrets: &Secrets,
+    scopes: &[String],
+) -> Result<Grant> {
+    let pem = secrets.private_key.as_ref().ok_or_else(|| {
+        Error::invalid("a signed assertion needs the private key")
+            .with_advice("Give its PEM file with --key-file; it may hold the certificate too")
+    })?;
+    let sign_in = client.sign_in();
+    let audience = sign_in
+        .jwt_audience
+        .as_deref()
+        .ok_or_else(|| Error::unsupported("this provider takes no signed assertions"))?;
+    let now = client.clock().now().as_second();
+    let claims = ClientClaims {
+        iss: client.client_id(),
+        sub: client.client_id(),
+        aud: audience,
+        jti: uuid::Uuid::new_v4().to_string(),
+        nbf: now,
+        exp: now.saturating_add(i64::try_from(sign_in.jwt_seconds).unwrap_or(i64::MAX)),
+    };
+    let mut header = Header::new(Algorithm::RS256);
+    header.x5t_s256 = thumbprint(pem.expose_secret())?;
+    let assertion = jsonwebtoken::encode(&header, &claims, &signing_key(pem)?)
+        .map(SecretString::from)
+        .map_err(|_| bad_key())?;
+    client.client_assertion(&assertion, scopes).await
+}
+
+/// The SHA-256 thumbprint of the first certificate in a PEM file, as RFC 7515 section 4.1.8 writes it.
+fn thumbprint(pem: &str) -> Result<Option<String>> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    let Some((_, rest)) = pem.split_once(BEGIN) else { return Ok(None) };
+    let text: String = rest
+        .split_once("-----END CERTIFICATE-----")
+        .map(|(text, _)| text.split_whitespace().collect())
+        .unwrap_or_default();
+    let certificate = STANDARD.decode(text).map_err(|_| {
+        Error::invalid("the certificate in the key file cannot be read")
+            .with_advice(format!("It is base64 between {BEGIN} and its end"))
+    })?;
+    Ok(Some(URL_SAFE_NO_PAD.encode(digest(&SHA256, &certificate))))
 }
 
 fn assertion(client: &OAuthClient, connection: &Connection, secrets: &Secrets) -> Result<SecretString> {
@@ -71,4 +136,19 @@ fn signing_key(pem: &SecretString) -> Result<EncodingKey> {
 fn bad_key() -> Error {
     Error::invalid("the key file holds no RSA private key in PEM")
         .with_advice("It begins with -----BEGIN PRIVATE KEY----- or -----BEGIN RSA PRIVATE KEY-----")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_beside_the_key_is_named_by_its_thumbprint() {
+        let pem = |body: &str| format!("x\n-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+        // SHA-256 of "abc" (FIPS 180-4, example values).
+        let expected = "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0";
+        assert_eq!(thumbprint(&pem("YW\nJj")).unwrap().as_deref(), Some(expected));
+        assert_eq!(thumbprint("-----BEGIN PRIVATE KEY-----").unwrap(), None);
+        assert!(thumbprint(&pem("%%")).is_err());
+    }
 }

@@ -92,7 +92,7 @@ impl Check<'_> {
                     ),
                 }
             }
-            FieldType::Decimal { precision, scale } => self.decimal(text, *precision, *scale, path),
+            FieldType::Decimal { precision, scale } => self.decimal(field, text, (*precision, *scale), path),
             FieldType::Date => self.form(text, path, "a date such as \"2026-01-31\"", is_date),
             FieldType::Instant => {
                 self.form(
@@ -167,11 +167,21 @@ impl Check<'_> {
         }
     }
 
-    fn decimal(&mut self, text: &str, precision: Option<u32>, scale: Option<u32>, path: &str) {
+    fn decimal(&mut self, field: &Field, text: &str, digits: (Option<u32>, Option<u32>), path: &str) {
+        let (precision, scale) = digits;
         let Some(number) = number(text) else {
             self.refuse(path, format!("must be a number such as 12.50, and is {}", shown(text)));
             return;
         };
+        let end = |end: &Option<String>| end.as_deref().and_then(Number::parse);
+        if end(&field.minimum).is_some_and(|least| number < least) {
+            self.refuse(path, format!("must be at least {}", field.minimum.as_deref().unwrap_or_default()));
+            return;
+        }
+        if end(&field.maximum).is_some_and(|most| number > most) {
+            self.refuse(path, format!("must be at most {}", field.maximum.as_deref().unwrap_or_default()));
+            return;
+        }
         // Digits behind the point are the provider's to round; digits before it do not fit.
         let Some(whole) = precision.map(|digits| i64::from(digits) - i64::from(scale.unwrap_or(0))) else {
             return;

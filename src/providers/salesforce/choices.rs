@@ -5,13 +5,12 @@ use serde_json::Value as Json;
 
 use super::{Described, Org, api, dialect, soql};
 use crate::error::{Error, Result};
+use crate::provider::choices::{self, PAGE};
 use crate::provider::{Context, OptionItem, OptionPage, OptionQuery};
 use crate::record::FieldPath;
 use crate::record::query::{Pattern, PatternPart};
-use crate::record::record_type::{Field, FieldType, Picklist, Reference};
+use crate::record::record_type::{Field, FieldType, Reference};
 
-/// Values on one page.
-const PAGE: usize = 50;
 /// Bytes of a search text that are looked at.
 const SEARCH_MAX: usize = 255;
 
@@ -40,14 +39,14 @@ pub(super) async fn options(
     if named.is_none()
         && path.is_single()
         && let Some(Field { field_type: FieldType::Reference(reference), .. }) =
-            super::query::type_of_reference(record_type, path.leaf())
+            record_type.reference_of_type_field(path.leaf())
     {
         let items = reference.targets.iter().map(|target| OptionItem {
             value: Json::from(target.as_str()),
             label: target.clone(),
             record_type: None,
         });
-        return cut(items.collect(), ask);
+        return choices::page(items.collect(), ask);
     }
     let field = named.ok_or_else(|| {
         Error::invalid(format!("{} has no field {path}", record_type.name))
@@ -55,7 +54,7 @@ pub(super) async fn options(
     })?;
     match &field.field_type {
         FieldType::Picklist(picklist) | FieldType::MultiPicklist { picklist, .. } => {
-            cut(entries(picklist, field.controlled_by.as_deref(), ask), ask)
+            choices::picklist_page(picklist, field.controlled_by.as_deref(), ask)
         }
         FieldType::Reference(reference) => {
             records(org, cx, described.record_type.name.as_str(), reference, ask).await
@@ -63,50 +62,6 @@ pub(super) async fn options(
         _ => Err(Error::invalid(format!("{path} has no list of values"))
             .with_field(path.to_string(), "only picklists and references have values to choose from")),
     }
-}
-
-/// The entries that can be chosen now.
-fn entries(picklist: &Picklist, controller: Option<&str>, ask: &OptionQuery) -> Vec<OptionItem> {
-    let controlling = controller.and_then(|name| ask.on.get(name));
-    let mut out: Vec<OptionItem> = Vec::new();
-    for value in picklist.values.iter().filter(|value| value.active) {
-        let fits = match (&value.valid_for, controlling) {
-            (Some(valid), Some(chosen)) => valid.iter().any(|one| same(one, chosen)),
-            _ => true,
-        };
-        if fits && out.iter().all(|item| item.value != value.value) {
-            out.push(OptionItem {
-                value: value.value.clone(),
-                label: value.label.clone(),
-                record_type: None,
-            });
-        }
-    }
-    out
-}
-
-/// Values from a command line are texts, also those of a checkbox.
-fn same(one: &Json, chosen: &Json) -> bool {
-    let written = one.to_string();
-    one == chosen || chosen.as_str() == Some(written.as_str())
-}
-
-/// The page of a list that is wholly here.
-fn cut(items: Vec<OptionItem>, ask: &OptionQuery) -> Result<OptionPage> {
-    let wanted = ask.search.as_deref().unwrap_or_default().to_lowercase();
-    let start = match &ask.cursor {
-        Some(text) => {
-            text.parse::<usize>().map_err(|_| Error::invalid("this is not a cursor of these values"))?
-        }
-        None => 0,
-    };
-    let mut found = items.into_iter().filter(|item| {
-        item.label.to_lowercase().contains(&wanted)
-            || item.value.as_str().is_some_and(|value| value.to_lowercase().contains(&wanted))
-    });
-    let options: Vec<OptionItem> = found.by_ref().skip(start).take(PAGE).collect();
-    let next = found.next().is_some().then(|| (start + PAGE).to_string());
-    Ok(OptionPage { options, next })
 }
 
 /// Records that a reference can point to, by name.
@@ -218,65 +173,4 @@ fn statement(
         name => (format!("Id, {name}"), format!("{name} ASC NULLS LAST, Id ASC")),
     };
     format!("SELECT {select} FROM {target}{condition} ORDER BY {order} LIMIT {}", PAGE + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::record::record_type::PicklistValue;
-
-    fn value(value: &str, active: bool, valid_for: Option<Vec<Json>>) -> PicklistValue {
-        PicklistValue { value: json!(value), label: value.to_uppercase(), active, default: false, valid_for }
-    }
-
-    #[test]
-    fn entries_follow_the_controlling_value_and_come_once() {
-        let picklist = Picklist {
-            values: vec![
-                value("ag", true, Some(vec![json!("IT")])),
-                value("ag", true, Some(vec![json!("MX")])),
-                value("zz", true, Some(vec![json!(true)])),
-                value("old", false, None),
-            ],
-            restricted: true,
-            integer: false,
-        };
-        let values = |on: Json| -> Vec<Json> {
-            let ask = OptionQuery { on: on.as_object().unwrap().clone(), ..OptionQuery::default() };
-            entries(&picklist, Some("Country"), &ask).into_iter().map(|item| item.value).collect()
-        };
-        assert_eq!(values(json!({})), [json!("ag"), json!("zz")]);
-        assert_eq!(values(json!({"Country": "MX"})), [json!("ag")]);
-        assert_eq!(values(json!({"Country": "true"})), [json!("zz")]);
-        assert_eq!(values(json!({"Country": "FR"})), Vec::<Json>::new());
-    }
-
-    #[test]
-    fn a_long_list_comes_in_pages_and_ends() {
-        let items: Vec<OptionItem> = (0..120)
-            .map(|at| OptionItem {
-                value: json!(format!("v{at}")),
-                label: format!("Value {at}"),
-                record_type: None,
-            })
-            .collect();
-        let mut ask = OptionQuery::default();
-        let mut seen = Vec::new();
-        loop {
-            let page = cut(items.clone(), &ask).unwrap();
-            seen.extend(page.options);
-            match page.next {
-                Some(next) => ask.cursor = Some(next),
-                None => break,
-            }
-        }
-        assert_eq!(seen, items);
-        let ask = OptionQuery { search: Some("VALUE 11".to_owned()), ..OptionQuery::default() };
-        assert_eq!(cut(items, &ask).unwrap().options.len(), 11);
-        assert!(
-            cut(Vec::new(), &OptionQuery { cursor: Some("x".to_owned()), ..OptionQuery::default() }).is_err()
-        );
-    }
 }

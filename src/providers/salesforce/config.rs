@@ -8,7 +8,9 @@ use serde_json::Value as Json;
 use url::Url;
 
 use crate::connect::hosts::{HostRule, HostRules};
-use crate::connect::sign_in::{AccessMode, ClientAuthentication, GrantKind, RedirectRule, Scope, SignIn};
+use crate::connect::sign_in::{
+    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Scope, SignIn,
+};
 use crate::error::{Error, Result};
 
 /// Port of the callback; the redirect address is registered at Salesforce and compared as a whole.
@@ -170,10 +172,12 @@ impl SalesforceConfig {
                 scope("refresh_token", "Renews the access token, so that you are not asked to sign in again"),
                 scope("id", "Shows whose account the connection uses"),
             ],
+            client_scopes: Vec::new(),
             read_only_enforced_by_provider: false,
             redirect: RedirectRule::LocalhostFixed { port: CALLBACK_PORT },
             authorize_extra: BTreeMap::new(),
             client_authentication: ClientAuthentication::Body,
+            assertion_use: AssertionUse::Grant,
             jwt_audience: Some(audience),
             jwt_subject: self.username.clone(),
             jwt_seconds: 180,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::query::type_of_reference;
 use super::{Described, Org};
 use crate::error::{Error, Result};
 use crate::provider::{Context, Resolved};
@@ -55,7 +54,7 @@ async fn walk(
         if rest.is_empty() {
             if let Some(field) = record_type.field(segment) {
                 add(depth + 1, None, field, &record_type.name);
-            } else if type_of_reference(&record_type, segment).is_some() {
+            } else if record_type.reference_of_type_field(segment).is_some() {
                 add(depth + 1, None, &Field::new(segment, FieldType::text(80)), &record_type.name);
             } else {
                 return Err(unknown(path, &record_type, segment));

@@ -188,7 +188,7 @@ fn own_paths(field: &Field) -> Vec<FieldPath> {
 fn column(path: &FieldPath, record_type: &RecordType, resolved: &Resolved) -> Result<Column> {
     let names = path.segments().to_vec();
     if path.is_single()
-        && let Some(reference) = type_of_reference(record_type, path.leaf())
+        && let Some(reference) = record_type.reference_of_type_field(path.leaf())
     {
         let wire = vec![reference.wire().to_owned()];
         return Ok(Column {
@@ -211,13 +211,6 @@ fn column(path: &FieldPath, record_type: &RecordType, resolved: &Resolved) -> Re
     });
     let soql = names[..compound.unwrap_or(names.len())].join(".");
     Ok(Column { soql, wire: names.clone(), out: names, rewrite: rewrite_of(&field.field_type) })
-}
-
-/// The polymorphic reference whose `_type` property this is.
-pub(super) fn type_of_reference<'t>(record_type: &'t RecordType, name: &str) -> Option<&'t Field> {
-    record_type.fields.iter().find(|field| {
-        matches!(&field.field_type, FieldType::Reference(reference) if reference.type_field.as_deref() == Some(name))
-    })
 }
 
 fn rewrite_of(field_type: &FieldType) -> Rewrite {

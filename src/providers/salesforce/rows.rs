@@ -6,8 +6,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::dialect::{self, Reason};
-use super::query::type_of_reference;
-use crate::error::{Error, ErrorKind, FieldError, Result};
+use crate::error::{Error, FieldError, Result};
 use crate::provider::{Edit, Edits, Outcome};
 use crate::record::record_type::{Field, FieldType};
 use crate::record::{Key, RecordType};
@@ -56,7 +55,7 @@ fn members(
     for (name, edit) in edits {
         let Some(field) = record_type.field(name) else {
             // The id of a polymorphic reference tells its type already.
-            if type_of_reference(record_type, name).is_some() {
+            if record_type.reference_of_type_field(name).is_some() {
                 continue;
             }
             return Err(refuse(record_type, name, "there is no such field"));
@@ -180,8 +179,9 @@ pub(super) fn outcome(write: Write, result: &SaveResult, key: Option<&Key>) -> O
     let own = || result.id.as_deref().filter(|id| !id.is_empty()).map(Key::text).or_else(|| key.cloned());
     if result.success {
         let Some(key) = own() else {
-            return unknown(
+            return Outcome::lost(
                 &Error::protocol("Salesforce reports a success without an id").with_provider("salesforce"),
+                None,
             );
         };
         return match (write, result.created) {
@@ -204,24 +204,13 @@ pub(super) fn outcome(write: Write, result: &SaveResult, key: Option<&Key>) -> O
     Outcome::Failed(error)
 }
 
-/// The outcome of a row whose answer was lost.
-pub(super) fn unknown(error: &Error) -> Outcome {
-    Outcome::Unknown { marker: None, error: error.clone() }
-}
-
-/// Whether an error leaves open if the request was executed. A refusal by the service, by a layer before the
-/// wire or by a dry run does not, and neither does a connection that was never made.
-pub(super) fn leaves_open(error: &Error) -> bool {
-    use crate::error::Retry;
-    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Protocol) && error.retry() != Retry::Always
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
     use serde_json::value::RawValue;
 
     use super::*;
+    use crate::error::ErrorKind;
     use crate::record::record_type::{ListWire, Picklist, Reference};
     use crate::record::{Capability, KeyFields, TypeName};
 

@@ -201,10 +201,10 @@ impl SalesforceRecords {
                 };
                 let results = match results {
                     Ok(results) => results,
-                    Err(error) if rows::leaves_open(&error) => {
+                    Err(error) if error.leaves_open() => {
                         let error = about(error);
                         for (place, _) in batch {
-                            outcomes[place] = Some(rows::unknown(&error));
+                            outcomes[place] = Some(Outcome::lost(&error, None));
                         }
                         continue;
                     }
@@ -253,7 +253,7 @@ impl SalesforceRecords {
         Ok(outcomes
             .into_iter()
             .map(|outcome| {
-                outcome.unwrap_or_else(|| rows::unknown(&about(Error::bug("a row has no outcome"))))
+                outcome.unwrap_or_else(|| Outcome::lost(&about(Error::bug("a row has no outcome")), None))
             })
             .collect())
     }
@@ -286,7 +286,7 @@ impl SalesforceRecords {
         match cx.send(call).await {
             Ok(_) => Ok(Outcome::Updated(row.key.clone())),
             Err(error) if error.kind() == ErrorKind::DryRun => Err(error),
-            Err(error) if rows::leaves_open(&error) => Ok(rows::unknown(&named(error))),
+            Err(error) if error.leaves_open() => Ok(Outcome::lost(&named(error), None)),
             Err(error) => Ok(Outcome::Failed(named(error))),
         }
     }

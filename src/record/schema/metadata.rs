@@ -106,7 +106,7 @@ fn of_type(field: &Field, place: &Place<'_>) -> Map<String, Json> {
                 }
             }
         }
-        FieldType::Instant => put("timezone", "utc".into()),
+        FieldType::Instant => put("timezone", if field.floating { "floating" } else { "utc" }.into()),
         FieldType::Picklist(picklist) => of_picklist(field, picklist, place, &mut meta),
         FieldType::MultiPicklist { picklist, wire } => {
             put(
@@ -123,7 +123,9 @@ fn of_type(field: &Field, place: &Place<'_>) -> Map<String, Json> {
         FieldType::Reference(reference) => {
             let mut about = Map::new();
             about.insert("targets".into(), json!(reference.targets));
-            about.insert("idField".into(), reference.id_field.as_str().into());
+            if !reference.id_field.is_empty() {
+                about.insert("idField".into(), reference.id_field.as_str().into());
+            }
             for (name, text) in [
                 ("labelField", &reference.label_field),
                 ("typeField", &reference.type_field),

@@ -175,9 +175,16 @@ fn shape(field: &Field, place: &Place<'_>, nullable: bool, body: &mut Map<String
         FieldType::Int64 => put("pattern", "^-?[0-9]+$".into()),
         FieldType::Decimal { precision, scale } => match place.options.decimals {
             Decimals::Number => {
-                if let (Some(bound), false) = (decimal_bound(*precision, *scale), comparing) {
-                    put("minimum", bound.negative.into());
-                    put("maximum", bound.positive.into());
+                let bound = decimal_bound(*precision, *scale);
+                let (negative, positive) = bound.map_or((None, None), |b| (Some(b.negative), Some(b.positive)));
+                let ends = [
+                    ("minimum", exact_number(field.minimum.as_deref()).or(negative)),
+                    ("maximum", exact_number(field.maximum.as_deref()).or(positive)),
+                ];
+                for (keyword, end) in ends {
+                    if let (Some(end), false) = (end, comparing) {
+                        put(keyword, end.into());
+                    }
                 }
             }
             Decimals::String if place.closed() => put("pattern", decimal_pattern(*precision, *scale).into()),
@@ -346,6 +353,12 @@ fn default_of(field: &Field) -> Option<Json> {
         FieldType::Text { .. } => given.filter(Json::is_string),
         _ => None,
     }
+}
+
+/// A number whose digits all survive a double.
+fn exact_number(text: Option<&str>) -> Option<Number> {
+    let text = text.filter(|text| text.bytes().filter(u8::is_ascii_digit).count() <= 15)?;
+    serde_json::from_str(text).ok()
 }
 
 /// The bounds that follow from precision and scale.

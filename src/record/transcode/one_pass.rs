@@ -192,7 +192,15 @@ impl<'a> Pass<'a> {
         let mut run = 0..0;
         let mut between: &[u8] = b"{";
         for member in &shape.members {
-            let Some(place) = found[member.slot] else { continue };
+            let Some(place) = found[member.slot] else {
+                if matches!(member.conversion, Conversion::OrNull) {
+                    out.extend_from_slice(&self.bytes[std::mem::take(&mut run)]);
+                    out.extend_from_slice(std::mem::replace(&mut between, b","));
+                    out.extend_from_slice(member.label.as_bytes());
+                    out.extend_from_slice(b"null");
+                }
+                continue;
+            };
             let as_it_is = member.verbatim && place.value - place.name == member.label.len();
             if as_it_is && !run.is_empty() && place.name == run.end + 1 {
                 run.end = place.end;
@@ -230,7 +238,11 @@ impl<'a> Pass<'a> {
         }
         let version = match shape.version.and_then(raw) {
             None | Some("null") => None,
-            Some(raw) => Some(plain(raw)?.to_owned()),
+            // An entity tag has quotes of its own, so it comes with escapes.
+            Some(raw) => Some(match plain(raw) {
+                Some(text) => text.to_owned(),
+                None => serde_json::from_str(raw).ok()?,
+            }),
         };
         Some((Key::of(parts), version))
     }
