@@ -74,27 +74,28 @@ pub fn write(parts: &[Part], boundary: &str) -> Vec<u8> {
 /// # Errors
 /// Protocol when the content type names no boundary, or a part is no HTTP answer.
 pub fn read(content_type: &str, body: &Bytes) -> Result<Vec<PartReply>> {
-    let boundary = boundary(content_type)
-        .ok_or_else(|| Error::protocol("the answer to a batch names no boundary").with_code("not_multipart"))?;
+    let boundary = boundary(content_type).ok_or_else(|| {
+        Error::protocol("the answer to a batch names no boundary").with_code("not_multipart")
+    })?;
     let opening = format!("--{boundary}");
     let mut replies = Vec::new();
     let mut part_start = None;
     let mut at = 0;
     while at < body.len() {
-        let end = body[at..].iter().position(|byte| *byte == b'\n').map_or(body.len(), |length| at + length + 1);
+        let end =
+            body[at..].iter().position(|byte| *byte == b'\n').map_or(body.len(), |length| at + length + 1);
         let line = body[at..end].trim_ascii_end();
-        let delimiter = line
-            .strip_prefix(opening.as_bytes())
-            .and_then(|rest| match rest {
-                b"" => Some(false),
-                b"--" => Some(true),
-                _ => None,
-            });
+        let delimiter = line.strip_prefix(opening.as_bytes()).and_then(|rest| match rest {
+            b"" => Some(false),
+            b"--" => Some(true),
+            _ => None,
+        });
         if let Some(closing) = delimiter {
             if let Some(start) = part_start.take() {
                 // The line end before a boundary belongs to the boundary.
                 let text = body.slice(start..at);
-                let text = text.strip_suffix(b"\r\n").or_else(|| text.strip_suffix(b"\n")).map_or(0, |t| t.len());
+                let text =
+                    text.strip_suffix(b"\r\n").or_else(|| text.strip_suffix(b"\n")).map_or(0, |t| t.len());
                 replies.push(part(&body.slice(start..start + text))?);
             }
             if closing {
@@ -121,7 +122,8 @@ fn boundary(content_type: &str) -> Option<&str> {
 }
 
 fn part(text: &Bytes) -> Result<PartReply> {
-    let wrong = || Error::protocol("a part of the answer to a batch is no HTTP answer").with_code("not_multipart");
+    let wrong =
+        || Error::protocol("a part of the answer to a batch is no HTTP answer").with_code("not_multipart");
     let (outer, start) = headers(text, 0).ok_or_else(wrong)?;
     let (line, after) = line(text, start).ok_or_else(wrong)?;
     let status = std::str::from_utf8(line)
@@ -197,7 +199,8 @@ mod tests {
     #[test]
     fn answers_are_read_in_order_with_status_headers_and_body() {
         let replies = read(TYPE, &Bytes::from(body())).unwrap();
-        let found: Vec<_> = replies.iter().map(|reply| (reply.status.as_u16(), reply.id.as_deref())).collect();
+        let found: Vec<_> =
+            replies.iter().map(|reply| (reply.status.as_u16(), reply.id.as_deref())).collect();
         assert_eq!(found, [(204, Some("2")), (400, None)]);
         assert_eq!(replies[0].header("odata-entityid"), Some("https://org.example/api/accounts(1)"));
         assert!(replies[0].body.is_empty());

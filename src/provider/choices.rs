@@ -120,7 +120,8 @@ mod tests {
         let ask = OptionQuery { search: Some("VALUE 11".to_owned()), ..OptionQuery::default() };
         assert_eq!(page(items, &ask).unwrap().options.len(), 11);
         assert!(
-            page(Vec::new(), &OptionQuery { cursor: Some("x".to_owned()), ..OptionQuery::default() }).is_err()
+            page(Vec::new(), &OptionQuery { cursor: Some("x".to_owned()), ..OptionQuery::default() })
+                .is_err()
         );
     }
 }

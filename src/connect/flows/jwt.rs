@@ -45,11 +45,7 @@ struct ClientClaims<'a> {
 ///
 /// # Errors
 /// Invalid, when the key is missing or no RSA key; what the provider refuses.
-pub async fn obtain_for_client(
-    client: &OAuthClient,
-    secrets: &Secrets,
-    scopes: &[String],
-) -> Result<Grant> {
+pub async fn obtain_for_client(client: &OAuthClient, secrets: &Secrets, scopes: &[String]) -> Result<Grant> {
     let pem = secrets.private_key.as_ref().ok_or_else(|| {
         Error::invalid("a signed assertion needs the private key")
             .with_advice("Give its PEM file with --key-file; it may hold the certificate too")

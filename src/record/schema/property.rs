@@ -176,7 +176,8 @@ fn shape(field: &Field, place: &Place<'_>, nullable: bool, body: &mut Map<String
         FieldType::Decimal { precision, scale } => match place.options.decimals {
             Decimals::Number => {
                 let bound = decimal_bound(*precision, *scale);
-                let (negative, positive) = bound.map_or((None, None), |b| (Some(b.negative), Some(b.positive)));
+                let (negative, positive) =
+                    bound.map_or((None, None), |b| (Some(b.negative), Some(b.positive)));
                 let ends = [
                     ("minimum", exact_number(field.minimum.as_deref()).or(negative)),
                     ("maximum", exact_number(field.maximum.as_deref()).or(positive)),

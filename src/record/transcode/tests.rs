@@ -79,7 +79,8 @@ fn lists_of_numbers_and_members_that_the_wire_leaves_out_have_their_form() {
         assert_same(&quick, &records(&cut.rows, &shape));
         quick.into_iter().next().unwrap().map_err(|row| row.error.to_string())
     };
-    let row = r#"{"@odata.etag":"W/\"12\"","Id":"1","Name":"a","Tags":"1, 100000000,-1","Kind@type":"a","Last":2}"#;
+    let row =
+        r#"{"@odata.etag":"W/\"12\"","Id":"1","Name":"a","Tags":"1, 100000000,-1","Kind@type":"a","Last":2}"#;
     let record = read(row).unwrap();
     assert_eq!(record.text(), r#"{"Name":"a","Tags":[1,100000000,-1],"Kind@type":"a","Last":2}"#);
     assert_eq!(record.version.as_deref(), Some("W/\"12\""));
