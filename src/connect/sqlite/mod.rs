@@ -1,5 +1,9 @@
 //! The store in one SQLite file in the home: write-ahead log, full synchronisation, secrets sealed.
 
+mod database;
+mod keys;
+mod rekey;
+
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -7,55 +11,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use rusqlite::config::DbConfig;
-use rusqlite::{OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
 use zeroize::Zeroizing;
 
-use super::connection::{Connection, ConnectionName, Secrets, Standing, TokenSet};
-use super::home::Home;
-use super::key::{KeySettings, MasterKey};
-use super::seal::{KEY_BYTES, KeyBytes, Label, SealingKey, random_key};
-use super::secret_text::{secrets_from, secrets_text, tokens_from, tokens_text};
-use super::store::{Rekeyed, RenewalGuard, Store, StorePlace};
+use database::{damaged, failed, open_database};
+use keys::{Keys, label, seal_into};
+
+use crate::connect::connection::{Connection, ConnectionName, Secrets, Standing, TokenSet};
+use crate::connect::home::Home;
+use crate::connect::key::{KEY_FILE, KeySettings, MasterKey};
+use crate::connect::seal::SealingKey;
+use crate::connect::secret_text::{secrets_from, secrets_text, tokens_from, tokens_text};
+use crate::connect::store::{Rekeyed, RenewalGuard, Store, StorePlace};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Name of the store's file in the home.
 pub const STORE_FILE: &str = "recordport.db";
-
-/// Marks the file as ours (`RPRT`).
-const APPLICATION_ID: i32 = 0x5250_5254;
-
-/// The layout that this version writes.
-const VERSION: i32 = 1;
-
-/// How long a statement waits for another process's transaction, which never spans a network call.
-const BUSY: Duration = Duration::from_secs(10);
-
-/// Stores up to this size are checked whole when opened.
-const CHECKED_BYTES: u64 = 16 * 1024 * 1024;
-
-const LAYOUT: &str = "
-CREATE TABLE data_key (
-    id TEXT PRIMARY KEY,
-    master_key TEXT NOT NULL,
-    wrapped BLOB NOT NULL,
-    created TEXT NOT NULL
-) STRICT;
-CREATE TABLE connection (
-    id TEXT PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE COLLATE NOCASE,
-    document TEXT NOT NULL
-) STRICT;
-CREATE TABLE sealed (
-    connection TEXT NOT NULL REFERENCES connection (id) ON DELETE CASCADE,
-    purpose TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    data_key TEXT NOT NULL REFERENCES data_key (id),
-    content BLOB NOT NULL,
-    PRIMARY KEY (connection, purpose)
-) STRICT;
-";
 
 const TOKENS: &str = "tokens";
 const SECRETS: &str = "secrets";
@@ -137,156 +108,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
         .map_err(|error| Error::bug(format!("work on the store was lost: {error}")))?
 }
 
-/// Opens and checks the file before anything is written to it.
-fn open_database(home: &Home) -> Result<rusqlite::Connection> {
-    // SQLite gives its side files the mode of this one, which is private from its first instant.
-    let mut file = home.open_or_create(STORE_FILE)?;
-    for side in ["-wal", "-shm", "-journal"] {
-        home.inspect(&format!("{STORE_FILE}{side}"))?;
-    }
-    let path = home.file(STORE_FILE);
-    let mut header = Vec::new();
-    std::io::Read::by_ref(&mut file)
-        .take(100)
-        .read_to_end(&mut header)
-        .map_err(|error| Error::local(format!("cannot read {}: {error}", path.display())))?;
-    let length = file.metadata().map_or(0, |metadata| metadata.len());
-    drop(file);
-    if !header.is_empty() {
-        refuse_foreign(home, &header)?;
-    }
-
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let mut db = rusqlite::Connection::open_with_flags(&path, flags).map_err(|error| failed(home, &error))?;
-    let failed = |error: rusqlite::Error| failed(home, &error);
-    db.busy_timeout(BUSY).map_err(failed)?;
-    // Until the file is known to be one of ours nothing may be written, not even by closing it.
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
-    let version: i32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    if version > VERSION {
-        return Err(newer(home, version));
-    }
-    if length > 0 && length <= CHECKED_BYTES {
-        let verdict: String = db.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(failed)?;
-        if verdict != "ok" {
-            return Err(damaged(home, &verdict));
-        }
-    }
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(failed)?;
-    prepare(home, &mut db)?;
-    db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-    db.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-    db.pragma_update(None, "secure_delete", true).map_err(failed)?;
-    db.pragma_update(None, "trusted_schema", false).map_err(failed)?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(failed)?;
-    Ok(db)
-}
-
-/// Write-ahead log and layout, once, whoever comes first.
-fn prepare(home: &Home, db: &mut rusqlite::Connection) -> Result<()> {
-    let failed = |error: rusqlite::Error| failed(home, &error);
-    let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(failed)?;
-    let version: i32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    if mode == "wal" && version == VERSION {
-        return Ok(());
-    }
-    // SQLite does not wait for its turn when it changes the journal mode, so the turn is taken here.
-    let lock = home.open_or_create("recordport.lock")?;
-    lock.lock().map_err(|error| Error::local(format!("cannot lock the home: {error}")))?;
-    db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let version: i32 = tx.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    if version == 0 {
-        tx.execute_batch(LAYOUT).map_err(failed)?;
-        tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-        tx.pragma_update(None, "user_version", VERSION).map_err(failed)?;
-    }
-    tx.commit().map_err(failed)
-}
-
-/// Reads the header's own fields (SQLite file format, section 1.3), so that a foreign file is not even opened.
-fn refuse_foreign(home: &Home, header: &[u8]) -> Result<()> {
-    let number = |at: usize| {
-        let bytes = header.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
-        bytes.map(i32::from_be_bytes)
-    };
-    if !header.starts_with(b"SQLite format 3\0") {
-        return Err(damaged(home, "it is not a SQLite file"));
-    }
-    let (Some(version), Some(application)) = (number(60), number(68)) else {
-        return Err(damaged(home, "it is cut off"));
-    };
-    // Both are 0 in the first instant of a new store.
-    if application != APPLICATION_ID && (application, version) != (0, 0) {
-        return Err(damaged(home, "it is a SQLite file of another program"));
-    }
-    if version > VERSION {
-        return Err(newer(home, version));
-    }
-    Ok(())
-}
-
-fn newer(home: &Home, version: i32) -> Error {
-    Error::local(format!(
-        "the store {} was made by a newer recordport (layout {version}; this one knows {VERSION})",
-        home.file(STORE_FILE).display()
-    ))
-    .with_code("store_newer")
-    .with_advice("Nothing was changed. Update recordport, or use another --home")
-}
-
-fn damaged(home: &Home, why: &str) -> Error {
-    let path = home.file(STORE_FILE);
-    Error::local(format!("the store {} is damaged: {why}", path.display()))
-        .with_code("store_damaged")
-        .with_advice(
-            "Nothing was changed. Restore it from a backup, or move it away and make the connections again",
-        )
-}
-
-/// An error of SQLite in words. Bound values never stand in them.
-fn failed(home: &Home, error: &rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode as Code;
-    let path = home.file(STORE_FILE);
-    let local =
-        |code: &str, what: String, advice: &str| Error::local(what).with_code(code).with_advice(advice);
-    match error.sqlite_error_code() {
-        Some(Code::DatabaseCorrupt | Code::NotADatabase) => damaged(home, &error.to_string()),
-        Some(Code::DiskFull) => local(
-            "disk_full",
-            format!("the disk is full: {} cannot be written", path.display()),
-            "Free some space and try again; the store is as it was",
-        ),
-        Some(Code::ReadOnly | Code::PermissionDenied | Code::CannotOpen | Code::SystemIoFailure) => local(
-            "store_unusable",
-            format!("cannot use the store {}: {error}", path.display()),
-            "Check the disk and the permissions of the home; the store is as it was",
-        ),
-        Some(Code::DatabaseBusy | Code::DatabaseLocked) => local(
-            "store_busy",
-            format!("another process has been writing to {} for too long", path.display()),
-            "Try again; end the other recordport if it hangs",
-        ),
-        _ => Error::local(format!("the store {} failed: {error}", path.display())).with_code("store"),
-    }
-}
-
 /// One piece of work with the store held.
 struct Work<'a> {
     home: &'a Home,
     settings: &'a StoreSettings,
     state: &'a mut State,
-}
-
-/// The present master keys and the data keys that they have opened.
-struct Keys<'a> {
-    home: &'a Home,
-    settings: &'a KeySettings,
-    masters: &'a mut Vec<MasterKey>,
-    opened: &'a mut HashMap<String, Arc<SealingKey>>,
 }
 
 impl Work<'_> {
@@ -349,111 +175,6 @@ impl Work<'_> {
     }
 }
 
-fn label<'a>(connection: &'a Connection, purpose: &'a str, binding: &'a str) -> Label<'a> {
-    Label { owner: &connection.id, provider: &connection.provider, purpose, binding }
-}
-
-fn data_key_label(id: &str) -> Label<'_> {
-    Label { owner: "", provider: "", purpose: "data-key", binding: id }
-}
-
-impl Keys<'_> {
-    /// The data key with this id, when a present master key opens it.
-    fn find(&mut self, db: &rusqlite::Connection, id: &str) -> Result<Option<Arc<SealingKey>>> {
-        if let Some(key) = self.opened.get(id) {
-            return Ok(Some(Arc::clone(key)));
-        }
-        let home = self.home;
-        let row: Option<(String, Vec<u8>)> = db
-            .query_row("SELECT master_key, wrapped FROM data_key WHERE id = ?1", [id], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()
-            .map_err(|error| failed(home, &error))?;
-        let Some((master, wrapped)) = row else { return Ok(None) };
-        if !self.masters.iter().any(|key| key.id() == master) {
-            *self.masters = MasterKey::load(home, self.settings)?;
-        }
-        let bytes = self
-            .masters
-            .iter()
-            .filter(|key| key.id() == master)
-            .find_map(|key| key.sealing().open(data_key_label(id), &wrapped))
-            .and_then(|bytes| <[u8; KEY_BYTES]>::try_from(bytes.as_slice()).ok())
-            .map(KeyBytes::new);
-        let Some(bytes) = bytes else { return Ok(None) };
-        let key = Arc::new(SealingKey::new(&bytes)?);
-        self.opened.insert(id.to_owned(), Arc::clone(&key));
-        Ok(Some(key))
-    }
-
-    /// The data key to seal with: the newest that a present master key opens, or a new one.
-    fn sealing(&mut self, tx: &Transaction<'_>) -> Result<Arc<SealingKey>> {
-        let home = self.home;
-        let ids: Vec<String> = tx
-            .prepare("SELECT id FROM data_key ORDER BY created DESC")
-            .and_then(|mut found| found.query_map([], |row| row.get(0))?.collect())
-            .map_err(|error| failed(home, &error))?;
-        for id in &ids {
-            if let Some(key) = self.find(tx, id)? {
-                return Ok(key);
-            }
-        }
-        if self.masters.is_empty() {
-            *self.masters = MasterKey::load(home, self.settings)?;
-        }
-        if self.masters.is_empty() {
-            if let Some(id) = ids.first() {
-                return Err(self.missing(tx, id));
-            }
-            self.masters.push(MasterKey::create(home, self.settings)?);
-        }
-        let master = self.masters.first().ok_or_else(|| Error::bug("a master key was just made"))?;
-        let (key, _) = new_data_key(home, tx, master)?;
-        self.opened.insert(key.id().to_owned(), Arc::clone(&key));
-        Ok(key)
-    }
-
-    /// Why a data key does not open.
-    fn missing(&self, db: &rusqlite::Connection, id: &str) -> Error {
-        let wanted: String = db
-            .query_row("SELECT master_key FROM data_key WHERE id = ?1", [id], |row| row.get(0))
-            .unwrap_or_else(|_| "?".to_owned());
-        match self.masters.first() {
-            None => Error::local(format!("the master key of this store ({wanted}) is missing"))
-                .with_code("master_key_missing")
-                .with_advice(format!(
-                    "Set RECORDPORT_MASTER_KEY, restore {}, or unlock the keyring; without the key, sign in \
-                     again with `recordport connections remove` and `connect`",
-                    self.home.file(super::key::KEY_FILE).display()
-                )),
-            Some(present) => Error::local(format!(
-                "these secrets are sealed under the master key {wanted}; {} has {}",
-                present.place().describe(self.home),
-                present.id()
-            ))
-            .with_code("wrong_master_key")
-            .with_advice(
-                "Nothing was changed. Give the right key (RECORDPORT_MASTER_KEY goes before the key file), or sign \
-                 in again",
-            ),
-        }
-    }
-}
-
-fn new_data_key(home: &Home, tx: &Transaction<'_>, master: &MasterKey) -> Result<(Arc<SealingKey>, String)> {
-    let bytes = random_key()?;
-    let key = SealingKey::new(&bytes)?;
-    let wrapped = master.sealing().seal(data_key_label(key.id()), Zeroizing::new(bytes.to_vec()))?;
-    tx.execute(
-        "INSERT INTO data_key (id, master_key, wrapped, created) VALUES (?1, ?2, ?3, ?4)",
-        params![key.id(), master.id(), wrapped, Timestamp::now().to_string()],
-    )
-    .map_err(|error| failed(home, &error))?;
-    let id = key.id().to_owned();
-    Ok((Arc::new(key), id))
-}
-
 fn document(home: &Home, db: &rusqlite::Connection, id: &str) -> Result<Connection> {
     let text: Option<String> = db
         .query_row("SELECT document FROM connection WHERE id = ?1", [id], |row| row.get(0))
@@ -474,25 +195,6 @@ fn parse(home: &Home, text: &str) -> Result<Connection> {
 fn text_of(connection: &Connection) -> Result<String> {
     serde_json::to_string(connection)
         .map_err(|error| Error::bug(format!("a connection has no JSON: {error}")))
-}
-
-fn seal_into(
-    home: &Home,
-    tx: &Transaction<'_>,
-    key: &SealingKey,
-    connection: &Connection,
-    purpose: &str,
-    generation: u64,
-    plain: Zeroizing<Vec<u8>>,
-) -> Result<()> {
-    let content = key.seal(label(connection, purpose, &connection.binding()), plain)?;
-    tx.execute(
-        "INSERT OR REPLACE INTO sealed (connection, purpose, generation, data_key, content)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![connection.id, purpose, generation, key.id(), content],
-    )
-    .map_err(|error| failed(home, &error))?;
-    Ok(())
 }
 
 fn generation(home: &Home, db: &rusqlite::Connection, id: &str) -> Result<u64> {
@@ -764,7 +466,7 @@ impl Store for SqliteStore {
             Some(key) => key.place().describe(home),
             None if self.inner.settings.keys.keyring => format!(
                 "a new key in the operating system's keyring, or in {} where there is none",
-                home.file(super::key::KEY_FILE).display()
+                home.file(KEY_FILE).display()
             ),
             None => super::key::KeyPlace::File.describe(home),
         };
@@ -773,89 +475,6 @@ impl Store for SqliteStore {
             key,
             who: "this user of this machine, and whoever has both the store and the key".to_owned(),
         }
-    }
-}
-
-impl Work<'_> {
-    fn rekey(&mut self) -> Result<Rekeyed> {
-        let home = self.home;
-        let lock = home.open_or_create("recordport.lock")?;
-        lock.try_lock().map_err(|_| {
-            Error::local("another process is changing the master key or making the store")
-                .with_code("rekey_locked")
-                .with_advice("Try again when it has ended")
-        })?;
-        let settings = &self.settings.keys;
-        let mut masters = MasterKey::load(home, settings)?;
-        let in_use = |db: &rusqlite::Connection, id: &str| {
-            db.query_row("SELECT count(*) FROM data_key WHERE master_key = ?1", [id], |row| {
-                row.get::<_, i64>(0)
-            })
-            .map(|count| count > 0)
-            .map_err(|error| failed(home, &error))
-        };
-        // A change that was cut short after its commit is ended first: its draft is the key in use.
-        let mut unfinished = false;
-        for key in masters.iter().filter(|key| key.is_next()) {
-            unfinished |= in_use(&self.state.db, key.id())?;
-        }
-        let Some(present) = masters.first().map(MasterKey::place) else {
-            return Err(Error::local("there is no master key yet").with_code("master_key_missing").with_advice(
-                "A key is made with the first connection; if there are connections, restore their key first",
-            ));
-        };
-        if unfinished && present != super::key::KeyPlace::Environment {
-            MasterKey::promote_next(home, present)?;
-            masters = MasterKey::load(home, settings)?;
-        }
-        let next = MasterKey::draft_next(home, settings, present)?;
-        self.state.masters = masters;
-
-        let (tx, mut keys) = self.begin()?;
-        let (fresh, fresh_id) = new_data_key(home, &tx, &next)?;
-        let rows: Vec<(String, String, u64, String, Vec<u8>, String)> = tx
-            .prepare(
-                "SELECT s.connection, s.purpose, s.generation, s.data_key, s.content, c.document
-                 FROM sealed s JOIN connection c ON c.id = s.connection ORDER BY c.name",
-            )
-            .and_then(|mut found| {
-                found
-                    .query_map([], |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-                    })?
-                    .collect()
-            })
-            .map_err(|error| failed(home, &error))?;
-        let (mut records, mut skipped) = (0, Vec::new());
-        for (_, purpose, generation, key, content, document) in rows {
-            let connection = parse(home, &document)?;
-            let plain = keys
-                .find(&tx, &key)?
-                .and_then(|key| key.open(label(&connection, &purpose, &connection.binding()), &content));
-            match plain {
-                Some(plain) => {
-                    seal_into(home, &tx, &fresh, &connection, &purpose, generation, plain)?;
-                    records += 1;
-                }
-                None => skipped.push(connection.name.to_string()),
-            }
-        }
-        skipped.dedup();
-        tx.execute(
-            "DELETE FROM data_key WHERE id <> ?1 AND id NOT IN (SELECT data_key FROM sealed)",
-            [&fresh_id],
-        )
-        .and_then(|_| tx.commit())
-        .map_err(|error| failed(home, &error))?;
-        MasterKey::promote_next(home, present)?;
-        self.state.data_keys.clear();
-        self.state.masters = MasterKey::load(home, settings)?;
-        // Records under the old key must not live on in the log.
-        self.state
-            .db
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(|error| failed(home, &error))?;
-        Ok(Rekeyed { key_id: next.id().to_owned(), key_place: present.describe(home), records, skipped })
     }
 }
 
