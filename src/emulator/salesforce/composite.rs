@@ -1,4 +1,4 @@
-//! Several requests in one: `/composite` with references between them, `/composite/batch`, `/composite/tree`.
+//! Several requests in one: `/composite` with references between them, `/composite/graph`, `/composite/batch`.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION};
@@ -7,16 +7,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::cell::write_string;
 use super::errors::{self, Refusal};
 use super::json::Json;
-use super::write::Work;
 use super::{Call, Org, route, text_reply};
 use crate::emulator::service::{Reply, Request};
 
 const MOST_SUBREQUESTS: usize = 25;
 /// Of them, queries and collections.
 const MOST_HEAVY: usize = 5;
-const MOST_TREE_ROWS: usize = 200;
-const DEEPEST_TREE: usize = 5;
-const MOST_TREE_TYPES: usize = 5;
+/// Graphs in one request, and subrequests in all of them.
+const MOST_GRAPHS: usize = 75;
+const MOST_NODES: usize = 500;
+const HALTED: &str =
+    "The transaction was rolled back since another operation in the same transaction failed.";
 
 struct Answer {
     reference: String,
@@ -46,77 +47,158 @@ impl Answer {
 /// `POST /composite`.
 pub(super) fn composite(org: &mut Org, call: &Call<'_>) -> Result<Reply, Refusal> {
     let body = call.json()?;
-    let requests = match body.get("compositeRequest") {
-        Some(Json::List(requests)) if !requests.is_empty() => requests,
-        _ => return Err(Refusal::new("INVALID_INPUT", "compositeRequest must name at least one subrequest")),
-    };
+    let requests = listed(&body)?;
     if requests.len() > MOST_SUBREQUESTS {
         return Err(Refusal::new(
             "INVALID_INPUT",
             format!("The number of subrequests exceeds the limit of {MOST_SUBREQUESTS}"),
         ));
     }
-    let heavy = |request: &&Json| {
-        let url = request.get("url").and_then(Json::as_text).unwrap_or_default();
-        url.contains("/query") || url.contains("/composite/sobjects")
-    };
-    if requests.iter().filter(heavy).count() > MOST_HEAVY {
+    if requests.iter().filter(|request| is_heavy(request)).count() > MOST_HEAVY {
         return Err(Refusal::new(
             "INVALID_INPUT",
             format!("The number of query and collection subrequests exceeds the limit of {MOST_HEAVY}"),
         ));
     }
+    check_references(requests)?;
+    // The order in which subrequests of one kind are worked off (`collateSubrequests`) cannot be seen from outside.
+    let all_or_none = body.get("allOrNone").is_some_and(Json::is_true);
+    let done = perform(org, call, requests, all_or_none);
+    let mut reply = text_reply(StatusCode::OK, written(&done.answers));
+    reply.committed = done.committed;
+    Ok(reply)
+}
+
+/// `POST /composite/graph`: several composites, each of which is done whole or not at all.
+pub(super) fn graph(org: &mut Org, call: &Call<'_>) -> Result<Reply, Refusal> {
+    let body = call.json()?;
+    let graphs = body.get("graphs").and_then(Json::as_list).unwrap_or_default();
+    if graphs.is_empty() || graphs.len() > MOST_GRAPHS {
+        return Err(Refusal::new("INVALID_INPUT", format!("graphs must name 1 to {MOST_GRAPHS} graphs")));
+    }
+    let mut nodes = 0;
+    let mut seen: Vec<&str> = Vec::new();
+    for graph in graphs {
+        let id = graph.get("graphId").and_then(Json::as_text).unwrap_or_default();
+        if id.is_empty() || seen.contains(&id) {
+            return Err(Refusal::new("INVALID_INPUT", format!("Duplicate or empty graphId: '{id}'")));
+        }
+        seen.push(id);
+        let requests = listed(graph)?;
+        check_references(requests)?;
+        nodes += requests.len();
+    }
+    if nodes > MOST_NODES {
+        return Err(Refusal::new("INVALID_INPUT", format!("The graphs have more than {MOST_NODES} nodes")));
+    }
+    let mut committed = false;
+    let mut out = String::from("{\"graphs\":[");
+    for (graph, id) in graphs.iter().zip(seen) {
+        let done = perform(org, call, listed(graph)?, true);
+        committed |= done.committed;
+        if !out.ends_with('[') {
+            out.push(',');
+        }
+        out.push_str("{\"graphId\":");
+        write_string(id, &mut out);
+        out.push_str(",\"graphResponse\":");
+        out.push_str(&written(&done.answers));
+        out.push_str(if done.failed { ",\"isSuccessful\":false}" } else { ",\"isSuccessful\":true}" });
+    }
+    out.push_str("]}");
+    let mut reply = text_reply(StatusCode::OK, out);
+    reply.committed = committed;
+    Ok(reply)
+}
+
+fn listed(body: &Json) -> Result<&[Json], Refusal> {
+    match body.get("compositeRequest") {
+        Some(Json::List(requests)) if !requests.is_empty() => Ok(requests),
+        _ => Err(Refusal::new("INVALID_INPUT", "compositeRequest must name at least one subrequest")),
+    }
+}
+
+/// Whether a subrequest is a query or a collection, of which only a few may stand in one request.
+fn is_heavy(request: &Json) -> bool {
+    let url = request.get("url").and_then(Json::as_text).unwrap_or_default();
+    let path = url.split('?').next().unwrap_or_default();
+    let mut segments = path.strip_prefix("/services/data/").unwrap_or_default().split('/').skip(1);
+    match segments.next() {
+        Some("query" | "queryAll") => true,
+        Some("composite") => segments.next() == Some("sobjects"),
+        _ => false,
+    }
+}
+
+fn check_references(requests: &[Json]) -> Result<(), Refusal> {
     let mut seen: Vec<&str> = Vec::new();
     for request in requests {
-        match request.get("referenceId").and_then(Json::as_text) {
-            Some(reference) if !reference.is_empty() && !seen.contains(&reference) => seen.push(reference),
-            Some(reference) => {
-                return Err(Refusal::new(
-                    "INVALID_INPUT",
-                    format!("Duplicate or empty referenceId: '{reference}'"),
-                ));
-            }
-            None => return Err(Refusal::new("INVALID_INPUT", "Each subrequest needs a referenceId")),
+        let reference = request.get("referenceId").and_then(Json::as_text);
+        let reference = reference
+            .ok_or_else(|| Refusal::new("INVALID_INPUT", "Each subrequest needs a referenceId"))?;
+        let starts_well = reference.starts_with(|letter: char| letter.is_ascii_alphanumeric());
+        if !starts_well || reference.contains(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
+        {
+            return Err(Refusal::new(
+                "INVALID_INPUT",
+                format!(
+                    "Provided referenceId ('{reference}') must start with a letter or a number, and it can contain only \
+                     letters, numbers and underscores ('_')."
+                ),
+            ));
         }
+        if seen.contains(&reference) {
+            return Err(Refusal::new("INVALID_INPUT", format!("Duplicate referenceId: '{reference}'")));
+        }
+        seen.push(reference);
     }
-    let all_or_none = body.get("allOrNone").is_some_and(Json::is_true);
+    Ok(())
+}
+
+/// What became of the subrequests of one composite.
+struct Done {
+    answers: Vec<Answer>,
+    failed: bool,
+    committed: bool,
+}
+
+/// Works subrequests off in order. With `all_or_none` the first that fails ends it: what was done before is undone,
+/// what comes after is not tried.
+fn perform(org: &mut Org, call: &Call<'_>, requests: &[Json], all_or_none: bool) -> Done {
     let before = all_or_none.then(|| org.store.checkpoint());
-    let mut answers: Vec<Answer> = Vec::new();
-    let mut committed = false;
+    let mut done = Done { answers: Vec::new(), failed: false, committed: false };
     for request in requests {
         let reference = request.get("referenceId").and_then(Json::as_text).unwrap_or_default().to_owned();
-        let answer = match subrequest(call, request, &answers) {
-            Err(missing) => Answer::halted(
-                reference,
-                &format!("Invalid reference specified. No value for {missing} found"),
-            ),
+        if all_or_none && done.failed {
+            done.answers.push(Answer::halted(reference, HALTED));
+            continue;
+        }
+        let answer = match subrequest(call, request, &done.answers) {
+            Err(missing) => {
+                let of = missing.split(['.', '[']).next().unwrap_or_default();
+                let told = format!("Invalid reference specified. No value for {missing} found in {of}");
+                Answer::halted(reference, &told)
+            }
             Ok(sub) => {
                 let reply = run(org, &sub);
-                committed |= reply.committed;
+                done.committed |= reply.committed;
                 Answer::of(reference, &reply)
             }
         };
-        answers.push(answer);
+        done.failed |= !(answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED);
+        done.answers.push(answer);
     }
-    let failed = |answer: &Answer| !(answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED);
     if let Some(before) = before
-        && answers.iter().any(failed)
+        && done.failed
     {
         org.store.go_back(before);
-        committed = false;
-        for answer in &mut answers {
-            if !failed(answer) {
-                let reference = std::mem::take(&mut answer.reference);
-                *answer = Answer::halted(
-                    reference,
-                    "The transaction was rolled back since another operation in the same transaction failed.",
-                );
-            }
+        done.committed = false;
+        for answer in done.answers.iter_mut().filter(|answer| answer.status.is_success()) {
+            let reference = std::mem::take(&mut answer.reference);
+            *answer = Answer::halted(reference, HALTED);
         }
     }
-    let mut reply = text_reply(StatusCode::OK, written(&answers));
-    reply.committed = committed;
-    Ok(reply)
+    done
 }
 
 fn written(answers: &[Answer]) -> String {
@@ -287,135 +369,4 @@ pub(super) fn batch(org: &mut Org, call: &Call<'_>) -> Result<Reply, Refusal> {
     let mut reply = text_reply(StatusCode::OK, format!("{{\"hasErrors\":{failed},\"results\":[{rows}]}}"));
     reply.committed = committed;
     Ok(reply)
-}
-
-/// One row of a tree, with the place of its parent among the rows.
-struct Branch {
-    reference: String,
-    table: usize,
-    fields: Vec<(String, Json)>,
-    parent: Option<(usize, String)>,
-}
-
-/// `POST /composite/tree/X`: parents and children in one transaction.
-pub(super) fn tree(org: &mut Org, call: &Call<'_>, table: usize) -> Result<Reply, Refusal> {
-    let body = call.json()?;
-    let rows = body.get("records").and_then(Json::as_list).unwrap_or_default();
-    let mut branches: Vec<Branch> = Vec::new();
-    let mut types: Vec<usize> = Vec::new();
-    gather(org, rows, table, None, 1, &mut branches, &mut types)?;
-    if branches.is_empty() || branches.len() > MOST_TREE_ROWS || types.len() > MOST_TREE_TYPES {
-        return Err(Refusal::new(
-            "INVALID_INPUT",
-            format!("A tree holds 1 to {MOST_TREE_ROWS} records of at most {MOST_TREE_TYPES} types"),
-        ));
-    }
-    let mut made: Vec<String> = Vec::new();
-    let mut failures: Vec<(String, Vec<Refusal>)> = Vec::new();
-    let mut work = Work::new(&mut org.store, call.request.now);
-    for branch in &branches {
-        let mut fields = branch.fields.clone();
-        if let Some((parent, field)) = &branch.parent {
-            match made.get(*parent).filter(|id| !id.is_empty()) {
-                Some(id) => fields.push((field.clone(), Json::Text(id.clone()))),
-                None => {
-                    made.push(String::new());
-                    continue;
-                }
-            }
-        }
-        match work.create(branch.table, &Json::Object(fields), None) {
-            Ok(at) => made.push(work.store.id(at)),
-            Err(refusals) => {
-                failures.push((branch.reference.clone(), refusals));
-                made.push(String::new());
-            }
-        }
-    }
-    let mut out = String::new();
-    if failures.is_empty() {
-        out.push_str("{\"hasErrors\":false,\"results\":[");
-        for (number, (branch, id)) in branches.iter().zip(&made).enumerate() {
-            out.push_str(if number > 0 { ",{\"referenceId\":" } else { "{\"referenceId\":" });
-            write_string(&branch.reference, &mut out);
-            out.push_str(",\"id\":");
-            write_string(id, &mut out);
-            out.push('}');
-        }
-        out.push_str("]}");
-        return Ok(text_reply(StatusCode::CREATED, out).committed());
-    }
-    work.roll_back();
-    out.push_str("{\"hasErrors\":true,\"results\":[");
-    for (number, (reference, refusals)) in failures.iter().enumerate() {
-        out.push_str(if number > 0 { ",{\"referenceId\":" } else { "{\"referenceId\":" });
-        write_string(reference, &mut out);
-        out.push_str(",\"errors\":[");
-        for (place, refusal) in refusals.iter().enumerate() {
-            if place > 0 {
-                out.push(',');
-            }
-            refusal.write_row_error(&mut out);
-        }
-        out.push_str("]}");
-    }
-    out.push_str("]}");
-    Ok(text_reply(StatusCode::BAD_REQUEST, out))
-}
-
-fn gather(
-    org: &Org,
-    rows: &[Json],
-    table: usize,
-    parent: Option<(usize, String)>,
-    depth: usize,
-    branches: &mut Vec<Branch>,
-    types: &mut Vec<usize>,
-) -> Result<(), Refusal> {
-    if depth > DEEPEST_TREE {
-        return Err(Refusal::new("INVALID_INPUT", format!("A tree is at most {DEEPEST_TREE} levels deep")));
-    }
-    if !types.contains(&table) {
-        types.push(table);
-    }
-    let object = org.store.object(table);
-    for row in rows {
-        let Json::Object(members) = row else {
-            return Err(super::validate::wrong_type("object", row));
-        };
-        let reference = row
-            .get("attributes")
-            .and_then(|attributes| attributes.get("referenceId"))
-            .and_then(Json::as_text);
-        let Some(reference) = reference else {
-            return Err(Refusal::new(
-                "INVALID_INPUT",
-                "Include a reference ID for each record in the request.",
-            ));
-        };
-        let children = |name: &str| {
-            object
-                .children
-                .iter()
-                .find(|child| child.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
-        };
-        let (nested, plain): (Vec<_>, Vec<_>) = members
-            .iter()
-            .cloned()
-            .partition(|(name, value)| value.get("records").is_some() && children(name).is_some());
-        let place = branches.len();
-        branches.push(Branch {
-            reference: reference.to_owned(),
-            table,
-            fields: plain,
-            parent: parent.clone(),
-        });
-        for (name, value) in nested {
-            let Some(relation) = children(&name) else { continue };
-            let Some(child) = org.store.find_table(&relation.object) else { continue };
-            let rows = value.get("records").and_then(Json::as_list).unwrap_or_default();
-            gather(org, rows, child, Some((place, relation.field.clone())), depth + 1, branches, types)?;
-        }
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::catalogue::{self, VERSION_MARK};
 use super::describe::Object;
+use super::errors::Refusal;
 use super::rows::Store;
 use super::{Call, seed, text_reply};
 use crate::emulator::service::Reply;
@@ -40,12 +41,26 @@ pub(super) fn is_version(text: &str) -> bool {
     number.is_some_and(|number: u32| (OLDEST..=NEWEST).contains(&number))
 }
 
-pub(super) fn resources(version: &str) -> String {
-    let names = ["composite", "limits", "query", "queryAll", "sobjects"];
+/// Whether a path names a version that once was and no longer answers.
+pub(super) fn is_retired(path: &str) -> bool {
+    let version = path.strip_prefix("/services/data/v").and_then(|rest| rest.split('.').next());
+    version.and_then(|text| text.parse().ok()).is_some_and(|number: u32| (7..OLDEST).contains(&number))
+}
+
+pub(super) fn retired() -> Refusal {
+    Refusal::new("UNSUPPORTED_API_VERSION", "The requested API version is no longer supported")
+        .with_status(StatusCode::GONE)
+}
+
+/// What there is below a version; `identity` is the address of the user.
+pub(super) fn resources(version: &str, identity: &str) -> String {
+    let names =
+        ["composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "search", "sobjects"];
     let mut out = serde_json::Map::new();
     for name in names {
         out.insert(name.to_owned(), json!(format!("/services/data/{version}/{name}")));
     }
+    out.insert("identity".to_owned(), json!(identity));
     Value::Object(out).to_string()
 }
 
@@ -94,14 +109,78 @@ pub(super) fn describe_reply(object: &Object, call: &Call<'_>) -> Reply {
     reply.with_header(ETAG, &etag).with_header(LAST_MODIFIED, METADATA_CHANGED)
 }
 
-pub(super) fn limits(requests: u64) -> String {
-    let pair = |max: u64, used: u64| json!({"Max": max, "Remaining": max.saturating_sub(used)});
-    json!({
-        "DailyApiRequests": pair(100_000, 18 + requests), "DailyBulkV2QueryJobs": pair(10_000, 0),
-        "DailyBulkApiBatches": pair(15_000, 0), "DataStorageMB": pair(1_024, 12), "FileStorageMB": pair(1_024, 1),
-        "HourlyAsyncReportRuns": pair(1_200, 0), "SingleEmail": pair(5_000, 0),
-    })
-    .to_string()
+/// The limits that an org tells about, and how much each allows.
+const LIMITS: [(&str, u64); 56] = [
+    ("ActiveScratchOrgs", 40),
+    ("AnalyticsExternalDataSizeMB", 40_960),
+    ("ConcurrentAsyncGetReportInstances", 200),
+    ("ConcurrentEinsteinDataInsightsStoryCreation", 5),
+    ("ConcurrentEinsteinDiscoveryStoryCreation", 2),
+    ("ConcurrentSyncReportRuns", 20),
+    ("DailyAnalyticsDataflowJobExecutions", 60),
+    ("DailyAnalyticsUploadedFilesSizeMB", 51_200),
+    ("DailyApiRequests", 100_000),
+    ("DailyAsyncApexExecutions", 250_000),
+    ("DailyAsyncApexTests", 500),
+    ("DailyBulkApiBatches", 15_000),
+    ("DailyBulkV2QueryFileStorageMB", 976_562),
+    ("DailyBulkV2QueryJobs", 10_000),
+    ("DailyDeliveredPlatformEvents", 50_000),
+    ("DailyDurableGenericStreamingApiEvents", 10_000),
+    ("DailyDurableStreamingApiEvents", 10_000),
+    ("DailyEinsteinDataInsightsStoryCreation", 1_000),
+    ("DailyEinsteinDiscoveryOptimizationJobRuns", 25),
+    ("DailyEinsteinDiscoveryPredictAPICalls", 50_000),
+    ("DailyEinsteinDiscoveryPredictionsByCDC", 500_000),
+    ("DailyEinsteinDiscoveryStoryCreation", 100),
+    ("DailyFunctionsApiCallLimit", 235_000),
+    ("DailyGenericStreamingApiEvents", 10_000),
+    ("DailyScratchOrgs", 80),
+    ("DailyStandardVolumePlatformEvents", 25_000),
+    ("DailyStreamingApiEvents", 10_000),
+    ("DailyWorkflowEmails", 100_000),
+    ("DataStorageMB", 1_024),
+    ("DurableStreamingApiConcurrentClients", 20),
+    ("FileStorageMB", 1_024),
+    ("HourlyAsyncReportRuns", 1_200),
+    ("HourlyDashboardRefreshes", 200),
+    ("HourlyDashboardResults", 5_000),
+    ("HourlyDashboardStatuses", 999_999_999),
+    ("HourlyLongTermIdMapping", 100_000),
+    ("HourlyManagedContentPublicRequests", 50_000),
+    ("HourlyODataCallout", 20_000),
+    ("HourlyPublishedPlatformEvents", 250_000),
+    ("HourlyPublishedStandardVolumePlatformEvents", 1_000),
+    ("HourlyShortTermIdMapping", 100_000),
+    ("HourlySyncReportRuns", 500),
+    ("HourlyTimeBasedWorkflow", 1_000),
+    ("MassEmail", 5_000),
+    ("MaxContentDocumentsLimit", 30_000_000),
+    ("MonthlyEinsteinDiscoveryStoryCreation", 500),
+    ("MonthlyPlatformEvents", 1_500_000),
+    ("MonthlyPlatformEventsUsageEntitlement", 0),
+    ("Package2VersionCreates", 6),
+    ("Package2VersionCreatesWithoutValidation", 500),
+    ("PermissionSets", 1_500),
+    ("PlatformEventTriggersWithParallelProcessing", 5),
+    ("PrivateConnectOutboundCalloutHourlyLimitMB", 0),
+    ("PublishCallbackUsageInApex", 5_242_880),
+    ("SingleEmail", 5_000),
+    ("StreamingApiConcurrentClients", 20),
+];
+
+pub(super) fn limits(requests: u64, query_jobs: u64) -> String {
+    let mut out = serde_json::Map::new();
+    for (name, max) in LIMITS {
+        let used = match name {
+            "DailyApiRequests" => 18 + requests,
+            "DailyBulkV2QueryJobs" => query_jobs,
+            "DataStorageMB" => 12,
+            _ => 0,
+        };
+        out.insert(name.to_owned(), json!({"Max": max, "Remaining": max.saturating_sub(used)}));
+    }
+    Value::Object(out).to_string()
 }
 
 /// Types without rows are left out, as the service does.

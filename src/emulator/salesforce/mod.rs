@@ -6,6 +6,7 @@
 pub mod oauth;
 
 mod aggregate;
+mod bulk;
 mod catalogue;
 mod cell;
 mod changes;
@@ -25,16 +26,20 @@ mod json;
 mod literals;
 mod locators;
 mod paths;
+mod pretty;
 mod query;
 mod read;
 mod render;
 mod row_rules;
 mod rows;
+mod search;
 mod seed;
 mod single;
 mod soap_login;
 mod soql;
+mod sosl;
 mod statement;
+mod tree;
 mod validate;
 mod vocabulary;
 mod write;
@@ -45,7 +50,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use http::header::{HeaderName, SERVER};
+use http::header::{CONTENT_TYPE, HeaderName, SERVER};
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -84,6 +89,9 @@ pub struct Salesforce {
 struct Org {
     store: Store,
     locators: Locators,
+    jobs: bulk::Jobs,
+    /// Path of the main user's identity.
+    identity: String,
     requests: AtomicU64,
 }
 
@@ -130,9 +138,13 @@ impl Org {
                 }
             }
         }
+        let store = Store::new(config.seed, objects);
+        let user = identity(&store);
         Ok(Self {
-            store: Store::new(config.seed, objects),
+            store,
             locators: Locators::default(),
+            jobs: bulk::Jobs::default(),
+            identity: format!("/id/{}/{}", user.organization_id, user.user_id),
             requests: AtomicU64::new(0),
         })
     }
@@ -181,20 +193,43 @@ impl Salesforce {
         if let Err(refused) = self.oauth.admit(request) {
             return refused;
         }
+        if bulk::is_due(&self.read().jobs, request.now) {
+            let mut org = self.write();
+            let Org { jobs, store, .. } = &mut *org;
+            bulk::tick(jobs, store, request.now);
+        }
         if matches!(request.method, Method::GET | Method::HEAD) {
             let org = self.read();
             if let Some(reply) = route_read(&org, request) {
                 let number = org.count();
                 drop(org);
-                return with_service_headers(reply.unwrap_or_else(|refusal| refused(&refusal)), number);
+                let reply = reply.unwrap_or_else(|refusal| refused(&refusal));
+                return with_service_headers(laid_out(reply, request), number);
             }
         }
         let mut org = self.write();
         let number = org.count();
         let reply = route(&mut org, request).unwrap_or_else(|refusal| refused(&refusal));
         drop(org);
-        with_service_headers(reply, number)
+        with_service_headers(laid_out(reply, request), number)
     }
+}
+
+/// JSON over several lines, where `X-PrettyPrint` asks for it.
+fn laid_out(mut reply: Reply, request: &Request) -> Reply {
+    let asked = request.headers.get("x-prettyprint").and_then(|value| value.to_str().ok());
+    let is_json = reply
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/json"));
+    if is_json
+        && asked.is_some_and(|asked| asked == "1" || asked.eq_ignore_ascii_case("true"))
+        && let Ok(text) = std::str::from_utf8(&reply.body)
+    {
+        reply.body = pretty::laid_out(text).into();
+    }
+    reply
 }
 
 /// The user that all clients act as, and the organisation.
@@ -313,11 +348,13 @@ fn route_read(org: &Org, request: &Request) -> Option<std::result::Result<Reply,
         return None;
     }
     let body = match call.segments.as_slice() {
-        [] => discovery::resources(call.version),
+        [] => discovery::resources(call.version, &format!("{}{}", request.origin, org.identity)),
         ["query" | "queryAll"] => return Some(query_endpoint(org, &call, None)),
         ["query" | "queryAll", token] => return Some(query_endpoint(org, &call, Some(token))),
         ["sobjects"] => discovery::global(&org.store, call.version),
-        ["limits"] => discovery::limits(org.requests.load(Ordering::Relaxed)),
+        ["limits"] => discovery::limits(org.requests.load(Ordering::Relaxed), org.jobs.queries_made()),
+        ["search"] => return Some(search::search(&org.store, &call)),
+        ["parameterizedSearch"] => return Some(search::parameterized(&org.store, &call)),
         ["limits", "recordCount"] => {
             discovery::record_count(&org.store, call.parameter("sObjects").as_deref())
         }
@@ -337,19 +374,27 @@ fn route(org: &mut Org, request: &Request) -> std::result::Result<Reply, Refusal
     if let Some(reply) = route_read(org, request) {
         return reply;
     }
-    let call = Call::read(request).ok_or_else(Refusal::not_found)?;
+    let call = match Call::read(request) {
+        Some(call) => call,
+        None if discovery::is_retired(&request.path) => return Err(discovery::retired()),
+        None => return Err(Refusal::not_found()),
+    };
     match call.segments.as_slice() {
-        [] | ["query" | "queryAll"] | ["query" | "queryAll", _] | ["sobjects"] | ["limits", ..] => {
-            Err(Refusal::method_not_allowed(&call.request.method))
-        }
-        ["composite"] | ["composite", "batch"] | ["composite", "tree", _] if !call.is_post() => {
+        ["parameterizedSearch"] if call.is_post() => search::parameterized(&org.store, &call),
+        []
+        | ["query" | "queryAll" | "search" | "parameterizedSearch" | "sobjects"]
+        | ["query" | "queryAll", _]
+        | ["limits", ..] => Err(Refusal::method_not_allowed(&call.request.method)),
+        ["jobs", rest @ ..] => bulk::handle(&mut org.jobs, &mut org.store, &call, rest),
+        ["composite"] | ["composite", "batch" | "graph"] | ["composite", "tree", _] if !call.is_post() => {
             Err(Refusal::method_not_allowed(&call.request.method))
         }
         ["composite"] => composite::composite(org, &call),
         ["composite", "batch"] => composite::batch(org, &call),
+        ["composite", "graph"] => composite::graph(org, &call),
         ["composite", "tree", name] => {
             let table = org.store.find_table(&decoded(name)).ok_or_else(Refusal::not_found)?;
-            composite::tree(org, &call, table)
+            tree::tree(org, &call, table)
         }
         ["composite", "sobjects", rest @ ..] => collections::handle(&mut org.store, &call, rest, None)
             .unwrap_or_else(|| Err(Refusal::not_found())),

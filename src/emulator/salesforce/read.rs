@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use http::header::{ETAG, IF_NONE_MATCH, LAST_MODIFIED};
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED};
 use jiff::Timestamp;
 
 use super::cell::{Cell, write_string};
@@ -154,7 +154,10 @@ pub(super) fn blob(store: &Store, table: usize, id: &str, field: &str) -> Result
         .filter(|number| object.fields.get(*number).is_some_and(|about| about.kind == Kind::Base64));
     let cell = store.cell(at, number.ok_or_else(Refusal::not_found)?);
     let bytes = STANDARD.decode(cell.as_text().unwrap_or_default()).unwrap_or_default();
-    Ok(Reply::new(StatusCode::OK, "application/octet-stream", bytes))
+    let told = object.field("ContentType").map(|number| store.cell(at, number).plain());
+    let kind = told.filter(|kind| !kind.is_empty()).unwrap_or_else(|| "application/octet-stream".to_owned());
+    let reply = Reply::new(StatusCode::OK, "application/octet-stream", bytes);
+    Ok(reply.with_header(CONTENT_TYPE, &kind))
 }
 
 /// All live rows as JSON objects with every field of the describe, by id ascending.

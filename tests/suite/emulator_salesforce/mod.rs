@@ -1,5 +1,6 @@
 //! The emulated Salesforce, asked through its service trait.
 
+mod bulk;
 mod discovery_and_query;
 mod grouped_and_nested;
 mod over_http;
