@@ -4,19 +4,31 @@ use recordport::emulator::{Emulator, EmulatorConfig};
 
 use crate::support::node;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn jsforce_works_against_the_emulated_salesforce() {
+/// Runs jsforce's checks over one of the emulator's two ports.
+async fn drive_by_jsforce(scheme: &str) {
     let emulator = Emulator::start(EmulatorConfig::default()).await.unwrap();
-    let ready = emulator.ready_line().to_string();
-    let output = tokio::task::spawn_blocking(move || {
-        node::run_script("jsforce.mjs", &[("RECORDPORT_READY", ready)], None)
-    })
-    .await
-    .unwrap();
+    let environment = [
+        ("RECORDPORT_READY", emulator.ready_line().to_string()),
+        ("RECORDPORT_SCHEME", scheme.to_owned()),
+        ("NODE_EXTRA_CA_CERTS", emulator.ca_file().display().to_string()),
+    ];
+    let output = tokio::task::spawn_blocking(move || node::run_script("jsforce.mjs", &environment, None))
+        .await
+        .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(printed.contains(" passed, 0 failed"), "{printed}");
     emulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jsforce_works_against_the_emulated_salesforce() {
+    drive_by_jsforce("http").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jsforce_works_over_tls_with_the_emulators_certificate_file() {
+    drive_by_jsforce("https").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -715,6 +715,19 @@ async fn older_clients_sign_in_and_out_by_soap() {
 
     let (status, answer) = ask(login("wrong")).await;
     assert!(status == 500 && answer.contains("<faultcode>sf:INVALID_LOGIN</faultcode>"), "{answer}");
+    let who = |session: &str| {
+        format!(
+            "<se:Header><SessionHeader><sessionId>{session}</sessionId></SessionHeader></se:Header>\
+             <se:Body><getUserInfo xmlns=\"urn:partner.soap.sforce.com\"/></se:Body>"
+        )
+    };
+    let (status, answer) = ask(who(&session)).await;
+    assert!(
+        status == 200 && answer.contains(&format!("<userName>{}<", org.credential("username"))),
+        "{answer}"
+    );
+    let (status, answer) = ask(who("nobody")).await;
+    assert!(status == 500 && answer.contains("INVALID_SESSION_ID"), "{answer}");
     let logout = format!(
         "<se:Header><SessionHeader><sessionId>{session}</sessionId></SessionHeader></se:Header>\
          <se:Body><logout xmlns=\"urn:partner.soap.sforce.com\"/></se:Body>"

@@ -134,10 +134,11 @@ fn check_references(requests: &[Json]) -> Result<(), Refusal> {
     let mut seen: Vec<&str> = Vec::new();
     for request in requests {
         let reference = request.get("referenceId").and_then(Json::as_text);
-        let reference = reference
-            .ok_or_else(|| Refusal::new("INVALID_INPUT", "Each subrequest needs a referenceId"))?;
+        let reference =
+            reference.ok_or_else(|| Refusal::new("INVALID_INPUT", "Each subrequest needs a referenceId"))?;
         let starts_well = reference.starts_with(|letter: char| letter.is_ascii_alphanumeric());
-        if !starts_well || reference.contains(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
+        if !starts_well
+            || reference.contains(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
         {
             return Err(Refusal::new(
                 "INVALID_INPUT",

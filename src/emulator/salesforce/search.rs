@@ -24,10 +24,7 @@ const MOST_ROWS: usize = 2_000;
 pub(super) fn search(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     let text = call.parameter("q").filter(|text| !text.trim().is_empty());
     let text = text.ok_or_else(|| {
-        Refusal::new(
-            "MALFORMED_SEARCH",
-            "No search term found. The search term must be enclosed in braces.",
-        )
+        Refusal::new("MALFORMED_SEARCH", "No search term found. The search term must be enclosed in braces.")
     })?;
     run(store, call, &sosl::parse(&text)?)
 }
@@ -46,7 +43,10 @@ fn scope_of(name: Option<&str>) -> Result<Scope, Refusal> {
     match name {
         None => Ok(Scope::All),
         Some(name) => Scope::named(name).ok_or_else(|| {
-            Refusal::new("MALFORMED_SEARCH", format!("{name} is not a scope: use ALL, NAME, EMAIL, PHONE or SIDEBAR"))
+            Refusal::new(
+                "MALFORMED_SEARCH",
+                format!("{name} is not a scope: use ALL, NAME, EMAIL, PHONE or SIDEBAR"),
+            )
         }),
     }
 }
@@ -61,7 +61,9 @@ fn from_parameters(call: &Call<'_>) -> Result<Search, Refusal> {
     let common = call.parameter("fields").map(|text| listed(&text)).unwrap_or_default();
     let objects = call.parameter("sobject").or_else(|| call.parameter("sobjects")).unwrap_or_default();
     let targets = listed(&objects).into_iter().map(|object| Target {
-        fields: call.parameter(&format!("{object}.fields")).map_or_else(|| common.clone(), |text| listed(&text)),
+        fields: call
+            .parameter(&format!("{object}.fields"))
+            .map_or_else(|| common.clone(), |text| listed(&text)),
         condition: condition(call.parameter(&format!("{object}.where")).as_deref()),
         limit: number(&format!("{object}.limit")).or_else(|| number("defaultLimit")),
         offset: 0,
@@ -76,20 +78,24 @@ fn from_parameters(call: &Call<'_>) -> Result<Search, Refusal> {
 }
 
 fn from_body(body: &Json) -> Result<Search, Refusal> {
-    let number = |from: &Json, name: &str| from.get(name).and_then(|value| value.shown().parse::<usize>().ok());
+    let number =
+        |from: &Json, name: &str| from.get(name).and_then(|value| value.shown().parse::<usize>().ok());
     let names = |from: &Json| {
-        from.get("fields").and_then(Json::as_list).map(|list| list.iter().map(Json::shown).collect::<Vec<_>>())
+        from.get("fields")
+            .and_then(Json::as_list)
+            .map(|list| list.iter().map(Json::shown).collect::<Vec<_>>())
     };
     let text = |from: &Json, name: &str| from.get(name).and_then(Json::as_text).map(str::to_owned);
     let words = text(body, "q").filter(|text| !text.trim().is_empty()).ok_or_else(no_words)?;
     let common = names(body).unwrap_or_default();
-    let targets = body.get("sobjects").and_then(Json::as_list).unwrap_or_default().iter().map(|target| Target {
-        object: text(target, "name").unwrap_or_else(|| target.shown()),
-        fields: names(target).unwrap_or_else(|| common.clone()),
-        condition: condition(text(target, "where").as_deref()),
-        limit: number(target, "limit").or_else(|| number(body, "defaultLimit")),
-        offset: 0,
-    });
+    let targets =
+        body.get("sobjects").and_then(Json::as_list).unwrap_or_default().iter().map(|target| Target {
+            object: text(target, "name").unwrap_or_else(|| target.shown()),
+            fields: names(target).unwrap_or_else(|| common.clone()),
+            condition: condition(text(target, "where").as_deref()),
+            limit: number(target, "limit").or_else(|| number(body, "defaultLimit")),
+            offset: 0,
+        });
     Ok(Search {
         words: sosl::parse_words(&words)?,
         scope: scope_of(text(body, "in").as_deref())?,
@@ -196,9 +202,8 @@ fn found(texts: &[Vec<String>], words: &Words) -> bool {
         Words::Phrase(phrase) => {
             let patterns: Vec<Vec<Piece>> = phrase.iter().map(|word| pattern(word)).collect();
             texts.iter().any(|text| {
-                text.windows(patterns.len().max(1)).any(|part| {
-                    part.iter().zip(&patterns).all(|(word, pattern)| like(word, pattern, true))
-                })
+                text.windows(patterns.len().max(1))
+                    .any(|part| part.iter().zip(&patterns).all(|(word, pattern)| like(word, pattern, true)))
             })
         }
     }

@@ -1,9 +1,10 @@
-//! The SOAP calls that older clients sign in and out with: `login` and `logout` of the partner and enterprise
-//! APIs at `/services/Soap/{u,c}/{version}` (Partner WSDL, LoginResult). Nothing else of SOAP is spoken here.
+//! The SOAP calls that older clients sign in and out with: `login`, `getUserInfo` and `logout` of the partner and
+//! enterprise APIs at `/services/Soap/{u,c}/{version}` (Partner WSDL, LoginResult). Nothing else of SOAP is spoken here.
 
 use http::{Method, StatusCode};
 
 use super::oauth::OAuth;
+use crate::emulator::grants::User;
 use crate::emulator::service::{Reply, Request};
 
 /// Whether a path belongs to these calls.
@@ -23,23 +24,38 @@ pub(super) fn handle(oauth: &OAuth, request: &Request) -> Reply {
         let text = |name: &str| element(login, name).map(unescape).unwrap_or_default();
         return sign_in(oauth, request, &text("username"), &text("password"));
     }
+    let session = element(envelope, "sessionId").map(unescape).unwrap_or_default();
+    if element(envelope, "getUserInfo").is_some() {
+        let known = oauth.grants().introspect(session.trim(), request.now).filter(|info| info.active);
+        let user = known.as_ref().and_then(|info| oauth.grants().user(&info.granted.username));
+        let seconds =
+            known.and_then(|info| info.expires_at).map_or(0, |end| end.duration_since(request.now).as_secs());
+        return match user {
+            Some(user) => {
+                let told = user_info(oauth, &user, seconds);
+                answer(
+                    StatusCode::OK,
+                    &format!("<getUserInfoResponse><result>{told}</result></getUserInfoResponse>"),
+                )
+            }
+            None => fault("INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader"),
+        };
+    }
     if element(envelope, "logout").is_some() {
-        let session = element(envelope, "sessionId").map(unescape).unwrap_or_default();
         return if oauth.grants().revoke(session.trim()) {
             answer(StatusCode::OK, "<logoutResponse/>")
         } else {
             fault("INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader")
         };
     }
-    fault("UNKNOWN_EXCEPTION", "only login and logout are emulated here; use the REST API")
+    fault("UNKNOWN_EXCEPTION", "only login, getUserInfo and logout are emulated here; use the REST API")
 }
 
 fn sign_in(oauth: &OAuth, request: &Request, username: &str, password: &str) -> Reply {
     let Some((user, issued)) = oauth.sign_in(username, password, request.now) else {
         return fault("INVALID_LOGIN", "Invalid username, password, security token; or user locked out.");
     };
-    let organization = oauth.organization_id();
-    let short: String = organization.chars().take(15).collect();
+    let short: String = oauth.organization_id().chars().take(15).collect();
     let (family, version) = place(&request.path);
     let origin = escape(&request.origin);
     let body = format!(
@@ -48,24 +64,33 @@ fn sign_in(oauth: &OAuth, request: &Request, username: &str, password: &str) -> 
          <passwordExpired>false</passwordExpired><sandbox>false</sandbox>\
          <serverUrl>{origin}/services/Soap/{family}/{version}/{short}</serverUrl>\
          <sessionId>{session}</sessionId><userId>{user_id}</userId>\
-         <userInfo><accessibilityMode>false</accessibilityMode><currencySymbol>$</currencySymbol>\
+         <userInfo>{told}</userInfo>\
+         </result></loginResponse>",
+        version = escape(version),
+        session = escape(&issued.access_token),
+        user_id = escape(&user.user_id),
+        told = user_info(oauth, &user, issued.expires_in.as_secs()),
+    );
+    answer(StatusCode::OK, &body)
+}
+
+/// What the service tells about the user of a session.
+fn user_info(oauth: &OAuth, user: &User, seconds: i64) -> String {
+    format!(
+        "<accessibilityMode>false</accessibilityMode><currencySymbol>$</currencySymbol>\
          <organizationId>{organization}</organizationId>\
          <organizationMultiCurrency>false</organizationMultiCurrency>\
          <organizationName>Emulated</organizationName>\
          <sessionSecondsValid>{seconds}</sessionSecondsValid>\
          <userEmail>{email}</userEmail><userFullName>{name}</userFullName><userId>{user_id}</userId>\
          <userLanguage>en_US</userLanguage><userLocale>en_US</userLocale><userName>{username}</userName>\
-         <userTimeZone>GMT</userTimeZone><userType>Standard</userType></userInfo>\
-         </result></loginResponse>",
-        version = escape(version),
-        session = escape(&issued.access_token),
+         <userTimeZone>GMT</userTimeZone><userType>Standard</userType>",
+        organization = escape(oauth.organization_id()),
         user_id = escape(&user.user_id),
-        seconds = issued.expires_in.as_secs(),
         email = escape(&user.email),
         name = escape(&user.display_name),
         username = escape(&user.username),
-    );
-    answer(StatusCode::OK, &body)
+    )
 }
 
 /// API family and version of a path: `u` and `60.0`.

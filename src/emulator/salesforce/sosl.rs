@@ -165,11 +165,11 @@ fn words(pair: Pair<'_, Rule>) -> Words {
     let text = |part: &Pair<'_, Rule>| Words::Phrase(tokens(&plain(part.as_str()), true));
     match pair.as_rule() {
         Rule::words => {
-            let mut list: Vec<Words> = pair.into_inner().map(words).collect();
+            let mut list: Vec<Words> = operands(pair);
             if list.len() == 1 { list.remove(0) } else { Words::Any(list) }
         }
         Rule::both => {
-            let mut list: Vec<Words> = pair.into_inner().map(words).collect();
+            let mut list: Vec<Words> = operands(pair);
             if list.len() == 1 { list.remove(0) } else { Words::All(list) }
         }
         Rule::excluded => {
@@ -179,6 +179,12 @@ fn words(pair: Pair<'_, Rule>) -> Words {
         Rule::phrase => pair.into_inner().next().map_or(Words::All(Vec::new()), |part| text(&part)),
         _ => text(&pair),
     }
+}
+
+/// What stands between the operators.
+fn operands(pair: Pair<'_, Rule>) -> Vec<Words> {
+    let is_operator = |part: &Pair<'_, Rule>| matches!(part.as_rule(), Rule::or | Rule::and | Rule::and_not);
+    pair.into_inner().filter(|part| !is_operator(part)).map(words).collect()
 }
 
 /// The text without its escapes.

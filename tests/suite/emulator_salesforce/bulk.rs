@@ -72,14 +72,26 @@ impl Org {
 #[test]
 fn an_ingest_job_goes_through_its_states_and_tells_each_row() {
     let org = org();
-    let wanted = json!({ "object": "Contact", "operation": "insert", "contentType": "CSV", "lineEnding": "LF" });
+    let wanted =
+        json!({ "object": "Contact", "operation": "insert", "contentType": "CSV", "lineEnding": "LF" });
     let reply = org.send(Method::POST, INGEST, JSON, &wanted.to_string());
     let created = body(&reply);
     assert_eq!(
         keys(&created),
         [
-            "id", "operation", "object", "createdById", "createdDate", "systemModstamp", "state",
-            "concurrencyMode", "contentType", "apiVersion", "contentUrl", "lineEnding", "columnDelimiter"
+            "id",
+            "operation",
+            "object",
+            "createdById",
+            "createdDate",
+            "systemModstamp",
+            "state",
+            "concurrencyMode",
+            "contentType",
+            "apiVersion",
+            "contentUrl",
+            "lineEnding",
+            "columnDelimiter"
         ]
     );
     let id = string(&created["id"]);
@@ -110,7 +122,10 @@ fn an_ingest_job_goes_through_its_states_and_tells_each_row() {
     let good = org.result(&id, "successfulResults");
     let lines: Vec<&str> = good.lines().collect();
     assert_eq!(lines[0], "\"sf__Id\",\"sf__Created\",LastName,Email,Birthdate");
-    assert!(lines[1].ends_with("\",\"true\",\"O'Neill, \"\"Jack\"\"\",jack@example.com,2000-02-29"), "{good}");
+    assert!(
+        lines[1].ends_with("\",\"true\",\"O'Neill, \"\"Jack\"\"\",jack@example.com,2000-02-29"),
+        "{good}"
+    );
     assert_eq!(lines.len(), 2);
     let contact = string(&json!(lines[1].split('"').nth(1)));
     let row = org.get_json(&format!("/services/data/v60.0/sobjects/Contact/{contact}"));
@@ -124,7 +139,9 @@ fn an_ingest_job_goes_through_its_states_and_tells_each_row() {
          xsd:date:Birthdate --\",No Date,,30.02.2000"
     );
     assert!(
-        lines[2].starts_with("\"\",\"REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --\","),
+        lines[2].starts_with(
+            "\"\",\"REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --\","
+        ),
         "{bad}"
     );
     assert_eq!(org.result(&id, "unprocessedrecords"), "LastName,Email,Birthdate\n");
@@ -144,23 +161,26 @@ fn rows_are_updated_cleared_upserted_and_deleted_by_file() {
     let row = |id: &str| org.get_json(&format!("/services/data/v60.0/sobjects/Contact/{id}"));
     assert_eq!((&row(first)["LastName"], &row(first)["Email"]), (&json!("New"), &Value::Null));
     assert_eq!((&row(second)["LastName"], &row(second)["Email"]), (&json!("Newer"), &before["Email"]));
-    assert!(org.result(&id, "successfulResults").contains(&format!("\"{first}\",\"false\",{first},New,#N/A\n")));
+    assert!(
+        org.result(&id, "successfulResults").contains(&format!("\"{first}\",\"false\",{first},New,#N/A\n"))
+    );
     let bad = org.result(&id, "failedResults");
     assert!(bad.contains("\"\",\"MISSING_ARGUMENT:"), "{bad}");
     assert!(bad.contains("\"003000000000000\",\"INVALID_CROSS_REFERENCE_KEY:"), "{bad}");
 
-    let wanted = json!({ "object": "Invoice__c", "operation": "upsert", "externalIdFieldName": "External_Id__c" });
-    let id = org.ingested(
-        wanted.clone(),
-        "External_Id__c,Amount__c\nbulk-1,10.50\nbulk-2,20\nbulk-3,1\nBULK-3,2\n",
-    );
+    let wanted =
+        json!({ "object": "Invoice__c", "operation": "upsert", "externalIdFieldName": "External_Id__c" });
+    let id = org
+        .ingested(wanted.clone(), "External_Id__c,Amount__c\nbulk-1,10.50\nbulk-2,20\nbulk-3,1\nBULK-3,2\n");
     assert_eq!(org.info(&id)["externalIdFieldName"], "External_Id__c");
     let bad = org.result(&id, "failedResults");
     assert_eq!(bad.matches("DUPLICATE_VALUE:Duplicate external id specified").count(), 2, "{bad}");
     let again = org.ingested(wanted, "External_Id__c,Amount__c\nbulk-1,11.25\nbulk-9,9\n");
     let good = org.result(&again, "successfulResults");
     assert!(good.contains("\"false\",bulk-1,11.25") && good.contains("\"true\",bulk-9,9"), "{good}");
-    let rows = org.query("SELECT Id, Amount__c FROM Invoice__c WHERE External_Id__c LIKE 'bulk-%' ORDER BY External_Id__c");
+    let rows = org.query(
+        "SELECT Id, Amount__c FROM Invoice__c WHERE External_Id__c LIKE 'bulk-%' ORDER BY External_Id__c",
+    );
     let amounts: Vec<Value> = records(&rows).iter().map(|row| row["Amount__c"].clone()).collect();
     assert_eq!(amounts, [json!(11.25), json!(20), json!(9)]);
 
@@ -201,8 +221,14 @@ fn parents_are_named_by_their_own_external_ids() {
 #[test]
 fn every_delimiter_and_line_ending_is_read_and_written() {
     let org = org();
-    let delimiters =
-        [("COMMA", ','), ("TAB", '\t'), ("PIPE", '|'), ("SEMICOLON", ';'), ("CARET", '^'), ("BACKQUOTE", '`')];
+    let delimiters = [
+        ("COMMA", ','),
+        ("TAB", '\t'),
+        ("PIPE", '|'),
+        ("SEMICOLON", ';'),
+        ("CARET", '^'),
+        ("BACKQUOTE", '`'),
+    ];
     for (name, mark) in delimiters {
         for (ending, end) in [("LF", "\n"), ("CRLF", "\r\n")] {
             let id = org.ingested(
@@ -221,8 +247,16 @@ fn every_delimiter_and_line_ending_is_read_and_written() {
         }
     }
     let states = [
-        ("LF", "LastName,Company\r\nA,B\r\n", "ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is LF"),
-        ("CRLF", "LastName,Company\nA,B\n", "ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is CRLF"),
+        (
+            "LF",
+            "LastName,Company\r\nA,B\r\n",
+            "ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is LF",
+        ),
+        (
+            "CRLF",
+            "LastName,Company\nA,B\n",
+            "ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is CRLF",
+        ),
         ("LF", "LastName,Nope__c\nA,B\n", "InvalidBatch : Field name not found : Nope__c"),
         ("LF", "LastName,Company\nA\n", "InvalidBatch : Row 1 has 1 columns, the header has 2"),
         ("LF", "", "InvalidBatch : Records not found"),
@@ -267,9 +301,15 @@ fn an_aborted_job_keeps_what_was_not_done() {
     assert_eq!(org.info(&id)["state"], "InProgress");
     assert_eq!(org.info(&id)["numberRecordsProcessed"], 10_000);
     let early = org.get(&format!("{INGEST}/{id}/successfulResults"));
-    assert_eq!((early.status, &body(&early)[0]["errorCode"]), (StatusCode::BAD_REQUEST, &json!("INVALIDJOBSTATE")));
+    assert_eq!(
+        (early.status, &body(&early)[0]["errorCode"]),
+        (StatusCode::BAD_REQUEST, &json!("INVALIDJOBSTATE"))
+    );
     assert_eq!(body(&org.set_state(&id, "Aborted"))["state"], "Aborted");
-    assert_eq!(org.result(&id, "unprocessedrecords"), "LastName,Company\nL10000,aborted\nL10001,aborted\nL10002,aborted\n");
+    assert_eq!(
+        org.result(&id, "unprocessedrecords"),
+        "LastName,Company\nL10000,aborted\nL10001,aborted\nL10002,aborted\n"
+    );
     assert_eq!(org.result(&id, "successfulResults").lines().count(), 10_001);
     assert_eq!(org.query("SELECT COUNT() FROM Lead WHERE Company = 'aborted'")["totalSize"], 10_000);
     assert_eq!(org.set_state(&id, "UploadComplete").status, StatusCode::BAD_REQUEST);
@@ -289,7 +329,11 @@ fn jobs_are_listed_and_wrong_ones_are_refused() {
         (json!({ "object": "Lead", "operation": "insert", "contentType": "XML" }), "INVALIDJOB"),
     ];
     for (wanted, code) in bad {
-        assert_eq!(org.refused_job(INGEST, wanted.clone()), (StatusCode::BAD_REQUEST, code.to_owned()), "{wanted}");
+        assert_eq!(
+            org.refused_job(INGEST, wanted.clone()),
+            (StatusCode::BAD_REQUEST, code.to_owned()),
+            "{wanted}"
+        );
     }
     let id = org.job(INGEST, json!({ "object": "Lead", "operation": "insert" }));
     let other = org.job(INGEST, json!({ "object": "Contact", "operation": "insert" }));
@@ -313,7 +357,8 @@ fn jobs_are_listed_and_wrong_ones_are_refused() {
 #[test]
 fn a_query_job_gives_csv_in_pages_and_says_where_the_next_begins() {
     let org = org();
-    let statement = "SELECT Id, Name, Account.Name, Email, Birthdate, CreatedDate, IsDeleted FROM Contact ORDER BY Id";
+    let statement =
+        "SELECT Id, Name, Account.Name, Email, Birthdate, CreatedDate, IsDeleted FROM Contact ORDER BY Id";
     let reply =
         org.send(Method::POST, QUERY, JSON, &json!({ "operation": "query", "query": statement }).to_string());
     let created = body(&reply);
@@ -323,7 +368,10 @@ fn a_query_job_gives_csv_in_pages_and_says_where_the_next_begins() {
     assert!(text(&reply).contains("\n  \"id\" : \""), "{}", text(&reply));
     let id = string(&created["id"]);
     let early = org.get(&format!("{QUERY}/{id}/results"));
-    assert_eq!((early.status, &body(&early)[0]["errorCode"]), (StatusCode::BAD_REQUEST, &json!("INVALIDJOBSTATE")));
+    assert_eq!(
+        (early.status, &body(&early)[0]["errorCode"]),
+        (StatusCode::BAD_REQUEST, &json!("INVALIDJOBSTATE"))
+    );
     assert_eq!(org.get_json(&format!("{QUERY}/{id}"))["state"], "InProgress");
     let info = org.get_json(&format!("{QUERY}/{id}"));
     assert_eq!((&info["state"], &info["jobType"]), (&json!("JobComplete"), &json!("V2Query")));
@@ -392,7 +440,8 @@ fn a_query_job_keeps_the_rows_of_its_moment_and_deleted_ones_come_with_query_all
     let (all, _, count) = org.results(&all, "");
     assert_eq!(count, ids.len().to_string());
     assert!(all.contains(&format!("\"{}\",\"true\"", ids[0])), "{all}");
-    let none = org.queried(json!({ "operation": "query", "query": "SELECT Id, a.Name FROM Lead a WHERE Id = null" }));
+    let none = org
+        .queried(json!({ "operation": "query", "query": "SELECT Id, a.Name FROM Lead a WHERE Id = null" }));
     assert_eq!(org.results(&none, ""), ("\"Id\",\"Name\"\n".to_owned(), "null".to_owned(), "0".to_owned()));
     let tabs = org.queried(json!({ "operation": "query", "query": "SELECT Id, Name FROM Lead LIMIT 1",
         "columnDelimiter": "TAB", "lineEnding": "CRLF" }));

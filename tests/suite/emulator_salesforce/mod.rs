@@ -1,9 +1,12 @@
 //! The emulated Salesforce, asked through its service trait.
 
 mod bulk;
+mod composite;
 mod discovery_and_query;
 mod grouped_and_nested;
+mod habits;
 mod over_http;
+mod search;
 mod writes;
 
 use http::{HeaderMap, Method, StatusCode};

@@ -127,14 +127,12 @@ fn create(jobs: &mut Jobs, store: &Store, call: &Call<'_>) -> Result<Reply, Refu
         }
         ("upsert", Some(name)) => {
             let field = object.field(name);
-            let field = field.filter(|number| object.fields.get(*number).is_some_and(|field| field.identifies()));
+            let field =
+                field.filter(|number| object.fields.get(*number).is_some_and(|field| field.identifies()));
             Some(field.ok_or_else(|| {
                 Refusal::new(
                     "INVALIDJOB",
-                    format!(
-                        "Field name provided, {name} does not match an External ID for {}",
-                        object.name
-                    ),
+                    format!("Field name provided, {name} does not match an External ID for {}", object.name),
                 )
             })?)
         }

@@ -252,8 +252,8 @@ fn list(call: &Call<'_>, kind: &str, jobs: Vec<Map<String, Value>>) -> Reply {
     let total = jobs.len();
     let rows: Vec<Value> = jobs.into_iter().rev().skip(from).take(PAGE).map(Value::Object).collect();
     let end = from.saturating_add(rows.len());
-    let next = (end < total)
-        .then(|| format!("/services/data/{}/jobs/{kind}?queryLocator={end}", call.version));
+    let next =
+        (end < total).then(|| format!("/services/data/{}/jobs/{kind}?queryLocator={end}", call.version));
     let mut members = Map::new();
     members.insert("done".to_owned(), json!(next.is_none()));
     members.insert("records".to_owned(), Value::Array(rows));

@@ -14,7 +14,7 @@ use super::super::locators::Locators;
 use super::super::query::{self, Ask};
 use super::super::rows::Store;
 use super::super::soql;
-use super::super::statement::{Item, Query, Select};
+use super::super::statement::{Item, Operand, Query, Select};
 use super::super::{Call, decoded};
 use super::{Head, Jobs, State, csv_reply, get_only, list, open, operation, told, wanted_state};
 use crate::emulator::service::Reply;
@@ -77,7 +77,9 @@ pub(super) fn handle(
         [] if *method == Method::PATCH => {
             let wanted = wanted_state(call)?;
             if wanted != State::Aborted || job.head.state.is_over() {
-                return Err(job.head.wrong_state("Only a job that is not over can be set, and only to Aborted"));
+                return Err(job
+                    .head
+                    .wrong_state("Only a job that is not over can be set, and only to Aborted"));
             }
             job.head.enter(State::Aborted, now);
             Ok(told(StatusCode::OK, job.head.members(None)))
@@ -98,7 +100,12 @@ fn create(jobs: &mut Jobs, store: &Store, call: &Call<'_>) -> Result<Reply, Refu
     refuse_unsupported(statement)?;
     let query = soql::parse(statement)?;
     // What is wrong with the statement is told now, not when the job runs.
-    query::first_page(store, &Locators::default(), statement, ask(call.version, call.request.now, operation, 1))?;
+    query::first_page(
+        store,
+        &Locators::default(),
+        statement,
+        ask(call.version, call.request.now, operation, 1),
+    )?;
     let table = store.find_table(&query.object.text).ok_or_else(Refusal::not_found)?;
     let columns = columns(store, table, &query)?;
     let object = store.object(table).name.clone();
@@ -177,9 +184,7 @@ impl Job {
         let wrong = |name: &str| Refusal::new("INVALIDJOB", format!("The value of {name} is not valid"));
         let most = match call.parameter("maxRecords") {
             None => PAGE,
-            Some(text) => {
-                text.parse().ok().filter(|most| *most > 0).ok_or_else(|| wrong("maxRecords"))?
-            }
+            Some(text) => text.parse().ok().filter(|most| *most > 0).ok_or_else(|| wrong("maxRecords"))?,
         };
         let from = match call.parameter("locator").filter(|text| !text.is_empty()) {
             None => 0,
@@ -238,7 +243,9 @@ fn refuse_unsupported(statement: &str) -> Result<(), Refusal> {
             }
             // A condition's subselect stands behind IN; this one stands among the fields.
             "(" if next == "SELECT" && !words[..place].iter().any(|word| word == "FROM") => {
-                return refuse("Aggregate Relationships not supported in Bulk V2 Query with CSV content type");
+                return refuse(
+                    "Aggregate Relationships not supported in Bulk V2 Query with CSV content type",
+                );
             }
             _ => {}
         }
@@ -286,7 +293,7 @@ fn columns(store: &Store, table: usize, query: &Query) -> Result<Vec<Column>, Re
     };
     for item in items {
         match item {
-            Item::Path(path) => {
+            Item::Selected { operand: Operand::Path(path), alias: None } => {
                 let mut parts = path.parts.clone();
                 let own = |part: &String| {
                     query.alias.as_ref().is_some_and(|alias| alias.eq_ignore_ascii_case(part))
@@ -315,7 +322,8 @@ fn columns(store: &Store, table: usize, query: &Query) -> Result<Vec<Column>, Re
 }
 
 fn is_compound(field: &Field) -> bool {
-    matches!(field.derived, Some(Derived::Compound(_))) || matches!(field.kind, Kind::Address | Kind::Location)
+    matches!(field.derived, Some(Derived::Compound(_)))
+        || matches!(field.kind, Kind::Address | Kind::Location)
 }
 
 /// The field that a path leads to, where it leads through types that are known beforehand.

@@ -119,12 +119,7 @@ impl Dialect {
         self.write(cells, out);
     }
 
-    fn append<'a>(
-        self,
-        style: QuoteStyle,
-        cells: impl IntoIterator<Item = &'a str>,
-        out: &mut Vec<u8>,
-    ) {
+    fn append<'a>(self, style: QuoteStyle, cells: impl IntoIterator<Item = &'a str>, out: &mut Vec<u8>) {
         let mut writer = WriterBuilder::new()
             .delimiter(self.delimiter)
             .terminator(self.terminator())
