@@ -16,16 +16,20 @@
 //! # }
 //! ```
 
+mod chance;
 pub mod clock;
 mod compression;
 mod control;
+pub mod dynamics;
 pub mod faults;
 pub mod grants;
+mod json;
 mod request_log;
 pub mod salesforce;
 mod server;
 pub mod service;
 mod tls;
+mod vocabulary;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -240,7 +244,10 @@ impl Drop for Emulator {
 
 /// The services that this version emulates.
 fn services(config: &ServiceConfig) -> Result<Vec<Arc<dyn Service>>> {
-    Ok(vec![Arc::new(salesforce::Salesforce::start(config)?)])
+    Ok(vec![
+        Arc::new(salesforce::Salesforce::start(config)?),
+        Arc::new(dynamics::Dynamics::start(config)?),
+    ])
 }
 
 fn import(services: &[Arc<dyn Service>], name: &str, file: &Path) -> Result<()> {

@@ -17,6 +17,7 @@ mod connect_privacy;
 mod connect_process;
 mod connect_store;
 mod connect_tokens;
+mod emulator_dynamics;
 mod emulator_faults;
 mod emulator_frame;
 mod emulator_oauth;

@@ -56,6 +56,11 @@ impl SigningKey {
         &self.public_pem
     }
 
+    /// The private half: PEM, PKCS #8.
+    pub(crate) fn private_pem(&self) -> &str {
+        &self.private_pem
+    }
+
     /// Writes the private half (PEM, PKCS #8) to a new file that only its owner can read.
     ///
     /// # Errors

@@ -8,6 +8,8 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use rust_decimal::Decimal;
 
+pub(super) use crate::emulator::json::write_string;
+
 /// One value of one field of one row. Compound values are not stored; their parts are.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell {
@@ -136,30 +138,4 @@ fn push_digits(out: &mut String, value: i64, width: usize) {
         rest /= 10;
     }
     out.extend(digits.iter().skip(at).map(|digit| char::from(*digit)));
-}
-
-/// Appends a JSON string.
-pub(super) fn write_string(text: &str, out: &mut String) {
-    out.push('"');
-    let mut from = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..=0x1f => "",
-            _ => continue,
-        };
-        out.push_str(&text[from..at]);
-        if escape.is_empty() {
-            let _ = write!(out, "\\u{byte:04x}");
-        } else {
-            out.push_str(escape);
-        }
-        from = at + 1;
-    }
-    out.push_str(&text[from..]);
-    out.push('"');
 }

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use super::cell::write_string;
 use super::errors::Refusal;
-use super::json::Json;
+use crate::emulator::json::Json;
 use super::rows::Store;
 use super::write::{Refusals, Upserted, Work};
 use super::{Call, columns, decoded, id, read, render, text_reply};

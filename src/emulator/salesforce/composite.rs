@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::cell::write_string;
 use super::errors::{self, Refusal};
-use super::json::Json;
+use crate::emulator::json::Json;
 use super::{Call, Org, route, text_reply};
 use crate::emulator::service::{Reply, Request};
 

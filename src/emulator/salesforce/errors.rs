@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::cell::write_string;
+use crate::emulator::json::Fault;
 
 /// One refusal, either of a whole request or of one row.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +69,18 @@ impl Refusal {
         out.push_str(",\"fields\":");
         write_names(self.fields.as_deref().unwrap_or_default(), out);
         out.push('}');
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let Fault { empty, reason, at } = fault;
+        let reason =
+            if empty { "No content to map to Object due to end of input".to_owned() } else { reason };
+        Self::unparseable(match at {
+            Some((line, column)) => format!("{reason} at [line:{}, column:{column}]", line.max(1)),
+            None => reason,
+        })
     }
 }
 

@@ -22,7 +22,6 @@ mod errors;
 mod evaluate;
 mod found;
 mod id;
-mod json;
 mod literals;
 mod locators;
 mod paths;
@@ -41,7 +40,6 @@ mod sosl;
 mod statement;
 mod tree;
 mod validate;
-mod vocabulary;
 mod write;
 
 use std::borrow::Cow;
@@ -57,7 +55,7 @@ use serde_json::{Value, json};
 
 use self::describe::Object;
 use self::errors::Refusal;
-use self::json::Json;
+use crate::emulator::json::Json;
 use self::locators::Locators;
 use self::oauth::{Identity, OAuth};
 use self::query::Ask;
@@ -317,7 +315,7 @@ impl Call<'_> {
             )
             .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
-        Json::read(&self.request.body)
+        Ok(Json::read(&self.request.body)?)
     }
 
     fn is_post(&self) -> bool {

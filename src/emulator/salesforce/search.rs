@@ -6,7 +6,7 @@ use super::columns::path_columns;
 use super::describe::{Field, Kind, Object};
 use super::errors::Refusal;
 use super::evaluate::like;
-use super::json::Json;
+use crate::emulator::json::Json;
 use super::locators::Locators;
 use super::query::{self, Ask};
 use super::render::write_row;

@@ -11,7 +11,9 @@ use rust_decimal::Decimal;
 use super::cell::Cell;
 use super::describe::{Field, Kind};
 use super::rows::{Place, Store};
-use super::vocabulary::{
+pub(super) use crate::emulator::chance::mix;
+use crate::emulator::chance::{hash_text, pick, word};
+use crate::emulator::vocabulary::{
     DEALS, DEPARTMENTS, FAMILY, FIRM, FORM, GIVEN, SENTENCES, SUBJECTS, TITLES, TOWNS, TRADE, WORDS,
 };
 
@@ -61,27 +63,6 @@ pub(super) enum Part {
 /// 2025-01-01T00:00:00Z, when the first seeded row was created.
 const FIRST_CREATED: i64 = 1_735_689_600_000;
 const YEAR_SECONDS: u64 = 31_536_000;
-
-/// A good mix of 64 bits (the finaliser of SplitMix64).
-pub(super) fn mix(value: u64) -> u64 {
-    let mut value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
-fn hash_text(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-fn pick<T>(list: &[T], hash: u64) -> Option<&T> {
-    list.get((hash % list.len().max(1) as u64) as usize)
-}
-
-fn word(list: &[&'static str], hash: u64) -> &'static str {
-    pick(list, hash).copied().unwrap_or_default()
-}
 
 /// The maker for a field, by its type and name.
 pub(super) fn recipe(object: &str, field: &Field, compound: &str) -> Recipe {

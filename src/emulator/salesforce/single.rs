@@ -4,7 +4,7 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, LOCATION};
 use http::{Method, StatusCode};
 
 use super::errors::{self, Refusal};
-use super::json::Json;
+use crate::emulator::json::Json;
 use super::rows::{Place, Store};
 use super::write::{Refusals, Upserted, Work};
 use super::{Call, decoded, read, text_reply};

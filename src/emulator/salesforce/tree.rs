@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::cell::write_string;
 use super::errors::Refusal;
-use super::json::Json;
+use crate::emulator::json::Json;
 use super::write::Work;
 use super::{Call, Org, text_reply};
 use crate::emulator::service::Reply;

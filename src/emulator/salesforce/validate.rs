@@ -10,7 +10,7 @@ use super::cell::Cell;
 use super::describe::{Field, Kind};
 use super::errors::Refusal;
 use super::id;
-use super::json::Json;
+use crate::emulator::json::Json;
 use super::rows::Store;
 
 const FIRST_DAY: Date = Date::constant(1700, 1, 1);

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use super::cell::Cell;
 use super::describe::Kind;
 use super::errors::Refusal;
-use super::json::Json;
+use crate::emulator::json::Json;
 use super::rows::{Place, Row, Store};
 use super::seed::{self, Recipe};
 use super::{id, validate};

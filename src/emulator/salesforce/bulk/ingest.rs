@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::describe::{Kind, Object};
 use super::super::errors::Refusal;
-use super::super::json::Json;
+use crate::emulator::json::Json;
 use super::super::rows::Store;
 use super::super::write::{Refusals, Upserted, Work};
 use super::super::{Call, decoded, validate};

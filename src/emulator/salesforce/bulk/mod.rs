@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use self::table::Dialect;
 use super::cell::write_instant;
 use super::errors::Refusal;
-use super::json::Json;
+use crate::emulator::json::Json;
 use super::pretty::laid_out;
 use super::rows::{Place, Store};
 use super::{Call, text_reply};

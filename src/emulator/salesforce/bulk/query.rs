@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::describe::{Derived, Field, Kind};
 use super::super::errors::Refusal;
-use super::super::json::Json;
+use crate::emulator::json::Json;
 use super::super::locators::Locators;
 use super::super::query::{self, Ask};
 use super::super::rows::Store;

@@ -1,13 +1,13 @@
 //! The words that seeded rows are made of.
 
-pub(super) const GIVEN: [&str; 48] = [
+pub(crate) const GIVEN: [&str; 48] = [
     "Ada", "Björn", "Chloé", "Dmitri", "Elif", "Farah", "Gunnar", "Hana", "Ines", "Jorge", "Kaito", "Leïla",
     "Marta", "Nadia", "Oskar", "Priya", "Quentin", "Rosa", "Sven", "Tariq", "Ulla", "Viktor", "Wanda",
     "Ximena", "Yusuf", "Zoë", "Aiko", "Bruno", "Carla", "Diego", "Emil", "Fiona", "Greta", "Hugo", "Ivana",
     "Jonas", "Katya", "Lars", "Mei", "Noor", "Olga", "Pablo", "Renée", "Sofia", "Tomas", "Uma", "Vera",
     "Walter",
 ];
-pub(super) const FAMILY: [&str; 48] = [
+pub(crate) const FAMILY: [&str; 48] = [
     "Abernathy",
     "Baptiste",
     "Castellanos",
@@ -57,7 +57,7 @@ pub(super) const FAMILY: [&str; 48] = [
     "Vargas",
     "Winter",
 ];
-pub(super) const FIRM: [&str; 40] = [
+pub(crate) const FIRM: [&str; 40] = [
     "Alder",
     "Beacon",
     "Cobalt",
@@ -99,7 +99,7 @@ pub(super) const FIRM: [&str; 40] = [
     "Monarch",
     "Nimbus",
 ];
-pub(super) const TRADE: [&str; 24] = [
+pub(crate) const TRADE: [&str; 24] = [
     "Logistics",
     "Foods",
     "Robotics",
@@ -125,8 +125,8 @@ pub(super) const TRADE: [&str; 24] = [
     "Chemicals",
     "Outfitters",
 ];
-pub(super) const FORM: [&str; 8] = ["Inc.", "GmbH", "Ltd", "S.A.", "AB", "LLC", "& Sons", "Co."];
-pub(super) const TITLES: [&str; 14] = [
+pub(crate) const FORM: [&str; 8] = ["Inc.", "GmbH", "Ltd", "S.A.", "AB", "LLC", "& Sons", "Co."];
+pub(crate) const TITLES: [&str; 14] = [
     "CEO",
     "CFO",
     "VP, Finance",
@@ -142,9 +142,9 @@ pub(super) const TITLES: [&str; 14] = [
     "Engineer",
     "Controller",
 ];
-pub(super) const DEPARTMENTS: [&str; 9] =
+pub(crate) const DEPARTMENTS: [&str; 9] =
     ["Finance", "Sales", "IT", "Procurement", "Operations", "R&D", "Customer Support", "Legal", "Marketing"];
-pub(super) const SUBJECTS: [&str; 14] = [
+pub(crate) const SUBJECTS: [&str; 14] = [
     "Generator assembly is unclear",
     "Delivery was late",
     "Invoice does not match the order",
@@ -160,7 +160,7 @@ pub(super) const SUBJECTS: [&str; 14] = [
     "Question about the warranty",
     "Schedule a site visit",
 ];
-pub(super) const DEALS: [&str; 8] = [
+pub(crate) const DEALS: [&str; 8] = [
     "Generators",
     "Renewal",
     "Pilot",
@@ -170,7 +170,7 @@ pub(super) const DEALS: [&str; 8] = [
     "Installation",
     "Expansion",
 ];
-pub(super) const SENTENCES: [&str; 10] = [
+pub(crate) const SENTENCES: [&str; 10] = [
     "Met at the trade fair and asked for a second visit.",
     "Prefers to be called in the afternoon.",
     "The contract runs until the end of the year.",
@@ -182,19 +182,19 @@ pub(super) const SENTENCES: [&str; 10] = [
     "Discount of 15% agreed_on_paper.",
     "Très satisfait de la dernière livraison.",
 ];
-pub(super) const WORDS: [&str; 20] = [
+pub(crate) const WORDS: [&str; 20] = [
     "amber", "basalt", "cedar", "dune", "elm", "fjord", "garnet", "heath", "iris", "jade", "kelp", "lichen",
     "maple", "nectar", "opal", "pine", "quartz", "reed", "slate", "thyme",
 ];
 
-pub(super) struct Town {
-    pub(super) street: &'static str,
-    pub(super) city: &'static str,
-    pub(super) state: &'static str,
-    pub(super) code: &'static str,
-    pub(super) country: &'static str,
+pub(crate) struct Town {
+    pub(crate) street: &'static str,
+    pub(crate) city: &'static str,
+    pub(crate) state: &'static str,
+    pub(crate) code: &'static str,
+    pub(crate) country: &'static str,
     /// Millionths of a degree.
-    pub(super) at: (i64, i64),
+    pub(crate) at: (i64, i64),
 }
 
 const fn town(
@@ -208,7 +208,7 @@ const fn town(
     Town { street, city, state, code, country, at }
 }
 
-pub(super) const TOWNS: [Town; 14] = [
+pub(crate) const TOWNS: [Town; 14] = [
     town("Market Street", "San Francisco", "CA", "94105", "USA", (37_789_300, -122_394_900)),
     town("Hauptstraße", "München", "Bayern", "80331", "Germany", (48_137_100, 11_575_400)),
     town("Rue de l'Église", "Lyon", "Rhône", "69001", "France", (45_767_200, 4_834_300)),

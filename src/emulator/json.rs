@@ -1,17 +1,15 @@
 //! Request bodies as trees that keep number text as it was written.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-
-use super::errors::Refusal;
 
 const DEEPEST: usize = 64;
 
 /// A JSON value; numbers are text.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json {
+pub(crate) enum Json {
     Null,
     Boolean(bool),
     Number(String),
@@ -24,24 +22,14 @@ impl Json {
     /// Reads a whole body.
     ///
     /// # Errors
-    /// JSON_PARSER_ERROR with line and column.
-    pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
-        let raw: &RawValue = serde_json::from_slice(body).map_err(|error| {
-            let what = if body.is_empty() {
-                "No content to map to Object due to end of input".to_owned()
-            } else {
-                reason(&error)
-            };
-            Refusal::unparseable(format!(
-                "{what} at [line:{}, column:{}]",
-                error.line().max(1),
-                error.column()
-            ))
-        })?;
+    /// What is wrong, and where.
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Fault> {
+        let raw: &RawValue = serde_json::from_slice(body)
+            .map_err(|error| Fault { empty: body.is_empty(), ..Fault::from(error) })?;
         tree(raw, 0)
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(members) => {
                 members.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
@@ -51,7 +39,7 @@ impl Json {
     }
 
     /// A member by name in any case.
-    pub(super) fn member(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(members) => {
                 members.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -60,19 +48,19 @@ impl Json {
         }
     }
 
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         matches!(self, Self::Boolean(true))
             || self.as_text().is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }
 
-    pub(super) fn as_list(&self) -> Option<&[Self]> {
+    pub(crate) fn as_list(&self) -> Option<&[Self]> {
         match self {
             Self::List(list) => Some(list),
             _ => None,
@@ -80,7 +68,7 @@ impl Json {
     }
 
     /// What the service calls a value of this kind.
-    pub(super) fn token(&self) -> &'static str {
+    pub(crate) fn token(&self) -> &'static str {
         match self {
             Self::Null => "VALUE_NULL",
             Self::Boolean(true) => "VALUE_TRUE",
@@ -94,7 +82,7 @@ impl Json {
     }
 
     /// The value as messages show it.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),
             Self::Boolean(on) => on.to_string(),
@@ -105,12 +93,12 @@ impl Json {
     }
 
     /// The JSON text again, with numbers as they were.
-    pub(super) fn write(&self, out: &mut String) {
+    pub(crate) fn write(&self, out: &mut String) {
         match self {
             Self::Null => out.push_str("null"),
             Self::Boolean(on) => out.push_str(if *on { "true" } else { "false" }),
             Self::Number(text) => out.push_str(text),
-            Self::Text(text) => super::cell::write_string(text, out),
+            Self::Text(text) => write_string(text, out),
             Self::List(list) => {
                 out.push('[');
                 for (number, value) in list.iter().enumerate() {
@@ -127,7 +115,7 @@ impl Json {
                     if number > 0 {
                         out.push(',');
                     }
-                    super::cell::write_string(key, out);
+                    write_string(key, out);
                     out.push(':');
                     value.write(out);
                 }
@@ -137,10 +125,49 @@ impl Json {
     }
 }
 
-/// What a parser says, without the place that it appends.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
+/// Why a body is no JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fault {
+    /// Whether there was no body at all.
+    pub(crate) empty: bool,
+    /// What the parser says, without the place.
+    pub(crate) reason: String,
+    /// Where; `None` when the fault is not in one place.
+    pub(crate) at: Option<(usize, usize)>,
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        let text = error.to_string();
+        let reason = text.split(" at line ").next().unwrap_or_default().to_owned();
+        Self { empty: false, reason, at: Some((error.line(), error.column())) }
+    }
+}
+
+/// Appends a JSON string.
+pub(crate) fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    let mut from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..=0x1f => "",
+            _ => continue,
+        };
+        out.push_str(&text[from..at]);
+        if escape.is_empty() {
+            let _ = write!(out, "\\u{byte:04x}");
+        } else {
+            out.push_str(escape);
+        }
+        from = at + 1;
+    }
+    out.push_str(&text[from..]);
+    out.push('"');
 }
 
 struct Members<'a>(Vec<(String, &'a RawValue)>);
@@ -167,30 +194,23 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-fn tree(raw: &RawValue, depth: usize) -> Result<Json, Refusal> {
+fn tree(raw: &RawValue, depth: usize) -> Result<Json, Fault> {
     if depth > DEEPEST {
-        return Err(Refusal::unparseable(format!("Nesting is deeper than {DEEPEST} levels")));
+        let reason = format!("Nesting is deeper than {DEEPEST} levels");
+        return Err(Fault { empty: false, reason, at: None });
     }
     let text = raw.get();
-    let bad = |error: serde_json::Error| {
-        Refusal::unparseable(format!(
-            "{} at [line:{}, column:{}]",
-            reason(&error),
-            error.line(),
-            error.column()
-        ))
-    };
     Ok(match text.as_bytes().first() {
         Some(b'{') => {
-            let Members(members) = serde_json::from_str(text).map_err(bad)?;
+            let Members(members) = serde_json::from_str(text)?;
             let members = members.into_iter().map(|(key, value)| Ok((key, tree(value, depth + 1)?)));
-            Json::Object(members.collect::<Result<_, Refusal>>()?)
+            Json::Object(members.collect::<Result<_, Fault>>()?)
         }
         Some(b'[') => {
-            let values: Vec<&RawValue> = serde_json::from_str(text).map_err(bad)?;
+            let values: Vec<&RawValue> = serde_json::from_str(text)?;
             Json::List(values.into_iter().map(|value| tree(value, depth + 1)).collect::<Result<_, _>>()?)
         }
-        Some(b'"') => Json::Text(serde_json::from_str(text).map_err(bad)?),
+        Some(b'"') => Json::Text(serde_json::from_str(text)?),
         Some(b't') => Json::Boolean(true),
         Some(b'f') => Json::Boolean(false),
         Some(b'n') | None => Json::Null,
