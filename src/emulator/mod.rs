@@ -244,10 +244,7 @@ impl Drop for Emulator {
 
 /// The services that this version emulates.
 fn services(config: &ServiceConfig) -> Result<Vec<Arc<dyn Service>>> {
-    Ok(vec![
-        Arc::new(salesforce::Salesforce::start(config)?),
-        Arc::new(dynamics::Dynamics::start(config)?),
-    ])
+    Ok(vec![Arc::new(salesforce::Salesforce::start(config)?), Arc::new(dynamics::Dynamics::start(config)?)])
 }
 
 fn import(services: &[Arc<dyn Service>], name: &str, file: &Path) -> Result<()> {

@@ -32,12 +32,17 @@ impl Named {
         {
             return match value {
                 Literal::Guid(id) => Ok(Self::Id(*id)),
-                _ => Err(Refusal::new(QUERY, format!("Error in query syntax: the key of '{}' is a guid.", about.set))),
+                _ => Err(Refusal::new(
+                    QUERY,
+                    format!("Error in query syntax: the key of '{}' is a guid.", about.set),
+                )),
             };
         }
         let undefined = || {
-            Refusal::new(KEY_NOT_DEFINED, format!("The specified key attributes are not a defined key for the {} entity",
-                about.name))
+            Refusal::new(
+                KEY_NOT_DEFINED,
+                format!("The specified key attributes are not a defined key for the {} entity", about.name),
+            )
         };
         let mut values = Vec::new();
         for KeyPart { name, value } in key {
@@ -46,7 +51,10 @@ impl Named {
             let cell = match value {
                 Literal::Null => Cell::Null,
                 literal => evaluate::value(&about.columns[column], literal).ok_or_else(|| {
-                    Refusal::new(QUERY, format!("The value of the key property '{name}' does not fit its type."))
+                    Refusal::new(
+                        QUERY,
+                        format!("The value of the key property '{name}' does not fit its type."),
+                    )
                 })?,
             };
             values.push((column, cell));
@@ -88,9 +96,9 @@ impl Named {
 /// # Errors
 /// What is no address of a row, and rows that do not exist.
 pub(super) fn resolve(store: &Store, text: &str) -> Result<Place, Refusal> {
-    let path = text.split_once("/api/data/").map_or(text, |(_, rest)| {
-        rest.split_once('/').map_or("", |(_, rest)| rest)
-    });
+    let path = text
+        .split_once("/api/data/")
+        .map_or(text, |(_, rest)| rest.split_once('/').map_or("", |(_, rest)| rest));
     let segment = request::segment(path.trim_matches('/'))?;
     let (table, named) = named(store, &segment)?;
     named.find(store, table).ok_or_else(|| named.missing(store, table))

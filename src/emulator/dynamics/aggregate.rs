@@ -148,7 +148,11 @@ fn computed(store: &Store, table: usize, aggregate: &Aggregate, rows: &[Place]) 
         Method::Sum => sum().to_string(),
         Method::Average => {
             let average = sum() / Decimal::from(values.len());
-            if matches!(column.kind, Kind::Integer) { average.trunc().to_string() } else { average.round_dp(10).to_string() }
+            if matches!(column.kind, Kind::Integer) {
+                average.trunc().to_string()
+            } else {
+                average.round_dp(10).to_string()
+            }
         }
     }
 }
@@ -174,7 +178,8 @@ fn plan(cx: Context<'_>, table: usize, text: &str) -> Result<Plan, Refusal> {
                     plan.groups.push((column.to_owned(), evaluate::route(cx, table, &path)?));
                 }
                 if let Some(inner) = rest.first() {
-                    let inner = inner.trim().strip_prefix("aggregate(").and_then(|text| text.strip_suffix(')'));
+                    let inner =
+                        inner.trim().strip_prefix("aggregate(").and_then(|text| text.strip_suffix(')'));
                     plan.aggregates = aggregates(cx, table, inner.ok_or_else(|| bad(text))?)?;
                 }
             }
@@ -203,7 +208,11 @@ fn aggregates(cx: Context<'_>, table: usize, text: &str) -> Result<Vec<Aggregate
                     "count" => Method::Count,
                     _ => return Err(bad(one)),
                 };
-                Aggregate { route: Some(evaluate::route(cx, table, &path)?), method, name: (*name).to_owned() }
+                Aggregate {
+                    route: Some(evaluate::route(cx, table, &path)?),
+                    method,
+                    name: (*name).to_owned(),
+                }
             }
             _ => return Err(bad(one)),
         });

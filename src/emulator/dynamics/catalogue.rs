@@ -52,8 +52,7 @@ pub(super) fn catalogue() -> Catalogue {
             first => {
                 if let Some((head, columns)) = heads.last_mut() {
                     match common(first, head) {
-                        Some(lines) => columns
-                            .extend(lines.lines().map(|line| Line { words: words(line) })),
+                        Some(lines) => columns.extend(lines.lines().map(|line| Line { words: words(line) })),
                         None => columns.push(line),
                     }
                 }
@@ -172,9 +171,7 @@ fn table(head: &Line, columns: &[Line], choices: &[Value], relations: &mut Vec<V
     for (number, attribute) in attributes.iter_mut().enumerate() {
         attribute["ColumnNumber"] = json!(number + 1);
     }
-    let managed = |value: bool| {
-        json!({ "Value": value, "CanBeChanged": true, "ManagedPropertyLogicalName": "canmodifyadditionalsettings" })
-    };
+    let managed = |value: bool| json!({ "Value": value, "CanBeChanged": true, "ManagedPropertyLogicalName": "canmodifyadditionalsettings" });
     let owner = head.value("owner").unwrap_or("UserOwned");
     let flags = json!({
         "ActivityTypeMask": 0, "AutoRouteToOwnerQueue": false, "CanTriggerWorkflow": true,
@@ -226,7 +223,10 @@ fn schema_name(line: &Line) -> String {
     let name = line.at(0);
     let capital = |text: &str| {
         let mut letters = text.chars();
-        letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
+        letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect::<String>())
+            .unwrap_or_default()
     };
     match (line.value("schema"), name.split_once('_')) {
         (Some(given), _) => given.to_owned(),
@@ -238,9 +238,7 @@ fn schema_name(line: &Line) -> String {
 /// Every key that all kinds of attributes have.
 fn attribute(table: &str, name: &str, schema: &str, kind: (&str, &str, &str)) -> Value {
     let (class, code, type_name) = kind;
-    let managed = |value: bool| {
-        json!({ "Value": value, "CanBeChanged": true, "ManagedPropertyLogicalName": "canmodifyadditionalsettings" })
-    };
+    let managed = |value: bool| json!({ "Value": value, "CanBeChanged": true, "ManagedPropertyLogicalName": "canmodifyadditionalsettings" });
     let head = json!({
         "@odata.type": format!("#Microsoft.Dynamics.CRM.{class}"),
         "AttributeOf": null, "AttributeType": code, "AttributeTypeName": { "Value": type_name },
@@ -361,8 +359,10 @@ fn by_kind(out: &mut Value, table: &str, line: &Line, (kind, details): (&str, &s
                 "FormatName": { "Value": format }, "ImeMode": "Auto", "IsLocalizable": false, "YomiOf": null,
                 "FormulaDefinition": "", "SourceTypeMask": 0 }));
         }
-        "memo" => set(json!({ "MaxLength": length(), "Format": "TextArea", "FormatName": { "Value": "TextArea" },
-                "ImeMode": "Auto", "IsLocalizable": false })),
+        "memo" => {
+            set(json!({ "MaxLength": length(), "Format": "TextArea", "FormatName": { "Value": "TextArea" },
+                "ImeMode": "Auto", "IsLocalizable": false }))
+        }
         "int" => set(json!({ "MinValue": low.parse::<i64>().unwrap_or_default(), "MaxValue":
                 high.parse::<i64>().unwrap_or_default(), "Format": "None", "FormulaDefinition": "", "SourceTypeMask": 0 })),
         "bigint" => set(json!({ "MinValue": i64::MIN, "MaxValue": i64::MAX })),
@@ -417,8 +417,10 @@ fn by_kind(out: &mut Value, table: &str, line: &Line, (kind, details): (&str, &s
         "lookup" | "customer" | "owner" => {
             set(json!({ "Targets": targets(line), "Format": "None" }));
         }
-        "image" => set(json!({ "IsPrimaryImage": true, "MaxSizeInKB": 10240, "MaxHeight": 144, "MaxWidth": 144,
-                "CanStoreFullImage": false })),
+        "image" => {
+            set(json!({ "IsPrimaryImage": true, "MaxSizeInKB": 10240, "MaxHeight": 144, "MaxWidth": 144,
+                "CanStoreFullImage": false }))
+        }
         "file" => set(json!({ "MaxSizeInKB": 32768 })),
         _ => {}
     }
@@ -441,7 +443,13 @@ fn companions(table: &str, line: &Line) -> Vec<Value> {
         let name = format!("{name}{suffix}");
         let mut companion = attribute(table, &name, &name, class(kind));
         companion["AttributeOf"] = json!(line.at(0));
-        for key in ["IsValidForCreate", "IsValidForUpdate", "IsValidODataAttribute", "IsValidForForm", "IsFilterable"] {
+        for key in [
+            "IsValidForCreate",
+            "IsValidForUpdate",
+            "IsValidODataAttribute",
+            "IsValidForForm",
+            "IsFilterable",
+        ] {
             companion[key] = json!(false);
         }
         companion["IsLogical"] = json!(true);
@@ -473,7 +481,8 @@ fn references(table: &str, custom_table: bool, line: &Line) -> Vec<Value> {
     let custom = custom_table && name.starts_with("new_");
     let base = if custom { schema_name(line) } else { name.to_owned() };
     let own = |key: &str, target: &str| {
-        line.value(&format!("{key}.{target}")).or_else(|| line.value(key).filter(|_| !several || key == "del"))
+        line.value(&format!("{key}.{target}"))
+            .or_else(|| line.value(key).filter(|_| !several || key == "del"))
     };
     let make = |target: &&str| {
         let suffixed = if several { format!("{base}_{target}") } else { base.clone() };
@@ -483,7 +492,13 @@ fn references(table: &str, custom_table: bool, line: &Line) -> Vec<Value> {
         let delete = match own("del", target) {
             Some("cascade") => "Cascade",
             Some("restrict") => "Restrict",
-            _ if matches!(name, "createdby" | "modifiedby" | "ownerid" | "owninguser" | "owningteam" | "owningbusinessunit") => "NoCascade",
+            _ if matches!(
+                name,
+                "createdby" | "modifiedby" | "ownerid" | "owninguser" | "owningteam" | "owningbusinessunit"
+            ) =>
+            {
+                "NoCascade"
+            }
             _ => "RemoveLink",
         };
         let referenced_id = if *target == "owner" { "ownerid".to_owned() } else { format!("{target}id") };
@@ -520,8 +535,7 @@ fn key(line: &Line) -> Value {
 }
 
 fn many_to_many(line: &Line) -> Value {
-    let (schema, one, one_nav, two, two_nav) =
-        (line.at(1), line.at(2), line.at(3), line.at(4), line.at(5));
+    let (schema, one, one_nav, two, two_nav) = (line.at(1), line.at(2), line.at(3), line.at(4), line.at(5));
     let mut out = Map::new();
     let fixed = json!({
         "@odata.type": "#Microsoft.Dynamics.CRM.ManyToManyRelationshipMetadata", "HasChanged": null,

@@ -26,7 +26,10 @@ pub(super) enum Cell {
     Instant(i64),
     Guid(u128),
     /// A row of another table.
-    Ref { table: usize, id: u128 },
+    Ref {
+        table: usize,
+        id: u128,
+    },
     /// Values of a multi-select choice, ascending.
     Choices(Vec<i64>),
 }
@@ -124,7 +127,10 @@ fn double(number: f64) -> String {
 
 /// `2023-04-07T21:59:01Z`.
 pub(super) fn instant(seconds: i64) -> String {
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    Timestamp::from_second(seconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 /// What a form would show, in the user's language and formats; `None` where there is nothing to add.
@@ -133,7 +139,9 @@ pub(super) fn formatted(cell: &Cell, column: &Column) -> Option<String> {
         column.options.iter().find(|option| option.value == value).map(|option| option.label.clone())
     };
     Some(match cell {
-        Cell::Boolean(on) => label(i64::from(*on)).unwrap_or_else(|| if *on { "Yes" } else { "No" }.to_owned()),
+        Cell::Boolean(on) => {
+            label(i64::from(*on)).unwrap_or_else(|| if *on { "Yes" } else { "No" }.to_owned())
+        }
         Cell::Integer(value) if column.kind.is_choice() => label(*value)?,
         Cell::Integer(value) => grouped(&value.to_string()),
         Cell::Decimal(number) if column.kind == Kind::Money => {
@@ -149,7 +157,9 @@ pub(super) fn formatted(cell: &Cell, column: &Column) -> Option<String> {
             let places = column.precision as usize;
             grouped(&format!("{number:.places$}"))
         }
-        Cell::Choices(values) => values.iter().filter_map(|value| label(*value)).collect::<Vec<_>>().join("; "),
+        Cell::Choices(values) => {
+            values.iter().filter_map(|value| label(*value)).collect::<Vec<_>>().join("; ")
+        }
         Cell::Date(date) => date.strftime("%-m/%-d/%Y").to_string(),
         Cell::Instant(seconds) => {
             let moment = Timestamp::from_second(*seconds).ok()?;

@@ -143,7 +143,12 @@ fn write_delta_link(call: &Call<'_>, version: i64, out: &mut String) {
     write_string(&format!("{}{}?{}", call.request.origin, call.request.path, query.join("&")), out);
 }
 
-fn delta(environment: &mut Environment, call: &Call<'_>, view: &View, token: &Token) -> Result<Reply, Refusal> {
+fn delta(
+    environment: &mut Environment,
+    call: &Call<'_>,
+    view: &View,
+    token: &Token,
+) -> Result<Reply, Refusal> {
     let Environment { store, cookies, .. } = environment;
     let table = view.table;
     let cookie = query::raw_token(call).map(|raw| cookies.read(raw)).transpose()?;

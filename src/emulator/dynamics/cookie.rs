@@ -74,7 +74,10 @@ impl Cookies {
         }
         let known = cookie.list.is_none_or(|(id, _)| self.list(id).is_some());
         if cookie.epoch != self.epoch || !known {
-            return Err(Refusal::new("0x80041129", "The paging cookie has expired: begin with the first page again."));
+            return Err(Refusal::new(
+                "0x80041129",
+                "The paging cookie has expired: begin with the first page again.",
+            ));
         }
         Ok(cookie)
     }
@@ -168,7 +171,9 @@ mod tests {
         assert!(raw.contains("pagingcookie=%22%253ccookie%2520page%253d%25221%2522"), "{raw}");
         assert_eq!(cookies.read(&raw), Ok(cookie));
         let decoded = percent_decode_str(&raw).decode_utf8().unwrap().into_owned();
-        for wrong in [decoded.as_str(), &raw.replace("%3C", "%3c"), &format!("{raw}x"), "", "%3Ccookie%20/%3E"] {
+        for wrong in
+            [decoded.as_str(), &raw.replace("%3C", "%3c"), &format!("{raw}x"), "", "%3Ccookie%20/%3E"]
+        {
             assert!(cookies.read(wrong).is_err(), "{wrong}");
         }
         cookies.expire();

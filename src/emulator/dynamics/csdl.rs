@@ -28,13 +28,16 @@ pub(super) fn document(model: &Model, annotations: bool) -> String {
     for (at, table) in model.tables.iter().enumerate() {
         container(model, at, table, &mut out);
     }
-    out.push_str("<FunctionImport Name=\"WhoAmI\" Function=\"Microsoft.Dynamics.CRM.WhoAmI\"/></EntityContainer>");
+    out.push_str(
+        "<FunctionImport Name=\"WhoAmI\" Function=\"Microsoft.Dynamics.CRM.WhoAmI\"/></EntityContainer>",
+    );
     out.push_str("</Schema></edmx:DataServices></edmx:Edmx>");
     out
 }
 
 fn entity(model: &Model, at: usize, table: &Table, annotations: bool, out: &mut String) {
-    let base = if matches!(table.name.as_str(), "systemuser" | "team") { "principal" } else { "crmbaseentity" };
+    let base =
+        if matches!(table.name.as_str(), "systemuser" | "team") { "principal" } else { "crmbaseentity" };
     let _ = write!(out, "<EntityType Name=\"{}\" BaseType=\"mscrm.{base}\">", table.name);
     if base == "crmbaseentity" {
         let _ = write!(out, "<Key><PropertyRef Name=\"{}\"/></Key>", table.columns[table.id].name);
@@ -138,7 +141,11 @@ fn collections(model: &Model, at: usize) -> Vec<(String, String, String)> {
 }
 
 fn container(model: &Model, at: usize, table: &Table, out: &mut String) {
-    let _ = write!(out, "<EntitySet Name=\"{}\" EntityType=\"Microsoft.Dynamics.CRM.{}\">", table.set, table.name);
+    let _ = write!(
+        out,
+        "<EntitySet Name=\"{}\" EntityType=\"Microsoft.Dynamics.CRM.{}\">",
+        table.set, table.name
+    );
     for nav in &table.navs {
         if let Some(to) = model.table(&nav.target) {
             let set = &model.tables[to].set;

@@ -395,7 +395,8 @@ impl Model {
                 if let Some(parent) = by_name.get(&nav.target)
                     && !nav.back.is_empty()
                 {
-                    collections[*parent].insert(nav.back.clone(), Collection::Children { table: child, nav: number });
+                    collections[*parent]
+                        .insert(nav.back.clone(), Collection::Children { table: child, nav: number });
                 }
             }
         }
@@ -436,7 +437,8 @@ impl Model {
     /// The navigation properties of other tables that lead to this one.
     pub(super) fn children(&self, table: usize) -> Vec<(usize, usize)> {
         let name = self.tables[table].name.as_str();
-        let reaches = |target: &str| target == name || target == "owner" && matches!(name, "systemuser" | "team");
+        let reaches =
+            |target: &str| target == name || target == "owner" && matches!(name, "systemuser" | "team");
         let mut out = Vec::new();
         for (child, about) in self.tables.iter().enumerate() {
             let navs = about.navs.iter().enumerate();

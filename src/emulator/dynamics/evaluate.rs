@@ -55,15 +55,40 @@ pub(super) enum Test {
     Any(Vec<Test>),
     Not(Box<Test>),
     Null(Route),
-    Compare { route: Route, operator: Operator, wanted: Cell },
-    Columns { left: Route, operator: Operator, right: Route },
-    Like { route: Route, pattern: Vec<Piece> },
-    Among { route: Route, values: Vec<Cell> },
+    Compare {
+        route: Route,
+        operator: Operator,
+        wanted: Cell,
+    },
+    Columns {
+        left: Route,
+        operator: Operator,
+        right: Route,
+    },
+    Like {
+        route: Route,
+        pattern: Vec<Piece>,
+    },
+    Among {
+        route: Route,
+        values: Vec<Cell>,
+    },
     /// A multi-select choice with at least one of these values.
-    Contains { route: Route, values: Vec<i64> },
+    Contains {
+        route: Route,
+        values: Vec<i64>,
+    },
     /// Seconds, from the first until before the second.
-    Span { route: Route, from: i64, to: i64 },
-    Rows { collection: Collection, all: bool, inner: Option<Box<Test>> },
+    Span {
+        route: Route,
+        from: i64,
+        to: i64,
+    },
+    Rows {
+        collection: Collection,
+        all: bool,
+        inner: Option<Box<Test>>,
+    },
 }
 
 /// A part of a text with wildcards.
@@ -175,7 +200,8 @@ pub(super) fn route(cx: Context<'_>, table: usize, path: &[String]) -> Result<Ro
     let about = store.about(at);
     let column = about.property(last).ok_or_else(|| Refusal::no_property(last, &about.name))?;
     if !about.columns[column].filterable {
-        let message = format!("The property '{last}' cannot be used in the $filter or $orderby query option.");
+        let message =
+            format!("The property '{last}' cannot be used in the $filter or $orderby query option.");
         return Err(Refusal::new(QUERY, message));
     }
     Ok(Route { hops, column })
@@ -282,8 +308,8 @@ fn with_literal(
             _ => Test::Any(Vec::new()),
         });
     }
-    let wanted = value(column, literal)
-        .ok_or_else(|| incompatible(column.kind.edm(), edm_of(literal), operator))?;
+    let wanted =
+        value(column, literal).ok_or_else(|| incompatible(column.kind.edm(), edm_of(literal), operator))?;
     Ok(Test::Compare { route, operator, wanted })
 }
 
@@ -294,12 +320,13 @@ pub(super) fn value(column: &Column, literal: &Literal) -> Option<Cell> {
         (Kind::Multi, Literal::Text(text)) => Cell::Choices(choices(text)?),
         (Kind::Id | Kind::Guid | Kind::Lookup, Literal::Guid(id)) => Cell::Guid(*id),
         (Kind::Boolean, Literal::Boolean(on)) => Cell::Boolean(*on),
-        (Kind::Integer | Kind::BigInt | Kind::Picklist | Kind::State | Kind::Status, Literal::Number(text)) => {
-            match text.parse() {
-                Ok(number) => Cell::Integer(number),
-                Err(_) => Cell::Decimal(decimal(text)?),
-            }
-        }
+        (
+            Kind::Integer | Kind::BigInt | Kind::Picklist | Kind::State | Kind::Status,
+            Literal::Number(text),
+        ) => match text.parse() {
+            Ok(number) => Cell::Integer(number),
+            Err(_) => Cell::Decimal(decimal(text)?),
+        },
         (Kind::Decimal | Kind::Money, Literal::Number(text)) => Cell::Decimal(decimal(text)?),
         (Kind::Double, Literal::Number(text)) => Cell::Double(text.parse().ok()?),
         (Kind::Date, Literal::Moment(text)) if !text.contains('T') => Cell::Date(text.parse().ok()?),
@@ -340,8 +367,13 @@ pub(super) fn midnight(day: Date) -> i64 {
 }
 
 fn no_function(name: &str) -> Refusal {
-    Refusal::new(QUERY, format!("An unknown function with name '{name}' was found. This may also be a function \
-        import or a key lookup on a navigation property, which is not allowed."))
+    Refusal::new(
+        QUERY,
+        format!(
+            "An unknown function with name '{name}' was found. This may also be a function \
+        import or a key lookup on a navigation property, which is not allowed."
+        ),
+    )
 }
 
 fn call(cx: Context<'_>, table: usize, name: &str, arguments: &[Operand]) -> Result<Test, Refusal> {
@@ -356,8 +388,13 @@ fn call(cx: Context<'_>, table: usize, name: &str, arguments: &[Operand]) -> Res
     let column = end(cx.store, table, &route);
     let Literal::Text(text) = literal else { return Err(no_function(name)) };
     if !matches!(column.kind, Kind::Text | Kind::Memo) {
-        return Err(Refusal::new(QUERY, format!("No function signature for the function with name '{name}' matches \
-            the specified arguments.")));
+        return Err(Refusal::new(
+            QUERY,
+            format!(
+                "No function signature for the function with name '{name}' matches \
+            the specified arguments."
+            ),
+        ));
     }
     if text.starts_with('%') {
         return Err(Refusal::new(QUERY, "Leading wildcards are not supported in string conditions."));
@@ -538,8 +575,9 @@ pub(super) fn candidates(store: &Store, table: usize, test: &Test) -> Option<Vec
             Cell::Guid(id) if route.column == about.id => {
                 Some(store.locate(table, *id).into_iter().map(|at| at.index).collect())
             }
-            Cell::Text(_) if super::seed::tells(&about.columns[route.column])
-                && about.keys.iter().any(|key| key.columns.contains(&route.column)) =>
+            Cell::Text(_)
+                if super::seed::tells(&about.columns[route.column])
+                    && about.keys.iter().any(|key| key.columns.contains(&route.column)) =>
             {
                 let found = store.find_by(table, &[(route.column, cell.clone())]);
                 Some(found.into_iter().map(|at| at.index).collect())

@@ -24,7 +24,10 @@ pub(super) fn check(
     arguments: &[(String, Argument)],
 ) -> Result<Test, Refusal> {
     let bad = |what: &str| {
-        Refusal::new(QUERY, format!("Cannot find a suitable overload for function 'Microsoft.Dynamics.CRM.{name}': {what}."))
+        Refusal::new(
+            QUERY,
+            format!("Cannot find a suitable overload for function 'Microsoft.Dynamics.CRM.{name}': {what}."),
+        )
     };
     let argument = |wanted: &str| arguments.iter().find(|(own, _)| own == wanted).map(|(_, value)| value);
     let Some(Argument::One(Literal::Text(path))) = argument("PropertyName") else {
@@ -53,7 +56,9 @@ pub(super) fn check(
         _ => Err(bad("PropertyValues is missing")),
     };
     let read = |literal: &Literal| match literal {
-        Literal::Text(text) => typed(column, text).ok_or_else(|| bad(&format!("{text:?} is no value of {}", column.name))),
+        Literal::Text(text) => {
+            typed(column, text).ok_or_else(|| bad(&format!("{text:?} is no value of {}", column.name)))
+        }
         _ => Err(bad("values are texts")),
     };
     let not = |test: Test| Test::Not(Box::new(test));
@@ -66,7 +71,11 @@ pub(super) fn check(
         "Between" | "NotBetween" => {
             let values = many()?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
             let [low, high] = values.as_slice() else { return Err(bad("two values are needed")) };
-            let compare = |operator, wanted: &Cell| Test::Compare { route: route.clone(), operator, wanted: wanted.clone() };
+            let compare = |operator, wanted: &Cell| Test::Compare {
+                route: route.clone(),
+                operator,
+                wanted: wanted.clone(),
+            };
             let between =
                 Test::All(vec![compare(Operator::GreaterOrEqual, low), compare(Operator::LessOrEqual, high)]);
             if name == "Between" { between } else { not(between) }
@@ -112,8 +121,13 @@ pub(super) fn check(
                 None => None,
             };
             let (from, to) = relative(name, number, cx.now).ok_or_else(|| {
-                Refusal::new(QUERY, format!("The function 'Microsoft.Dynamics.CRM.{name}' is not supported here, or its \
-                    PropertyValue is missing."))
+                Refusal::new(
+                    QUERY,
+                    format!(
+                        "The function 'Microsoft.Dynamics.CRM.{name}' is not supported here, or its \
+                    PropertyValue is missing."
+                    ),
+                )
             })?;
             dates_only(column, &bad)?;
             span(route, from, to)
@@ -162,7 +176,8 @@ enum Unit {
 fn relative(name: &str, number: Option<i64>, now: Timestamp) -> Option<(i64, i64)> {
     let today = jiff::tz::Offset::UTC.to_datetime(now).date();
     let seconds = now.as_second();
-    let whole = |unit, turn| Some((midnight(start(unit, turn, today)?), midnight(start(unit, turn + 1, today)?)));
+    let whole =
+        |unit, turn| Some((midnight(start(unit, turn, today)?), midnight(start(unit, turn + 1, today)?)));
     match name {
         "Today" => return whole(Unit::Day, 0),
         "Yesterday" => return whole(Unit::Day, -1),

@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn only_the_usual_form_is_an_id() {
         assert!(parse("{78914942-34CB-ed11-b596-0022481d68cd}").is_some());
-        for text in ["", "78914942-34cb-ed11-b596-0022481d68c", "78914942x34cb-ed11-b596-0022481d68cd", "é"] {
+        for text in ["", "78914942-34cb-ed11-b596-0022481d68c", "78914942x34cb-ed11-b596-0022481d68cd", "é"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }

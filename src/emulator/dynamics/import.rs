@@ -89,7 +89,8 @@ fn attributes_of(text: &str) -> Vec<(&str, String)> {
         let tail = tail.trim_start();
         let Some(quote) = tail.chars().next().filter(|letter| matches!(letter, '"' | '\'')) else { break };
         let Some((value, tail)) = tail[1..].split_once(quote) else { break };
-        let value = value.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+        let value =
+            value.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
         out.push((name.trim(), value));
         rest = tail;
     }
@@ -130,7 +131,11 @@ fn from_csdl(text: &str) -> Result<Vec<Value>, String> {
             }
         }
     }
-    if out.is_empty() { Err("the $metadata document has no entity set with a key".to_owned()) } else { Ok(out) }
+    if out.is_empty() {
+        Err("the $metadata document has no entity set with a key".to_owned())
+    } else {
+        Ok(out)
+    }
 }
 
 /// An entity type while its tags are read.

@@ -97,11 +97,16 @@ impl Level {
             return Err(Refusal::new(QUERY, "A metadata key has one value."));
         };
         let (property, wanted) = match (name.as_deref(), value) {
-            (Some(name @ ("LogicalName" | "Name" | "SchemaName")), Literal::Text(text)) => (name, text.clone()),
+            (Some(name @ ("LogicalName" | "Name" | "SchemaName")), Literal::Text(text)) => {
+                (name, text.clone())
+            }
             (None | Some("MetadataId"), Literal::Guid(id)) => ("MetadataId", guid::text(*id)),
-            _ => return Err(Refusal::new(QUERY, "The key in the request URI is not valid for this resource.")),
+            _ => {
+                return Err(Refusal::new(QUERY, "The key in the request URI is not valid for this resource."));
+            }
         };
-        let found = self.value.as_array().into_iter().flatten().find(|entry| entry[property] == wanted.as_str());
+        let found =
+            self.value.as_array().into_iter().flatten().find(|entry| entry[property] == wanted.as_str());
         let Some(found) = found else {
             let what = match self.class {
                 "EntityMetadata" => format!("Could not find an entity with name {wanted} and id {wanted}."),
@@ -141,13 +146,28 @@ impl Level {
     /// Only entries of one type, with the properties of that type.
     fn cast(self, class: &str) -> Result<Self, Refusal> {
         const CLASSES: [&str; 22] = [
-            "AttributeMetadata", "BigIntAttributeMetadata", "BooleanAttributeMetadata", "DateTimeAttributeMetadata",
-            "DecimalAttributeMetadata", "DoubleAttributeMetadata", "EntityNameAttributeMetadata",
-            "FileAttributeMetadata", "ImageAttributeMetadata", "IntegerAttributeMetadata", "LookupAttributeMetadata",
-            "MemoAttributeMetadata", "MoneyAttributeMetadata", "MultiSelectPicklistAttributeMetadata",
-            "PicklistAttributeMetadata", "StateAttributeMetadata", "StatusAttributeMetadata",
-            "StringAttributeMetadata", "OptionSetMetadata", "BooleanOptionSetMetadata",
-            "OneToManyRelationshipMetadata", "ManyToManyRelationshipMetadata",
+            "AttributeMetadata",
+            "BigIntAttributeMetadata",
+            "BooleanAttributeMetadata",
+            "DateTimeAttributeMetadata",
+            "DecimalAttributeMetadata",
+            "DoubleAttributeMetadata",
+            "EntityNameAttributeMetadata",
+            "FileAttributeMetadata",
+            "ImageAttributeMetadata",
+            "IntegerAttributeMetadata",
+            "LookupAttributeMetadata",
+            "MemoAttributeMetadata",
+            "MoneyAttributeMetadata",
+            "MultiSelectPicklistAttributeMetadata",
+            "PicklistAttributeMetadata",
+            "StateAttributeMetadata",
+            "StatusAttributeMetadata",
+            "StringAttributeMetadata",
+            "OptionSetMetadata",
+            "BooleanOptionSetMetadata",
+            "OneToManyRelationshipMetadata",
+            "ManyToManyRelationshipMetadata",
         ];
         let Some(class) = CLASSES.iter().find(|known| **known == class) else {
             return Err(Refusal::no_segment(&format!("{NAMESPACE}{class}")));
@@ -163,13 +183,18 @@ impl Level {
     }
 
     fn answer(self, call: &Call<'_>) -> Result<Reply, Refusal> {
-        let view = View::read(self.class, call.option("$select"), call.option("$expand"), call.prefer.wants_all())?;
+        let view =
+            View::read(self.class, call.option("$select"), call.option("$expand"), call.prefer.wants_all())?;
         let selected = view.select.as_ref().map(|names| format!("({})", names.join(","))).unwrap_or_default();
         let mut out = Map::new();
         match self.value {
             Value::Array(list) => {
-                let test = call.option("$filter").map(|text| odata::filter(text, &call.aliases())).transpose()?;
-                out.insert("@odata.context".to_owned(), json!(call.context(&format!("{}{selected}", self.context))));
+                let test =
+                    call.option("$filter").map(|text| odata::filter(text, &call.aliases())).transpose()?;
+                out.insert(
+                    "@odata.context".to_owned(),
+                    json!(call.context(&format!("{}{selected}", self.context))),
+                );
                 let mut rows = Vec::new();
                 for entry in list {
                     if let Some(test) = &test
@@ -182,7 +207,8 @@ impl Level {
                 out.insert("value".to_owned(), Value::Array(rows));
             }
             one => {
-                let context = format!("{}{selected}/$entity", self.context.split('(').next().unwrap_or_default());
+                let context =
+                    format!("{}{selected}/$entity", self.context.split('(').next().unwrap_or_default());
                 out.insert("@odata.context".to_owned(), json!(call.context(&context)));
                 if let Value::Object(one) = view.show(one)? {
                     out.extend(one);
@@ -201,19 +227,24 @@ struct View {
 }
 
 impl View {
-    fn read(class: &'static str, select: Option<&str>, expand: Option<&str>, _all: bool) -> Result<Self, Refusal> {
+    fn read(
+        class: &'static str,
+        select: Option<&str>,
+        expand: Option<&str>,
+        _all: bool,
+    ) -> Result<Self, Refusal> {
         let names = |text: &str| text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();
         let select = select.map(names).filter(|names| !names.iter().any(|name| name == "*"));
         let mut inner = Vec::new();
         for part in expand.map(|text| odata::split(text, ',')).unwrap_or_default() {
             let part = part.trim();
-            let (name, options) = part.split_once('(').map_or((part, ""), |(name, rest)| {
-                (name, rest.strip_suffix(')').unwrap_or(rest))
-            });
+            let (name, options) = part
+                .split_once('(')
+                .map_or((part, ""), |(name, rest)| (name, rest.strip_suffix(')').unwrap_or(rest)));
             let option = |wanted: &str| {
-                odata::split(options, ';').into_iter().find_map(|option| {
-                    option.trim().strip_prefix(wanted)?.trim_start().strip_prefix('=')
-                })
+                odata::split(options, ';')
+                    .into_iter()
+                    .find_map(|option| option.trim().strip_prefix(wanted)?.trim_start().strip_prefix('='))
             };
             // A cast may stand before the property of its type.
             let name = name.rsplit('/').next().unwrap_or(name);
@@ -234,16 +265,18 @@ impl View {
     fn show(&self, value: Value) -> Result<Value, Refusal> {
         let Value::Object(members) = value else {
             return match value {
-                Value::Array(list) => Ok(Value::Array(list.into_iter().map(|one| self.show(one)).collect::<Result<_, _>>()?)),
+                Value::Array(list) => {
+                    Ok(Value::Array(list.into_iter().map(|one| self.show(one)).collect::<Result<_, _>>()?))
+                }
                 other => Ok(other),
             };
         };
         if let Some(names) = &self.select {
-            let known = |name: &str| {
-                name == "@odata.type" || members.contains_key(name) && self.is_shown(name)
-            };
+            let known =
+                |name: &str| name == "@odata.type" || members.contains_key(name) && self.is_shown(name);
             if let Some(unknown) = names.iter().find(|name| !known(name)) {
-                let lacks = matches!(self.class, "AttributeMetadata" | "EntityMetadata" | "EntityKeyMetadata");
+                let lacks =
+                    matches!(self.class, "AttributeMetadata" | "EntityMetadata" | "EntityKeyMetadata");
                 if lacks || !may_have(unknown) {
                     return Err(Refusal::no_property(unknown, self.class));
                 }
@@ -256,9 +289,10 @@ impl View {
                 out.insert(name, view.show(value)?);
                 continue;
             }
-            let chosen = self.select.as_ref().is_none_or(|names| {
-                names.contains(&name) || name == "MetadataId" || name == "@odata.type"
-            });
+            let chosen = self
+                .select
+                .as_ref()
+                .is_none_or(|names| names.contains(&name) || name == "MetadataId" || name == "@odata.type");
             if chosen && self.is_shown(&name) {
                 out.insert(name, value);
             }
@@ -283,29 +317,76 @@ fn may_have(name: &str) -> bool {
 }
 
 const COMMON: [&str; 49] = [
-    "@odata.type", "AttributeOf", "AttributeType", "AttributeTypeName", "AutoNumberFormat", "CanBeSecuredForCreate",
-    "CanBeSecuredForRead", "CanBeSecuredForUpdate", "CanModifyAdditionalSettings", "ColumnNumber",
-    "DeprecatedVersion", "Description", "DisplayName", "EntityLogicalName", "ExternalName", "HasChanged",
-    "InheritsFrom", "IntroducedVersion", "IsAuditEnabled", "IsCustomAttribute", "IsCustomizable",
-    "IsDataSourceSecret", "IsFilterable", "IsGlobalFilterEnabled", "IsLogical", "IsManaged", "IsPrimaryId",
-    "IsPrimaryName", "IsRenameable", "IsRequiredForForm", "IsRetrievable", "IsSearchable", "IsSecured",
-    "IsSortableEnabled", "IsValidForAdvancedFind", "IsValidForCreate", "IsValidForForm", "IsValidForGrid",
-    "IsValidForRead", "IsValidForUpdate", "IsValidODataAttribute", "LinkedAttributeId", "LogicalName", "MetadataId",
-    "RequiredLevel", "SchemaName", "SourceType", "IsLocalizable", "SettingOf",
+    "@odata.type",
+    "AttributeOf",
+    "AttributeType",
+    "AttributeTypeName",
+    "AutoNumberFormat",
+    "CanBeSecuredForCreate",
+    "CanBeSecuredForRead",
+    "CanBeSecuredForUpdate",
+    "CanModifyAdditionalSettings",
+    "ColumnNumber",
+    "DeprecatedVersion",
+    "Description",
+    "DisplayName",
+    "EntityLogicalName",
+    "ExternalName",
+    "HasChanged",
+    "InheritsFrom",
+    "IntroducedVersion",
+    "IsAuditEnabled",
+    "IsCustomAttribute",
+    "IsCustomizable",
+    "IsDataSourceSecret",
+    "IsFilterable",
+    "IsGlobalFilterEnabled",
+    "IsLogical",
+    "IsManaged",
+    "IsPrimaryId",
+    "IsPrimaryName",
+    "IsRenameable",
+    "IsRequiredForForm",
+    "IsRetrievable",
+    "IsSearchable",
+    "IsSecured",
+    "IsSortableEnabled",
+    "IsValidForAdvancedFind",
+    "IsValidForCreate",
+    "IsValidForForm",
+    "IsValidForGrid",
+    "IsValidForRead",
+    "IsValidForUpdate",
+    "IsValidODataAttribute",
+    "LinkedAttributeId",
+    "LogicalName",
+    "MetadataId",
+    "RequiredLevel",
+    "SchemaName",
+    "SourceType",
+    "IsLocalizable",
+    "SettingOf",
 ];
 
 /// Whether a metadata condition holds for an entry.
 fn holds(test: &Expr, entry: &Value) -> Result<bool, Refusal> {
     Ok(match test {
-        Expr::All(list) => list.iter().try_fold(true, |all, one| Ok::<_, Refusal>(all && holds(one, entry)?))?,
-        Expr::Any(list) => list.iter().try_fold(false, |any, one| Ok::<_, Refusal>(any || holds(one, entry)?))?,
+        Expr::All(list) => {
+            list.iter().try_fold(true, |all, one| Ok::<_, Refusal>(all && holds(one, entry)?))?
+        }
+        Expr::Any(list) => {
+            list.iter().try_fold(false, |any, one| Ok::<_, Refusal>(any || holds(one, entry)?))?
+        }
         Expr::Not(inner) => !holds(inner, entry)?,
         Expr::Compare { left: Operand::Path(path), operator, right: Operand::Literal(literal) }
         | Expr::Compare { left: Operand::Literal(literal), operator, right: Operand::Path(path) } => {
             compare(entry, path, *operator, literal)?
         }
         _ => {
-            return Err(Refusal::new(QUERY, "Metadata can be filtered by comparisons of properties with values only."));
+            return Err(Refusal::new(
+                QUERY,
+                "Metadata can be filtered by comparisons of properties with values only.",
+            ));
         }
     })
 }

@@ -116,12 +116,14 @@ impl Dynamics {
     /// # Errors
     /// When the signing key cannot be made or written.
     pub fn start(config: &ServiceConfig) -> Result<Self> {
-        let environment =
-            Environment::new(config, &[]).map_err(|what| Error::bug(format!("the list of tables: {what}")))?;
+        let environment = Environment::new(config, &[])
+            .map_err(|what| Error::bug(format!("the list of tables: {what}")))?;
         let user = environment.standing("systemuser", 0);
-        let name = environment.store.model.table("systemuser").map_or_else(String::new, |table| {
-            environment.store.name_of(Place { table, index: 0 })
-        });
+        let name = environment
+            .store
+            .model
+            .table("systemuser")
+            .map_or_else(String::new, |table| environment.store.name_of(Place { table, index: 0 }));
         let entra = Entra::start(config, &guid::text(user), &name)?;
         Ok(Self {
             config: config.clone(),
@@ -177,7 +179,10 @@ fn with_service_headers(reply: Reply, number: u64) -> Reply {
         .with_header(HeaderName::from_static("odata-version"), "4.0")
         .with_header(HeaderName::from_static("x-ms-service-request-id"), &id)
         .with_header(HeaderName::from_static("req_id"), &id)
-        .with_header(HeaderName::from_static("x-ms-ratelimit-burst-remaining-xrm-requests"), &left.to_string())
+        .with_header(
+            HeaderName::from_static("x-ms-ratelimit-burst-remaining-xrm-requests"),
+            &left.to_string(),
+        )
         .with_header(HeaderName::from_static("x-ms-ratelimit-time-remaining-xrm-requests"), "1,199.98")
 }
 

@@ -30,13 +30,27 @@ pub(super) enum Expr {
     All(Vec<Expr>),
     Any(Vec<Expr>),
     Not(Box<Expr>),
-    Compare { left: Operand, operator: Operator, right: Operand },
+    Compare {
+        left: Operand,
+        operator: Operator,
+        right: Operand,
+    },
     /// `contains(a,'b')` and whatever else is written so.
-    Call { name: String, arguments: Vec<Operand> },
+    Call {
+        name: String,
+        arguments: Vec<Operand>,
+    },
     /// `Microsoft.Dynamics.CRM.X(...)`.
-    Service { name: String, arguments: Vec<(String, Argument)> },
+    Service {
+        name: String,
+        arguments: Vec<(String, Argument)>,
+    },
     /// `collection/any(x:condition)`.
-    Lambda { path: Vec<String>, all: bool, inner: Option<(String, Box<Expr>)> },
+    Lambda {
+        path: Vec<String>,
+        all: bool,
+        inner: Option<(String, Box<Expr>)>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -373,7 +387,8 @@ mod tests {
 
     #[test]
     fn what_is_no_condition_is_refused() {
-        for text in ["", "name", "name eq", "name eq 'x", "name == 'x'", "name eq 'a' and", "(name eq 1", "a in (1)"]
+        for text in
+            ["", "name", "name eq", "name eq 'x", "name == 'x'", "name eq 'a' and", "(name eq 1", "a in (1)"]
         {
             assert!(read(text).is_err(), "{text}");
         }

@@ -39,7 +39,12 @@ pub(super) fn order(cx: Context<'_>, table: usize, text: &str) -> Result<Vec<Ord
         let descending = match (words.next(), words.next()) {
             (None | Some("asc"), None) => false,
             (Some("desc"), None) => true,
-            _ => return Err(Refusal::new(QUERY, format!("Syntax error at position {} in '{text}'.", term.len()))),
+            _ => {
+                return Err(Refusal::new(
+                    QUERY,
+                    format!("Syntax error at position {} in '{text}'.", term.len()),
+                ));
+            }
         };
         out.push(OrderBy { route: evaluate::route(cx, table, &path)?, descending });
     }
@@ -89,7 +94,16 @@ impl Ord for Keys {
 /// Query options that no listing takes.
 const UNSUPPORTED: [&str; 4] = ["$skip", "$search", "$format", "$compute"];
 const KNOWN: [&str; 10] = [
-    "$select", "$filter", "$orderby", "$expand", "$top", "$count", "$apply", "$skiptoken", "$deltatoken", "$id",
+    "$select",
+    "$filter",
+    "$orderby",
+    "$expand",
+    "$top",
+    "$count",
+    "$apply",
+    "$skiptoken",
+    "$deltatoken",
+    "$id",
 ];
 /// Other ways to ask that the real service has.
 const OTHER_WAYS: [&str; 4] = ["fetchXml", "savedQuery", "userQuery", "sql"];
@@ -104,7 +118,10 @@ pub(super) fn check_options(call: &Call<'_>) -> Result<(), Refusal> {
             return Err(Refusal::new(QUERY, format!("The query parameter '{name}' is not known.")));
         }
         if OTHER_WAYS.contains(&name.as_str()) {
-            return Err(Refusal::new(QUERY, format!("The emulated environment does not take {name}: use $filter.")));
+            return Err(Refusal::new(
+                QUERY,
+                format!("The emulated environment does not take {name}: use $filter."),
+            ));
         }
     }
     Ok(())
@@ -144,15 +161,23 @@ impl Ask {
             Some(Ok(top)) => Some(top),
             Some(Err(_)) => {
                 let text = call.option("$top").unwrap_or_default();
-                return Err(Refusal::new(QUERY, format!("Invalid value '{text}' for $top query option found. The $top \
-                    query option requires a non-negative integer value.")));
+                return Err(Refusal::new(
+                    QUERY,
+                    format!(
+                        "Invalid value '{text}' for $top query option found. The $top \
+                    query option requires a non-negative integer value."
+                    ),
+                ));
             }
         };
         let count = match call.option("$count") {
             None | Some("false") => false,
             Some("true") => true,
             Some(text) => {
-                return Err(Refusal::new(QUERY, format!("Invalid value '{text}' for $count query option found.")));
+                return Err(Refusal::new(
+                    QUERY,
+                    format!("Invalid value '{text}' for $count query option found."),
+                ));
             }
         };
         Ok(Self { view, test, order, top, count, within })
@@ -247,7 +272,8 @@ fn write_totals(environment: &Environment, ask: &Ask, page: &Page, total: Option
         environment.metadata_version
     ));
     if let Some(next) = &page.next {
-        let cookie = format!("<cookie pagenumber=\"{}\" pagingcookie=\"\" istracking=\"False\" />", next.page);
+        let cookie =
+            format!("<cookie pagenumber=\"{}\" pagingcookie=\"\" istracking=\"False\" />", next.page);
         out.push_str(",\"@Microsoft.Dynamics.CRM.fetchxmlpagingcookie\":");
         write_string(&cookie, out);
         out.push_str(",\"@Microsoft.Dynamics.CRM.morerecords\":true");
@@ -313,11 +339,15 @@ fn page(
                 .ok_or_else(|| Refusal::new("0x80041129", "Malformed XML in the Paging Cookie."))?,
         };
         let wanted = top.map_or(size, |top| top.min(LARGEST_PAGE));
-        let mut rows: Vec<Place> =
-            store.live(table, from).filter(|at| ask.fits(store, *at)).take(wanted.saturating_add(1)).collect();
+        let mut rows: Vec<Place> = store
+            .live(table, from)
+            .filter(|at| ask.fits(store, *at))
+            .take(wanted.saturating_add(1))
+            .collect();
         let more = rows.len() > wanted;
         rows.truncate(wanted);
-        let next = (more && top.is_none()).then(|| cookie_after(store, cookies, table, &rows, number, None, since));
+        let next =
+            (more && top.is_none()).then(|| cookie_after(store, cookies, table, &rows, number, None, since));
         let total = ask.count.then(|| {
             let bare = ask.test.is_none();
             if bare { store.live_count(table) as usize } else { ask.all(store).len() }
@@ -327,7 +357,8 @@ fn page(
     let list: Arc<Vec<u64>> = Arc::new(ask.all(store).into_iter().map(|at| at.index).collect());
     let total = ask.count.then_some(list.len());
     if let Some(top) = top {
-        let rows = list.iter().take(top.min(LARGEST_PAGE)).map(|index| Place { table, index: *index }).collect();
+        let rows =
+            list.iter().take(top.min(LARGEST_PAGE)).map(|index| Place { table, index: *index }).collect();
         return Ok((Page { rows, next: None, number }, total));
     }
     Ok((part(store, cookies, table, list, 0, size, number, since), total))

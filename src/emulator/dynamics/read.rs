@@ -180,7 +180,10 @@ pub(super) fn state(store: &Store, table: usize) -> String {
             let cell = store.cell(at, number);
             if let Cell::Ref { table, .. } = &cell {
                 let name = &store.about(*table).name;
-                out.push_str(&format!(",\"{}@Microsoft.Dynamics.CRM.lookuplogicalname\":\"{name}\"", column.wire));
+                out.push_str(&format!(
+                    ",\"{}@Microsoft.Dynamics.CRM.lookuplogicalname\":\"{name}\"",
+                    column.wire
+                ));
             }
             out.push_str(&format!(",\"{}\":", column.wire));
             cell.write_json(column, &mut out);

@@ -45,10 +45,13 @@ impl Prefer {
         let mut out = Self::default();
         for header in request.headers.get_all("prefer") {
             for one in preferences(header.to_str().unwrap_or_default()) {
-                let (name, value) = one.split_once('=').map_or((one, ""), |(name, value)| (name.trim(), value));
+                let (name, value) =
+                    one.split_once('=').map_or((one, ""), |(name, value)| (name.trim(), value));
                 let value = value.trim().trim_matches('"');
                 match name.to_ascii_lowercase().as_str() {
-                    "odata.maxpagesize" | "maxpagesize" => out.page = value.parse().ok().filter(|size| *size > 0),
+                    "odata.maxpagesize" | "maxpagesize" => {
+                        out.page = value.parse().ok().filter(|size| *size > 0)
+                    }
                     "odata.include-annotations" => out.annotations = Some(value.to_owned()),
                     "return" => out.representation = value == "representation",
                     "odata.continue-on-error" => out.continue_on_error = value != "false",
@@ -131,7 +134,9 @@ impl<'a> Call<'a> {
     pub(super) fn read(request: &'a Request, in_batch: bool) -> Result<Self, Refusal> {
         let longest = if in_batch { LONGEST_IN_BATCH } else { LONGEST_ADDRESS };
         if request.path.len() + request.query.len() > longest {
-            return Err(Refusal::new(QUERY, "The request URI is too long.").with_status(StatusCode::URI_TOO_LONG));
+            return Err(
+                Refusal::new(QUERY, "The request URI is too long.").with_status(StatusCode::URI_TOO_LONG)
+            );
         }
         let rest = request.path.strip_prefix(ROOT).unwrap_or_default().trim_end_matches('/');
         let mut raw = rest.split('/');
@@ -197,9 +202,14 @@ pub(super) fn segment(raw: &str) -> Result<Segment, Refusal> {
         return Ok(Segment { name: text.into_owned(), key: None });
     };
     let invalid = || {
-        Refusal::new(QUERY, format!("The key in the request URI is not valid for resource 'Microsoft.Dynamics.CRM.{name}'. \
+        Refusal::new(
+            QUERY,
+            format!(
+                "The key in the request URI is not valid for resource 'Microsoft.Dynamics.CRM.{name}'. \
             Ensure that the names and number of key properties match the declared or alternate key properties for the \
-            resource 'Microsoft.Dynamics.CRM.{name}'."))
+            resource 'Microsoft.Dynamics.CRM.{name}'."
+            ),
+        )
     };
     let inside = rest.strip_suffix(')').ok_or_else(invalid)?;
     let mut key = Vec::new();
@@ -234,7 +244,9 @@ mod tests {
         let two = key("contacts(firstname='Joe%27%27s',emailaddress1=%27a@b%27)");
         assert_eq!(two[0].value, Literal::Text("Joe's".to_owned()));
         assert_eq!(two[1].name.as_deref(), Some("emailaddress1"));
-        for raw in ["accounts(", "accounts(x", "accounts(a='b%2Fc')", "accounts(name='a%26b')", "accounts(a=')"] {
+        for raw in
+            ["accounts(", "accounts(x", "accounts(a='b%2Fc')", "accounts(name='a%26b')", "accounts(a=')"]
+        {
             assert!(segment(raw).is_err(), "{raw}");
         }
     }

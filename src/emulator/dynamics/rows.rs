@@ -312,7 +312,11 @@ impl Store {
     }
 
     pub(super) fn set(&mut self, at: Place, column: usize, cell: Cell) {
-        let old = if self.tables[at.table].indexed[column] { Some(folded(&self.cell(at, column).plain())) } else { None };
+        let old = if self.tables[at.table].indexed[column] {
+            Some(folded(&self.cell(at, column).plain()))
+        } else {
+            None
+        };
         self.row(at).set(column, cell.clone());
         if let Some(old) = old {
             self.index(at, column, &old, &folded(&cell.plain()));
@@ -368,8 +372,9 @@ impl Store {
     }
 
     fn put_back(&mut self, at: Place, before: Option<Row>) {
-        let indexed: Vec<usize> =
-            (0..self.about(at.table).columns.len()).filter(|column| self.tables[at.table].indexed[*column]).collect();
+        let indexed: Vec<usize> = (0..self.about(at.table).columns.len())
+            .filter(|column| self.tables[at.table].indexed[*column])
+            .collect();
         let old: Vec<String> = indexed.iter().map(|column| folded(&self.cell(at, *column).plain())).collect();
         let was_deleted = !self.is_live(at);
         let rows = &mut self.tables[at.table];
@@ -427,7 +432,10 @@ impl Store {
         let mut ids: Vec<u128> = if side == 0 {
             self.seeded_links(relation, own)
         } else {
-            self.live(other, 0).take_while(|at| at.index < self.tables[other].seeded).map(|at| self.id(at)).collect()
+            self.live(other, 0)
+                .take_while(|at| at.index < self.tables[other].seeded)
+                .map(|at| self.id(at))
+                .collect()
         };
         ids.extend(self.links[relation].iter().filter(|(_, on)| **on).filter_map(|((one, two), _)| {
             let (mine, theirs) = if side == 0 { (*one, *two) } else { (*two, *one) };

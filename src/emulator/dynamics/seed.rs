@@ -18,7 +18,10 @@ pub(super) enum Recipe {
     Generic,
     Null,
     /// Prefix, then the index in this many digits.
-    Numbered { before: &'static str, width: usize },
+    Numbered {
+        before: &'static str,
+        width: usize,
+    },
     Company,
     Given,
     Family,
@@ -94,7 +97,9 @@ pub(super) fn recipe(table: &str, column: &Column, format: &str) -> Recipe {
         (Kind::Lookup, "owninguser") => Recipe::OwningUser,
         (Kind::Lookup, "owningteam") => Recipe::OwningTeam,
         (Kind::Lookup, "owningbusinessunit") => Recipe::OwningUnit,
-        (_, "overriddencreatedon" | "importsequencenumber" | "entityimage_url") | (Kind::Image, _) => Recipe::Null,
+        (_, "overriddencreatedon" | "importsequencenumber" | "entityimage_url") | (Kind::Image, _) => {
+            Recipe::Null
+        }
         (Kind::Boolean, "isdisabled") => Recipe::Null,
         (Kind::Text, "firstname") => Recipe::Given,
         (Kind::Text, "lastname" | "managername") => Recipe::Family,
@@ -131,7 +136,11 @@ pub(super) fn cell(store: &Store, at: Place, number: usize) -> Cell {
     let hash = mix(row ^ hash_text(&column.name));
     let required = column.required || matches!(column.kind, Kind::State | Kind::Status | Kind::Boolean);
     let system = matches!(column.recipe, Recipe::Created | Recipe::Modified | Recipe::One | Recipe::Owner);
-    if !required && !system && !store.is_name(at.table, number) && (index + 3 * number as u64).is_multiple_of(9) {
+    if !required
+        && !system
+        && !store.is_name(at.table, number)
+        && (index + 3 * number as u64).is_multiple_of(9)
+    {
         return Cell::Null;
     }
     let hard = |plain: String| text(column, &plain, hash);
@@ -147,7 +156,12 @@ pub(super) fn cell(store: &Store, at: Place, number: usize) -> Cell {
         Recipe::Given => hard(word(&GIVEN, hash).to_owned()),
         Recipe::Family => hard(word(&FAMILY, hash).to_owned()),
         Recipe::Email => {
-            let mail = format!("{}.{}{index}@{}.example", word(&WORDS, hash), word(&WORDS, hash >> 9), word(&WORDS, hash >> 17));
+            let mail = format!(
+                "{}.{}{index}@{}.example",
+                word(&WORDS, hash),
+                word(&WORDS, hash >> 9),
+                word(&WORDS, hash >> 17)
+            );
             short(if hash >> 40 & 7 == 0 { mail.to_uppercase() } else { mail })
         }
         Recipe::Phone => short(format!("+1 555-01{:02}-{:04}", hash % 100, hash >> 20 & 0xfff)),
@@ -165,16 +179,15 @@ pub(super) fn cell(store: &Store, at: Place, number: usize) -> Cell {
             if index < 3 { Cell::text(known) } else { short(format!("{known} {index}")) }
         }
         Recipe::One => Cell::Decimal(Decimal::ONE),
-        Recipe::City | Recipe::Country | Recipe::Street | Recipe::PostalCode => {
-            pick(&TOWNS, mix(row)).map_or(Cell::Null, |town| {
+        Recipe::City | Recipe::Country | Recipe::Street | Recipe::PostalCode => pick(&TOWNS, mix(row))
+            .map_or(Cell::Null, |town| {
                 short(match column.recipe {
                     Recipe::City => town.city.to_owned(),
                     Recipe::Country => town.country.to_owned(),
                     Recipe::PostalCode => town.code.to_owned(),
                     _ => format!("{} {}", 1 + hash % 400, town.street),
                 })
-            })
-        }
+            }),
         Recipe::Latitude | Recipe::Longitude => pick(&TOWNS, mix(row)).map_or(Cell::Null, |town| {
             let at = if column.recipe == Recipe::Latitude { town.at.0 } else { town.at.1 };
             Cell::Double((at / 10 + (hash % 1_000) as i64) as f64 / 100_000.0)
@@ -185,7 +198,9 @@ pub(super) fn cell(store: &Store, at: Place, number: usize) -> Cell {
         Recipe::OwningUnit => store.seeded_ref("businessunit", 0),
         Recipe::Unit if index == 0 => Cell::Null,
         Recipe::Unit => store.seeded_ref("businessunit", 0),
-        Recipe::FullName | Recipe::Base | Recipe::Version | Recipe::OwningUser | Recipe::OwningTeam => Cell::Null,
+        Recipe::FullName | Recipe::Base | Recipe::Version | Recipe::OwningUser | Recipe::OwningTeam => {
+            Cell::Null
+        }
         Recipe::Generic => generic(store, at, column, hash),
     }
 }
@@ -212,7 +227,11 @@ pub(super) fn tells(column: &Column) -> bool {
 }
 
 fn owner(store: &Store, hash: u64) -> Cell {
-    if hash % 5 == 4 { store.seeded_ref("team", hash >> 9) } else { store.seeded_ref("systemuser", hash >> 9) }
+    if hash % 5 == 4 {
+        store.seeded_ref("team", hash >> 9)
+    } else {
+        store.seeded_ref("systemuser", hash >> 9)
+    }
 }
 
 fn generic(store: &Store, at: Place, column: &Column, hash: u64) -> Cell {
@@ -254,7 +273,9 @@ fn generic(store: &Store, at: Place, column: &Column, hash: u64) -> Cell {
                 .collect();
             pick(&fitting, hash >> 8).map_or(Cell::Null, |value| Cell::Integer(*value))
         }
-        Kind::Picklist => pick(&column.options, hash).map_or(Cell::Null, |option| Cell::Integer(option.value)),
+        Kind::Picklist => {
+            pick(&column.options, hash).map_or(Cell::Null, |option| Cell::Integer(option.value))
+        }
         Kind::Multi => {
             let chosen = column.options.iter().enumerate().filter(|(bit, _)| hash >> bit & 1 == 1);
             let values: Vec<i64> = chosen.map(|(_, option)| option.value).collect();
@@ -277,7 +298,11 @@ fn generic(store: &Store, at: Place, column: &Column, hash: u64) -> Cell {
             let Some(target) = pick(&column.targets, hash >> 3) else { return Cell::Null };
             if *target == store.about(at.table).name {
                 // No row is its own ancestor.
-                return if at.index == 0 { Cell::Null } else { store.seeded_ref_below(target, hash >> 8, at.index) };
+                return if at.index == 0 {
+                    Cell::Null
+                } else {
+                    store.seeded_ref_below(target, hash >> 8, at.index)
+                };
             }
             store.seeded_ref(target, hash >> 8)
         }
@@ -307,7 +332,10 @@ fn fraction(column: &Column, hash: u64) -> Decimal {
         1 => high.min(Decimal::new(99_999_999_999, 0)),
         2 if low <= Decimal::ZERO => Decimal::ZERO,
         3 if low < Decimal::ZERO => -Decimal::new((hash >> 16) as i64 % 10_000, places),
-        _ => Decimal::new(((hash >> 16) % 10u64.pow(((hash >> 8) as u32 % 5 + 2 + places).min(11))) as i64, places),
+        _ => Decimal::new(
+            ((hash >> 16) % 10u64.pow(((hash >> 8) as u32 % 5 + 2 + places).min(11))) as i64,
+            places,
+        ),
     };
     number.clamp(low, high).round_dp(places)
 }

@@ -78,7 +78,8 @@ impl View {
             ),
             Some(text) => {
                 for name in text.split(',').map(str::trim) {
-                    let column = about.property(name).ok_or_else(|| Refusal::no_property(name, &about.name))?;
+                    let column =
+                        about.property(name).ok_or_else(|| Refusal::no_property(name, &about.name))?;
                     names.push(name.to_owned());
                     if !columns.contains(&column) {
                         columns.push(column);
@@ -96,11 +97,17 @@ impl View {
         let mut expanded = Vec::new();
         for part in expand.map(|text| odata::split(text, ',')).unwrap_or_default() {
             if depth > 2 || expanded.len() == MOST_EXPANDED {
-                let message = format!("Number of levels or properties in $expand exceeds the limit of {MOST_EXPANDED}.");
+                let message = format!(
+                    "Number of levels or properties in $expand exceeds the limit of {MOST_EXPANDED}."
+                );
                 return Err(Refusal::new(QUERY, message));
             }
             let one = Expand::read(cx, table, part.trim(), depth)?;
-            names.push(format!("{}{}", one.name, if one.view.names.is_empty() { "()" } else { &one.view.names }));
+            names.push(format!(
+                "{}{}",
+                one.name,
+                if one.view.names.is_empty() { "()" } else { &one.view.names }
+            ));
             expanded.push(one);
         }
         let names = if names.is_empty() { String::new() } else { format!("({})", names.join(",")) };
@@ -130,7 +137,14 @@ impl View {
     }
 
     /// Appends rows as the entries of a list.
-    pub(super) fn write_rows(&self, store: &Store, rows: &[Place], prefer: &Prefer, root: &str, out: &mut String) {
+    pub(super) fn write_rows(
+        &self,
+        store: &Store,
+        rows: &[Place],
+        prefer: &Prefer,
+        root: &str,
+        out: &mut String,
+    ) {
         let gathered = self.gather(store, rows);
         for (number, at) in rows.iter().enumerate() {
             if number > 0 {
@@ -199,7 +213,13 @@ fn write_annotation(wire: &str, annotation: &str, value: &str, out: &mut String)
 }
 
 /// What stands before a value: how a form would show it, and for a lookup where it leads.
-fn write_annotations(store: &Store, (table, number): (usize, usize), cell: &Cell, prefer: &Prefer, out: &mut String) {
+fn write_annotations(
+    store: &Store,
+    (table, number): (usize, usize),
+    cell: &Cell,
+    prefer: &Prefer,
+    out: &mut String,
+) {
     let column = &store.about(table).columns[number];
     if let Some((to, id)) = cell.as_ref() {
         // The service tells no navigation property of who created or changed a row.
@@ -229,9 +249,9 @@ impl Expand {
     fn read(cx: Context<'_>, table: usize, text: &str, depth: usize) -> Result<Self, Refusal> {
         let store = cx.store;
         let about = store.about(table);
-        let (path, options) = text.split_once('(').map_or((text, ""), |(path, rest)| {
-            (path, rest.strip_suffix(')').unwrap_or(rest))
-        });
+        let (path, options) = text
+            .split_once('(')
+            .map_or((text, ""), |(path, rest)| (path, rest.strip_suffix(')').unwrap_or(rest)));
         let (name, reference) = path.strip_suffix("/$ref").map_or((path, false), |name| (name, true));
         let nav = about.nav(name);
         let place = match (nav, store.model.collection(table, name)) {
@@ -241,7 +261,10 @@ impl Expand {
         };
         let one = matches!(place, Where::One { .. });
         if reference && !one {
-            return Err(Refusal::new(QUERY, "Expand with $ref is only supported on lookup type navigation property."));
+            return Err(Refusal::new(
+                QUERY,
+                "Expand with $ref is only supported on lookup type navigation property.",
+            ));
         }
         let mut given: HashMap<&str, &str> = HashMap::new();
         for option in odata::split(options, ';').into_iter().map(str::trim).filter(|text| !text.is_empty()) {
@@ -252,7 +275,8 @@ impl Expand {
                 _ => false,
             };
             if !allowed {
-                let message = format!("The query option '{}' is not supported inside $expand of '{name}'.", key.trim());
+                let message =
+                    format!("The query option '{}' is not supported inside $expand of '{name}'.", key.trim());
                 return Err(Refusal::new(QUERY, message));
             }
             given.insert(key.trim(), value);
@@ -271,7 +295,10 @@ impl Expand {
         if principal {
             view.columns.clear();
         }
-        if !one && !view.expand.is_empty() && view.expand.iter().any(|inner| matches!(inner.place, Where::Many(_))) {
+        if !one
+            && !view.expand.is_empty()
+            && view.expand.iter().any(|inner| matches!(inner.place, Where::Many(_)))
+        {
             return Err(Refusal::new(QUERY, "Nested $expand of collections is not supported."));
         }
         let filter = given.get("$filter").map(|text| odata::filter(text, &HashMap::new())).transpose()?;
@@ -279,7 +306,15 @@ impl Expand {
         let order = given.get("$orderby").map(|text| query::order(cx, target, text)).transpose()?;
         let top = given.get("$top").map(|text| text.trim().parse());
         let top = top.transpose().map_err(|_| Refusal::new(QUERY, "Invalid value for $top."))?;
-        Ok(Self { name: name.to_owned(), place, view, reference, filter, order: order.unwrap_or_default(), top })
+        Ok(Self {
+            name: name.to_owned(),
+            place,
+            view,
+            reference,
+            filter,
+            order: order.unwrap_or_default(),
+            top,
+        })
     }
 
     fn write(
@@ -296,12 +331,16 @@ impl Expand {
         out.push(':');
         match self.place {
             Where::One { column, target } => {
-                let found = store.cell(at, column).as_ref().filter(|(to, _)| target.is_none_or(|target| target == *to));
+                let found = store
+                    .cell(at, column)
+                    .as_ref()
+                    .filter(|(to, _)| target.is_none_or(|target| target == *to));
                 let found = found.and_then(|(table, id)| store.locate(table, id));
                 match found {
                     None => out.push_str("null"),
                     Some(row) if self.reference => {
-                        let address = format!("{root}{}({})", store.about(row.table).set, guid::text(store.id(row)));
+                        let address =
+                            format!("{root}{}({})", store.about(row.table).set, guid::text(store.id(row)));
                         out.push_str("{\"@odata.id\":");
                         write_string(&address, out);
                         out.push('}');

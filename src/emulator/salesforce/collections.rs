@@ -4,10 +4,10 @@ use http::{Method, StatusCode};
 
 use super::cell::write_string;
 use super::errors::Refusal;
-use crate::emulator::json::Json;
 use super::rows::Store;
 use super::write::{Refusals, Upserted, Work};
 use super::{Call, columns, decoded, id, read, render, text_reply};
+use crate::emulator::json::Json;
 use crate::emulator::service::Reply;
 
 const MOST_ROWS: usize = 200;

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::cell::write_string;
 use super::errors::{self, Refusal};
-use crate::emulator::json::Json;
 use super::{Call, Org, route, text_reply};
+use crate::emulator::json::Json;
 use crate::emulator::service::{Reply, Request};
 
 const MOST_SUBREQUESTS: usize = 25;

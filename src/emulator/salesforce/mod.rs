@@ -55,12 +55,12 @@ use serde_json::{Value, json};
 
 use self::describe::Object;
 use self::errors::Refusal;
-use crate::emulator::json::Json;
 use self::locators::Locators;
 use self::oauth::{Identity, OAuth};
 use self::query::Ask;
 use self::rows::{Place, Store};
 use crate::emulator::grants::Grants;
+use crate::emulator::json::Json;
 use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig};
 use crate::error::Result;
 

@@ -6,11 +6,11 @@ use super::columns::path_columns;
 use super::describe::{Field, Kind, Object};
 use super::errors::Refusal;
 use super::evaluate::like;
-use crate::emulator::json::Json;
 use super::locators::Locators;
 use super::query::{self, Ask};
 use super::render::write_row;
 use super::rows::{Place, Store};
+use crate::emulator::json::Json;
 
 use super::sosl::{self, Scope, Search, Target, Words};
 use super::statement::Piece;

@@ -4,10 +4,10 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, LOCATION};
 use http::{Method, StatusCode};
 
 use super::errors::{self, Refusal};
-use crate::emulator::json::Json;
 use super::rows::{Place, Store};
 use super::write::{Refusals, Upserted, Work};
 use super::{Call, decoded, read, text_reply};
+use crate::emulator::json::Json;
 use crate::emulator::service::Reply;
 
 /// From this version on an upsert that updates answers with a body.

@@ -4,9 +4,9 @@ use http::StatusCode;
 
 use super::cell::write_string;
 use super::errors::Refusal;
-use crate::emulator::json::Json;
 use super::write::Work;
 use super::{Call, Org, text_reply};
+use crate::emulator::json::Json;
 use crate::emulator::service::Reply;
 
 const MOST_TREE_ROWS: usize = 200;

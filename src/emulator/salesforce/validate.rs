@@ -10,8 +10,8 @@ use super::cell::Cell;
 use super::describe::{Field, Kind};
 use super::errors::Refusal;
 use super::id;
-use crate::emulator::json::Json;
 use super::rows::Store;
+use crate::emulator::json::Json;
 
 const FIRST_DAY: Date = Date::constant(1700, 1, 1);
 const LAST_DAY: Date = Date::constant(4000, 12, 31);

@@ -6,10 +6,10 @@ use rust_decimal::Decimal;
 use super::cell::Cell;
 use super::describe::Kind;
 use super::errors::Refusal;
-use crate::emulator::json::Json;
 use super::rows::{Place, Row, Store};
 use super::seed::{self, Recipe};
 use super::{id, validate};
+use crate::emulator::json::Json;
 
 /// Why a row was refused; never empty.
 pub(super) type Refusals = Vec<Refusal>;

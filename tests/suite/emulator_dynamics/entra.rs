@@ -85,7 +85,8 @@ fn a_code_buys_tokens_once_and_only_with_its_verifier() {
     let code = value(&answer, "code");
     let (status, tokens) = buy(&code, "a-verifier-of-some-length");
     assert_eq!((status, &tokens["expires_in"], &tokens["token_type"]), (200, &json!(3599), &json!("Bearer")));
-    let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(tokens["id_token"].as_str().expect("a token"));
+    let claims =
+        jsonwebtoken::dangerous::insecure_decode::<Value>(tokens["id_token"].as_str().expect("a token"));
     let claims = claims.expect("a token").claims;
     assert_eq!((&claims["nonce"], &claims["aud"]), (&json!("n1"), &json!(id)));
     let (status, error) = buy(&code, "a-verifier-of-some-length");

@@ -43,7 +43,9 @@ fn definitions_are_listed_filtered_and_expanded() {
 fn casts_tell_what_their_type_has() {
     let org = org();
     let cast = |class: &str, more: &str| {
-        let path = format!("EntityDefinitions(LogicalName='new_invoice')/Attributes/Microsoft.Dynamics.CRM.{class}{more}");
+        let path = format!(
+            "EntityDefinitions(LogicalName='new_invoice')/Attributes/Microsoft.Dynamics.CRM.{class}{more}"
+        );
         rows(&org.json(&path, "")).clone()
     };
     let picks = cast("PicklistAttributeMetadata", "?$select=LogicalName&$expand=OptionSet,GlobalOptionSet");
@@ -62,7 +64,10 @@ fn casts_tell_what_their_type_has() {
     assert_eq!(related["Targets"], json!(["account", "contact", "opportunity"]));
     let dates = cast("DateTimeAttributeMetadata", "?$select=LogicalName,DateTimeBehavior,Format");
     let behaviour = |name: &str| {
-        dates.iter().find(|row| row["LogicalName"] == name).map(|row| row["DateTimeBehavior"]["Value"].clone())
+        dates
+            .iter()
+            .find(|row| row["LogicalName"] == name)
+            .map(|row| row["DateTimeBehavior"]["Value"].clone())
     };
     assert_eq!(behaviour("new_due"), Some(json!("DateOnly")));
     assert_eq!(behaviour("new_checkin"), Some(json!("TimeZoneIndependent")));
@@ -95,7 +100,10 @@ fn the_document_names_what_rows_have() {
         assert!(document.contains(part), "{part}");
     }
     let row = org.json("accounts?$top=1", "")["value"][0].clone();
-    let account = document.split("<EntityType Name=\"account\"").nth(1).and_then(|rest| rest.split("</EntityType>").next());
+    let account = document
+        .split("<EntityType Name=\"account\"")
+        .nth(1)
+        .and_then(|rest| rest.split("</EntityType>").next());
     let account = account.expect("the type");
     for name in row.as_object().expect("a row").keys().filter(|name| !name.contains('@')) {
         assert!(account.contains(&format!("<Property Name=\"{name}\"")), "{name}");
@@ -113,7 +121,10 @@ fn a_described_table_can_be_imported_from_json_and_from_a_document() {
     std::fs::write(&file, account.to_string()).expect("written");
     org.service.import(&file).expect("imported");
     assert_eq!(rows(&org.json("ext_things?$select=accountid", "")).len(), 100);
-    let document = text(&org.get("$metadata")).replace("account\"", "firm\"").replace("\"accounts\"", "\"firms\"").replace("CRM.account", "CRM.firm");
+    let document = text(&org.get("$metadata"))
+        .replace("account\"", "firm\"")
+        .replace("\"accounts\"", "\"firms\"")
+        .replace("CRM.account", "CRM.firm");
     let file = dir.path().join("metadata.xml");
     std::fs::write(&file, document).expect("written");
     org.service.import(&file).expect("imported");

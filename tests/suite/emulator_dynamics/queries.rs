@@ -55,22 +55,39 @@ fn conditions_choose_exactly_the_rows_that_satisfy_them() {
         row["new_due"].as_str().is_some_and(|day| day < "2010-05-05")
     });
     let functions = "Microsoft.Dynamics.CRM.";
-    org.agrees("new_invoices", "new_invoice", &format!("{functions}ContainValues(PropertyName='new_tags',PropertyValues=['2','4'])"), |row| {
-        row["new_tags"].as_str().is_some_and(|tags| tags.split(',').any(|tag| tag == "2" || tag == "4"))
-    });
-    org.agrees("accounts", "account", &format!("{functions}Between(PropertyName='numberofemployees',PropertyValues=[\"5\",\"2000\"])"), |row| {
-        row["numberofemployees"].as_i64().is_some_and(|number| (5..=2000).contains(&number))
-    });
-    org.agrees("contacts", "contact", &format!("{functions}In(PropertyName='gendercode',PropertyValues=['1'])"), |row| {
-        row["gendercode"] == json!(1)
-    });
-    org.agrees("accounts", "account", &format!("{functions}OnOrBefore(PropertyName='createdon',PropertyValue='2025-03-31')"), |row| {
-        row["createdon"].as_str().is_some_and(|moment| moment < "2025-04-01")
-    });
+    org.agrees(
+        "new_invoices",
+        "new_invoice",
+        &format!("{functions}ContainValues(PropertyName='new_tags',PropertyValues=['2','4'])"),
+        |row| {
+            row["new_tags"].as_str().is_some_and(|tags| tags.split(',').any(|tag| tag == "2" || tag == "4"))
+        },
+    );
+    org.agrees(
+        "accounts",
+        "account",
+        &format!("{functions}Between(PropertyName='numberofemployees',PropertyValues=[\"5\",\"2000\"])"),
+        |row| row["numberofemployees"].as_i64().is_some_and(|number| (5..=2000).contains(&number)),
+    );
+    org.agrees(
+        "contacts",
+        "contact",
+        &format!("{functions}In(PropertyName='gendercode',PropertyValues=['1'])"),
+        |row| row["gendercode"] == json!(1),
+    );
+    org.agrees(
+        "accounts",
+        "account",
+        &format!("{functions}OnOrBefore(PropertyName='createdon',PropertyValue='2025-03-31')"),
+        |row| row["createdon"].as_str().is_some_and(|moment| moment < "2025-04-01"),
+    );
     org.agrees("contacts", "contact", "parentcustomerid_account/name ne null", |row| {
         row["_parentcustomerid_value@Microsoft.Dynamics.CRM.lookuplogicalname"] == json!("account")
     });
-    let with_contacts = rows(&org.json("accounts?$filter=contact_customer_accounts/any(c:c/lastname ne null)&$select=name", "")).len();
+    let with_contacts = rows(
+        &org.json("accounts?$filter=contact_customer_accounts/any(c:c/lastname ne null)&$select=name", ""),
+    )
+    .len();
     assert!(with_contacts > 0 && with_contacts < 120);
 }
 
@@ -79,7 +96,10 @@ fn wrong_queries_get_the_services_own_refusals() {
     let org = org();
     assert_eq!(org.refused("nothing", 404).0, "0x80060888");
     let (code, message) = org.refused("accounts?$filter=nope eq 1", 400);
-    assert_eq!((code.as_str(), message.as_str()), ("0x0", "Could not find a property named 'nope' on type 'Microsoft.Dynamics.CRM.account'."));
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("0x0", "Could not find a property named 'nope' on type 'Microsoft.Dynamics.CRM.account'.")
+    );
     assert!(org.refused("accounts?$select=nope", 400).1.contains("'nope'"));
     assert!(org.refused("accounts?$filter=name eq 1", 400).1.contains("Edm.Int32"));
     assert!(org.refused("accounts?$filter=name eq 'x", 400).1.contains("unterminated literal"));
@@ -95,7 +115,11 @@ fn wrong_queries_get_the_services_own_refusals() {
 #[test]
 fn pages_lead_through_every_row_once_whatever_the_order() {
     let org = org();
-    for query in ["contacts?$select=lastname", "contacts?$select=lastname&$orderby=lastname desc,contactid", "contacts?$filter=lastname ne null"] {
+    for query in [
+        "contacts?$select=lastname",
+        "contacts?$select=lastname&$orderby=lastname desc,contactid",
+        "contacts?$filter=lastname ne null",
+    ] {
         let mut seen = HashSet::new();
         let mut address = query.to_owned();
         let mut pages = 0;
@@ -120,7 +144,10 @@ fn a_cookie_must_come_back_byte_for_byte_and_expires() {
     let org = org();
     let page = org.json("accounts?$select=name", "odata.maxpagesize=50");
     let next = page["@odata.nextLink"].as_str().expect("a link").to_owned();
-    assert!(next.contains("$skiptoken=%3Ccookie%20pagenumber=%222%22%20pagingcookie=%22%253ccookie"), "{next}");
+    assert!(
+        next.contains("$skiptoken=%3Ccookie%20pagenumber=%222%22%20pagingcookie=%22%253ccookie"),
+        "{next}"
+    );
     assert_eq!(org.json(&next, "odata.maxpagesize=50")["value"][0]["@odata.etag"], "W/\"1000050\"");
     // Without the preference the next page has the default size.
     assert_eq!(rows(&org.json(&next, "")).len(), 70);
@@ -139,11 +166,17 @@ fn top_count_and_order_behave_as_documented() {
     assert_eq!(text(&org.get("accounts/$count")), "5000");
     // With a page size $top is ignored.
     assert_eq!(rows(&org.json("accounts?$top=3", "odata.maxpagesize=10")).len(), 10);
-    let reply = org.send(Method::GET, &org.whole("accounts?$select=name"), &[("prefer", "odata.maxpagesize=9000")], "");
+    let reply = org.send(
+        Method::GET,
+        &org.whole("accounts?$select=name"),
+        &[("prefer", "odata.maxpagesize=9000")],
+        "",
+    );
     assert_eq!(header(&reply, "preference-applied"), "odata.maxpagesize=5000");
     assert_eq!(rows(&body(&reply)).len(), 5000);
     let sorted = org.json("accounts?$select=numberofemployees&$orderby=numberofemployees&$top=4000", "");
-    let numbers: Vec<Option<i64>> = rows(&sorted).iter().map(|row| row["numberofemployees"].as_i64()).collect();
+    let numbers: Vec<Option<i64>> =
+        rows(&sorted).iter().map(|row| row["numberofemployees"].as_i64()).collect();
     assert!(numbers.is_sorted(), "nulls first, then ascending");
     assert_eq!(numbers[0], None);
 }
@@ -156,7 +189,10 @@ fn annotations_come_only_when_asked_for_and_before_their_value() {
     let all = org.json("accounts?$top=20", "odata.include-annotations=\"*\"");
     let row = rows(&all).iter().find(|row| row["_primarycontactid_value"].is_string()).expect("a row");
     assert_eq!(row["_primarycontactid_value@Microsoft.Dynamics.CRM.lookuplogicalname"], "contact");
-    assert_eq!(row["_primarycontactid_value@Microsoft.Dynamics.CRM.associatednavigationproperty"], "primarycontactid");
+    assert_eq!(
+        row["_primarycontactid_value@Microsoft.Dynamics.CRM.associatednavigationproperty"],
+        "primarycontactid"
+    );
     assert!(row["_primarycontactid_value@OData.Community.Display.V1.FormattedValue"].is_string());
     assert_eq!(all["@Microsoft.Dynamics.CRM.totalrecordcount"], -1);
     let keys: Vec<&String> = row.as_object().expect("a row").keys().collect();
@@ -171,8 +207,13 @@ fn expansions_bring_parents_and_children() {
     let page = org.json("contacts?$select=lastname&$expand=parentcustomerid_account($select=name),parentcustomerid_contact($select=fullname)", "");
     let with = |name: &str| rows(&page).iter().filter(|row| row[name].is_object()).count();
     assert!(with("parentcustomerid_account") > 0 && with("parentcustomerid_contact") > 0);
-    let page = org.json("accounts?$select=name&$expand=contact_customer_accounts($select=lastname;$orderby=lastname;$top=2)", "");
-    let row = rows(&page).iter().find(|row| row["contact_customer_accounts"].as_array().is_some_and(|list| list.len() == 2));
+    let page = org.json(
+        "accounts?$select=name&$expand=contact_customer_accounts($select=lastname;$orderby=lastname;$top=2)",
+        "",
+    );
+    let row = rows(&page)
+        .iter()
+        .find(|row| row["contact_customer_accounts"].as_array().is_some_and(|list| list.len() == 2));
     let row = row.expect("an account with two contacts");
     let id = row["accountid"].as_str().expect("an id");
     let children = org.json(&format!("accounts({id})/contact_customer_accounts?$select=lastname"), "");
@@ -181,7 +222,10 @@ fn expansions_bring_parents_and_children() {
     assert!(rows(&page).iter().any(|row| !row["new_invoice_new_tag"].as_array().expect("a list").is_empty()));
     let (_, message) = org.refused("accounts?$expand=contact_customer_accounts/$ref", 400);
     assert_eq!(message, "Expand with $ref is only supported on lookup type navigation property.");
-    let grouped = org.json("accounts?$apply=groupby((statecode),aggregate($count as number,revenue with sum as total))", "");
+    let grouped = org.json(
+        "accounts?$apply=groupby((statecode),aggregate($count as number,revenue with sum as total))",
+        "",
+    );
     let sum: u64 = rows(&grouped).iter().filter_map(|row| row["number"].as_u64()).sum();
     assert_eq!(sum, 120);
 }
@@ -195,7 +239,10 @@ fn a_delta_link_ends_the_listing_and_dies_after_seven_days() {
     page = org.json(&next, "odata.track-changes,odata.maxpagesize=100");
     let link = page["@odata.deltaLink"].as_str().expect("a link").to_owned();
     let delta = org.json(&link, "");
-    assert!(rows(&delta).is_empty() && delta["@odata.context"].as_str().is_some_and(|text| text.ends_with("/$delta")));
+    assert!(
+        rows(&delta).is_empty()
+            && delta["@odata.context"].as_str().is_some_and(|text| text.ends_with("/$delta"))
+    );
     org.clock.advance(SignedDuration::from_hours(24 * 8)).expect("advanced");
     let (_, message) = org.refused(&link, 401);
     assert!(message.contains("expired"), "{message}");

@@ -27,8 +27,11 @@ use crate::emulator::service::{Reply, Request, ServiceConfig};
 use crate::error::Result;
 
 /// Where the answer of an authorisation may go; any port at `localhost`.
-const REDIRECT_URIS: [&str; 3] =
-    ["http://localhost/callback", "http://localhost", "https://login.microsoftonline.com/common/oauth2/nativeclient"];
+const REDIRECT_URIS: [&str; 3] = [
+    "http://localhost/callback",
+    "http://localhost",
+    "https://login.microsoftonline.com/common/oauth2/nativeclient",
+];
 /// Access tokens live for about an hour.
 const ACCESS_SECONDS: i64 = 3_599;
 /// The name of the signing key in `jwks_uri` and in token headers.

@@ -28,8 +28,10 @@ pub(super) fn check_scopes(scopes: &[String]) -> Result<(), Fault> {
             return Err(Fault::new(
                 "invalid_scope",
                 70_011,
-                format!("The provided request must include a 'scope' input parameter. The provided value for the input \
-                         parameter 'scope' is not valid. The scope {scope} is not valid."),
+                format!(
+                    "The provided request must include a 'scope' input parameter. The provided value for the input \
+                         parameter 'scope' is not valid. The scope {scope} is not valid."
+                ),
             ));
         }
         let known = Url::parse(scope).ok().and_then(|url| {
@@ -42,8 +44,10 @@ pub(super) fn check_scopes(scopes: &[String]) -> Result<(), Fault> {
             return Err(Fault::new(
                 "invalid_resource",
                 500_011,
-                format!("The resource principal named {resource} was not found in the tenant. This can happen if the \
-                         application has not been installed by the administrator of the tenant."),
+                format!(
+                    "The resource principal named {resource} was not found in the tenant. This can happen if the \
+                         application has not been installed by the administrator of the tenant."
+                ),
             ));
         }
     }
@@ -73,9 +77,9 @@ impl Entra {
     /// The client that a token request names, proven by its secret or an assertion.
     fn client(&self, parameters: &Parameters, request: &Request) -> Result<Client, Fault> {
         let assertion = parameters.get("client_assertion");
-        let named_in_assertion = assertion.and_then(claims).and_then(|claims| {
-            claims.get("sub").and_then(Value::as_str).map(str::to_owned)
-        });
+        let named_in_assertion = assertion
+            .and_then(claims)
+            .and_then(|claims| claims.get("sub").and_then(Value::as_str).map(str::to_owned));
         let id = parameters
             .client_id()
             .map(str::to_owned)
@@ -85,7 +89,10 @@ impl Entra {
             Fault::new(
                 "unauthorized_client",
                 700_016,
-                format!("Application with identifier '{id}' was not found in the directory '{}'.", self.tenant),
+                format!(
+                    "Application with identifier '{id}' was not found in the directory '{}'.",
+                    self.tenant
+                ),
             )
         })?;
         if let Some(assertion) = assertion {
@@ -100,8 +107,10 @@ impl Entra {
                     return Err(Fault::new(
                         "invalid_client",
                         7_000_215,
-                        format!("Invalid client secret provided. Ensure the secret being sent in the request is the client \
-                                 secret value, not the client secret ID, for a secret added to app '{id}'."),
+                        format!(
+                            "Invalid client secret provided. Ensure the secret being sent in the request is the client \
+                                 secret value, not the client secret ID, for a secret added to app '{id}'."
+                        ),
                     ));
                 }
                 (Some(_), None) => {
@@ -142,12 +151,14 @@ impl Entra {
         signature_only.validate_exp = false;
         signature_only.validate_aud = false;
         signature_only.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<Value>(assertion, &key, &signature_only)
-            .map_err(|_| unsigned())?
-            .claims;
+        let claims =
+            jsonwebtoken::decode::<Value>(assertion, &key, &signature_only).map_err(|_| unsigned())?.claims;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
         if text("iss") != client.client_id || text("sub") != client.client_id {
-            return Err(refuse(700_021, "Client assertion application identifier doesn't match 'client_id' parameter."));
+            return Err(refuse(
+                700_021,
+                "Client assertion application identifier doesn't match 'client_id' parameter.",
+            ));
         }
         let here = [
             format!("{}{}", request.origin, request.path),
@@ -231,14 +242,21 @@ impl Entra {
             return Err(Fault::new(
                 "invalid_scope",
                 1_002_012,
-                format!("The provided value for scope {} is not valid. Client credential flows must have a scope value with \
-                         /.default suffixed to the resource identifier (application ID URI).", scopes.join(" ")),
+                format!(
+                    "The provided value for scope {} is not valid. Client credential flows must have a scope value with \
+                         /.default suffixed to the resource identifier (application ID URI).",
+                    scopes.join(" ")
+                ),
             ));
         }
         check_scopes(&scopes)?;
         let user = client.run_as.as_deref().and_then(|name| self.grants.user(name));
         let user = user.filter(|user| user.active).ok_or_else(|| {
-            Fault::new("unauthorized_client", 500_014, "The service principal for the application is disabled.")
+            Fault::new(
+                "unauthorized_client",
+                500_014,
+                "The service principal for the application is disabled.",
+            )
         })?;
         Ok(self.grants.issue(&client.client_id, &user.username, scopes, false, request.now))
     }

@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 
 use super::super::describe::{Kind, Object};
 use super::super::errors::Refusal;
-use crate::emulator::json::Json;
 use super::super::rows::Store;
 use super::super::write::{Refusals, Upserted, Work};
 use super::super::{Call, decoded, validate};
 use super::table::Dialect;
 use super::{Head, Jobs, State, csv_reply, get_only, list, open, operation, told, wanted_state};
+use crate::emulator::json::Json;
 use crate::emulator::service::Reply;
 
 const OPERATIONS: [&str; 5] = ["insert", "update", "upsert", "delete", "hardDelete"];

@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 use self::table::Dialect;
 use super::cell::write_instant;
 use super::errors::Refusal;
-use crate::emulator::json::Json;
 use super::pretty::laid_out;
 use super::rows::{Place, Store};
 use super::{Call, text_reply};
+use crate::emulator::json::Json;
 use crate::emulator::service::Reply;
 
 /// How long a job stays in a state while nobody asks.

@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 
 use super::super::describe::{Derived, Field, Kind};
 use super::super::errors::Refusal;
-use crate::emulator::json::Json;
 use super::super::locators::Locators;
 use super::super::query::{self, Ask};
 use super::super::rows::Store;
@@ -17,6 +16,7 @@ use super::super::soql;
 use super::super::statement::{Item, Operand, Query, Select};
 use super::super::{Call, decoded};
 use super::{Head, Jobs, State, csv_reply, get_only, list, open, operation, told, wanted_state};
+use crate::emulator::json::Json;
 use crate::emulator::service::Reply;
 
 /// Rows in a page of results when the client does not say.
