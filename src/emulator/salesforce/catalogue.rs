@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 
 /// Stands in describes for the API version of the request, such as `v60.0`.
 pub(super) const VERSION_MARK: &str = "v{version}";
+/// Stands in describes for the scheme and host of the request.
+pub(super) const ORIGIN_MARK: &str = "{origin}";
 const TABLE: &str = include_str!("catalogue.txt");
 
 /// A type with every key.
@@ -177,6 +179,9 @@ fn expand(head: &[String], lines: &[Vec<String>], children: &mut Vec<Child>) -> 
                 "defaultValues": url("/defaultValues?recordTypeId&fields"), "listviews": url("/listviews"),
                 "describe": url("/describe"), "quickActions": url("/quickActions"),
                 "layouts": url("/describe/layouts"), "sobject": url(""),
+                "uiDetailTemplate": format!("{ORIGIN_MARK}/{{ID}}"),
+                "uiEditTemplate": format!("{ORIGIN_MARK}/{{ID}}/e"),
+                "uiNewRecord": format!("{ORIGIN_MARK}/{prefix}/e"),
             }),
         ),
     ];
@@ -253,6 +258,70 @@ fn field(line: &[String], custom_type: bool, before: &[Value]) -> Value {
         }
     }
     out
+}
+
+/// A field with every key, made from the few that tell it apart.
+///
+/// # Errors
+/// A sentence when there is no name, an unknown type or a key that no field has.
+pub(super) fn described_field(spec: &Map<String, Value>) -> Result<Value, String> {
+    const TYPES: [&str; 21] = [
+        "string",
+        "picklist",
+        "multipicklist",
+        "combobox",
+        "reference",
+        "base64",
+        "boolean",
+        "currency",
+        "textarea",
+        "int",
+        "double",
+        "percent",
+        "phone",
+        "date",
+        "datetime",
+        "time",
+        "url",
+        "email",
+        "encryptedstring",
+        "location",
+        "address",
+    ];
+    let name = spec.get("name").and_then(Value::as_str).unwrap_or_default();
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Err("a field needs a `name` of letters, digits and _".to_owned());
+    }
+    let kind = spec.get("type").and_then(Value::as_str).unwrap_or("string");
+    if !TYPES.contains(&kind) {
+        return Err(format!("there is no field type {kind:?}: {}", TYPES.join(", ")));
+    }
+    let number = |key: &str, otherwise: u64| spec.get(key).and_then(Value::as_u64).unwrap_or(otherwise);
+    let size = match kind {
+        "double" | "currency" | "percent" => format!("{},{}", number("precision", 18), number("scale", 2)),
+        "int" => number("digits", 8).to_string(),
+        _ => number("length", 255).to_string(),
+    };
+    let mut out = blank();
+    out["label"] = json!(name);
+    out["type"] = json!(kind);
+    out["custom"] = json!(name.ends_with("__c"));
+    by_type(&mut out, kind, &size);
+    for (key, value) in spec {
+        if out.get(key).is_none() {
+            return Err(format!("a field's describe has no {key:?}"));
+        }
+        let values =
+            value.as_array().filter(|list| key == "picklistValues" && list.iter().all(Value::is_string));
+        out[key] = match values {
+            Some(list) => {
+                let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+                picklist(&names.join("|"))
+            }
+            None => value.clone(),
+        };
+    }
+    Ok(out)
 }
 
 /// A field with every key, as an ordinary writable text would have them.

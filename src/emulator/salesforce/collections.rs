@@ -111,7 +111,7 @@ fn write(
     };
     let twice = target.map(|(table, key)| repeated(store, table, key, &rows)).unwrap_or_default();
     let mut outcomes: Vec<Outcome> = Vec::new();
-    let mut work = Work::new(store, call.request.now);
+    let mut work = Work::of(store, call);
     for (number, row) in rows.iter().enumerate() {
         let outcome = if refuse_every.is_some_and(|every| every > 0 && (number + 1).is_multiple_of(every)) {
             Outcome::refused(vec![Refusal::of_fields(

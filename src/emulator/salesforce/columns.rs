@@ -96,7 +96,9 @@ pub(super) fn columns(
                         "The SOQL FIELDS function must have a LIMIT of at most 200",
                     ));
                 }
-                for (number, _) in object.fields.iter().enumerate().filter(|(_, field)| kinds(field.custom)) {
+                for (number, _) in
+                    object.fields.iter().enumerate().filter(|(_, field)| !field.hidden && kinds(field.custom))
+                {
                     add(cx.store, table, &mut out, &[], &Leaf::Field(number));
                 }
             }
@@ -257,7 +259,10 @@ fn add(store: &Store, table: usize, out: &mut Vec<Column>, hops: &[Hop], leaf: &
             let Some(about) = store.object(table).fields.get(*field) else { return true };
             match &about.derived {
                 Some(Derived::Compound(parts)) => {
-                    Column::Compound { name: about.name.clone(), parts: parts.clone() }
+                    let shown =
+                        |field: usize| store.object(table).fields.get(field).is_some_and(|part| !part.hidden);
+                    let parts = parts.iter().filter(|(_, field)| shown(*field)).copied().collect();
+                    Column::Compound { name: about.name.clone(), parts }
                 }
                 _ => Column::Value {
                     name: about.name.clone(),

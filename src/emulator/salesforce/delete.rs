@@ -52,8 +52,8 @@ impl Work<'_> {
         }
         let object = std::sync::Arc::clone(self.store.object(at.table));
         for relation in &object.children {
-            let Some(table) = self.store.find_table(&relation.object) else { continue };
-            let Some(field) = self.store.object(table).field(&relation.field) else { continue };
+            let Some(table) = self.store.any_table(&relation.object) else { continue };
+            let Some(field) = self.store.object(table).any_field(&relation.field) else { continue };
             let children: Vec<Place> = found::children(self.store, at, table, field)
                 .into_iter()
                 .map(|index| Place { table, index })

@@ -1,7 +1,10 @@
 //! A record type as the emulator works with it, read from a full describe (ours or an imported one).
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::seed::Recipe;
@@ -64,7 +67,7 @@ impl Pick {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "these are the describe's own flags")]
 pub(super) struct Field {
     pub(super) name: String,
@@ -101,6 +104,12 @@ pub(super) struct Field {
     pub(super) relationship: Option<String>,
     pub(super) derived: Option<Derived>,
     pub(super) recipe: Recipe,
+    /// Field-level security can close it.
+    pub(super) permissionable: bool,
+    /// The user does not see it.
+    pub(super) hidden: bool,
+    /// It is no longer part of the type; then it is hidden too.
+    pub(super) removed: bool,
 }
 
 impl Field {
@@ -115,7 +124,7 @@ impl Field {
     }
 
     pub(super) fn required_on_create(&self) -> bool {
-        self.createable && !self.nillable && !self.defaulted && self.kind != Kind::Boolean
+        self.createable && !self.hidden && !self.nillable && !self.defaulted && self.kind != Kind::Boolean
     }
 }
 
@@ -128,7 +137,8 @@ pub(super) struct ChildRelation {
     pub(super) restrict: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the describe's own flags")]
 pub(super) struct Object {
     pub(super) name: String,
     pub(super) label: String,
@@ -143,6 +153,10 @@ pub(super) struct Object {
     pub(super) describe: Value,
     /// Imported describes are answered as they were read.
     pub(super) verbatim: bool,
+    /// The user does not see this type.
+    pub(super) hidden: bool,
+    /// When the control surface last changed it.
+    pub(super) changed: Option<Timestamp>,
 }
 
 impl Object {
@@ -198,21 +212,81 @@ impl Object {
             children,
             describe,
             verbatim,
+            hidden: false,
+            changed: None,
         })
     }
 
-    /// A field by name, in any case.
+    /// A field that the user sees, by name in any case.
     pub(super) fn field(&self, name: &str) -> Option<usize> {
-        self.fields
-            .iter()
-            .position(|field| field.name == name)
-            .or_else(|| self.fields.iter().position(|field| field.name.eq_ignore_ascii_case(name)))
+        let visible =
+            |same: &dyn Fn(&Field) -> bool| self.fields.iter().position(|field| !field.hidden && same(field));
+        visible(&|field| field.name == name)
+            .or_else(|| visible(&|field| field.name.eq_ignore_ascii_case(name)))
+    }
+
+    /// A field by name, hidden or not.
+    pub(super) fn any_field(&self, name: &str) -> Option<usize> {
+        self.field(name).or_else(|| {
+            self.fields.iter().position(|field| !field.removed && field.name.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// The describe as the user is told it.
+    pub(super) fn told(&self) -> Cow<'_, Value> {
+        if self.changed.is_none() {
+            return Cow::Borrowed(&self.describe);
+        }
+        let mut out = self.describe.clone();
+        let rows = self.describe.get("fields").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let visible = rows.iter().zip(&self.fields).filter(|(_, field)| !field.hidden).map(|(row, field)| {
+            let mut row = row.clone();
+            row["createable"] = Value::Bool(field.createable);
+            row["updateable"] = Value::Bool(field.updateable);
+            row
+        });
+        out["fields"] = Value::Array(visible.collect());
+        for (key, flag) in
+            [("createable", self.createable), ("updateable", self.updateable), ("deletable", self.deletable)]
+        {
+            out[key] = Value::Bool(flag);
+        }
+        Cow::Owned(out)
+    }
+
+    /// A flag as the describe had it before anything was changed.
+    pub(super) fn flag_at_first(&self, field: Option<usize>, key: &str) -> bool {
+        match field {
+            None => flag(&self.describe, key),
+            Some(field) => {
+                self.describe.get("fields").and_then(|rows| rows.get(field)).is_some_and(|row| flag(row, key))
+            }
+        }
+    }
+
+    /// Adds a field after all others.
+    ///
+    /// # Errors
+    /// A sentence when the type has such a field or the description lacks a name.
+    pub(super) fn add_field(&mut self, row: Value) -> Result<(), String> {
+        let mut field = read_field(&row)?;
+        if self.any_field(&field.name).is_some() {
+            return Err(format!("{} has a field {} already: remove it first", self.name, field.name));
+        }
+        field.controller = self.field(&text(&row, "controllerName"));
+        field.recipe = super::seed::recipe(&self.name, &field, &text(&row, "compoundFieldName"));
+        self.fields.push(field);
+        if let Some(rows) = self.describe.get_mut("fields").and_then(Value::as_array_mut) {
+            rows.push(row);
+        }
+        Ok(())
     }
 
     /// The reference field whose parent is reached under this relationship name.
     pub(super) fn relationship(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| {
             field.kind == Kind::Reference
+                && !field.hidden
                 && field.relationship.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
         })
     }
@@ -312,6 +386,9 @@ fn read_field(row: &Value) -> Result<Field, String> {
         relationship: row.get("relationshipName").and_then(Value::as_str).map(str::to_owned),
         derived: None,
         recipe: Recipe::Generic,
+        permissionable: flag(row, "permissionable"),
+        hidden: false,
+        removed: false,
         name,
         wire,
     })

@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use serde_json::{Value, json};
 
-use super::catalogue::{self, VERSION_MARK};
+use super::catalogue::{self, ORIGIN_MARK, VERSION_MARK};
 use super::describe::Object;
 use super::errors::Refusal;
 use super::rows::Store;
@@ -64,19 +64,19 @@ pub(super) fn resources(version: &str, identity: &str) -> String {
     Value::Object(out).to_string()
 }
 
-fn versioned(text: &str, version: &str) -> String {
-    text.replace(VERSION_MARK, version)
+fn addressed(text: &str, call: &Call<'_>) -> String {
+    text.replace(VERSION_MARK, call.version).replace(ORIGIN_MARK, &call.request.origin)
 }
 
 pub(super) fn global(store: &Store, version: &str) -> String {
-    let mut entries: Vec<Value> =
-        store.tables().iter().map(|table| global_entry(&table.object, version)).collect();
+    let visible = store.tables().iter().filter(|table| !table.object.hidden);
+    let mut entries: Vec<Value> = visible.map(|table| global_entry(&table.object, version)).collect();
     entries.sort_by_key(|entry| entry["name"].as_str().unwrap_or_default().to_owned());
     json!({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": entries}).to_string()
 }
 
 fn global_entry(object: &Object, version: &str) -> Value {
-    let mut entry = catalogue::global_entry(&object.describe);
+    let mut entry = catalogue::global_entry(&object.told());
     let base = format!("/services/data/{version}/sobjects/{}", object.name);
     entry["urls"] = json!({
         "compactLayouts": format!("{base}/describe/compactLayouts"), "rowTemplate": format!("{base}/{{ID}}"),
@@ -92,21 +92,25 @@ pub(super) fn basic(object: &Object, version: &str) -> String {
 }
 
 pub(super) fn describe_reply(object: &Object, call: &Call<'_>) -> Reply {
-    let text = object.describe.to_string();
-    let body = if object.verbatim { text } else { versioned(&text, call.version) };
+    let text = object.told().to_string();
+    let body = if object.verbatim { text } else { addressed(&text, call) };
+    let (changed, seconds) = match object.changed {
+        Some(changed) => (super::read::http_date(changed), changed.as_second()),
+        None => (METADATA_CHANGED.to_owned(), METADATA_CHANGED_SECONDS),
+    };
     let hash = body.bytes().fold(17, |hash, byte| seed::mix(hash ^ u64::from(byte)));
     let etag = format!("\"{hash:016x}\"");
     let same = call.header(IF_NONE_MATCH.as_str()).is_some_and(|known| known == etag);
     let unchanged = call
         .header(IF_MODIFIED_SINCE.as_str())
         .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
-        .is_some_and(|date| date.timestamp().as_second() >= METADATA_CHANGED_SECONDS);
+        .is_some_and(|date| date.timestamp().as_second() >= seconds);
     let reply = if same || unchanged {
         Reply::empty(StatusCode::NOT_MODIFIED)
     } else {
         text_reply(StatusCode::OK, body)
     };
-    reply.with_header(ETAG, &etag).with_header(LAST_MODIFIED, METADATA_CHANGED)
+    reply.with_header(ETAG, &etag).with_header(LAST_MODIFIED, &changed)
 }
 
 /// The limits that an org tells about, and how much each allows.
@@ -191,7 +195,7 @@ pub(super) fn record_count(store: &Store, names: Option<&str>) -> String {
         let asked =
             wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|one| one.eq_ignore_ascii_case(name)));
         let count = store.live_count(number);
-        (asked && count > 0).then(|| json!({"count": count, "name": name}))
+        (!table.object.hidden && asked && count > 0).then(|| json!({"count": count, "name": name}))
     });
     json!({"sObjects": counts.collect::<Vec<_>>()}).to_string()
 }

@@ -13,17 +13,25 @@ pub(super) struct Refusal {
     pub(super) message: String,
     /// Absent in some single-request errors, empty in others.
     pub(super) fields: Option<Vec<String>>,
+    /// What a duplicate rule found, as JSON.
+    pub(super) duplicates: Option<String>,
 }
 
 impl Refusal {
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into(), fields: None }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            message: message.into(),
+            fields: None,
+            duplicates: None,
+        }
     }
 
     /// A refusal about certain fields; the list may be empty and is then still written.
     pub(super) fn of_fields(code: &'static str, message: impl Into<String>, fields: &[&str]) -> Self {
         let fields = Some(fields.iter().map(|field| (*field).to_owned()).collect());
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into(), fields }
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into(), fields, duplicates: None }
     }
 
     pub(super) fn with_status(mut self, status: StatusCode) -> Self {
@@ -49,7 +57,14 @@ impl Refusal {
     }
 
     fn write(&self, out: &mut String) {
-        out.push_str("{\"message\":");
+        out.push('{');
+        if let Some(duplicates) = &self.duplicates {
+            // The service's own spelling.
+            out.push_str("\"duplicateResut\":");
+            out.push_str(duplicates);
+            out.push(',');
+        }
+        out.push_str("\"message\":");
         write_string(&self.message, out);
         out.push_str(",\"errorCode\":");
         write_string(self.code, out);

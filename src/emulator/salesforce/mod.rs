@@ -33,6 +33,7 @@ mod row_rules;
 mod rows;
 mod search;
 mod seed;
+mod settings;
 mod single;
 mod soap_login;
 mod soql;
@@ -64,6 +65,8 @@ use crate::emulator::json::Json;
 use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig};
 use crate::error::Result;
 
+/// Where the control surface reaches this service.
+const CONTROL: &str = "/_emulator/salesforce/";
 /// URI and headers together may not be longer, in bytes.
 const LONGEST_HEAD: usize = 16_384;
 /// Types whose number of rows does not grow with the scale.
@@ -457,16 +460,19 @@ impl Service for Salesforce {
     }
 
     fn owns(&self, path: &str) -> bool {
-        path.starts_with("/services/") || OAuth::owns(path) || path == "/_emulator/salesforce/expire-locators"
+        path.starts_with("/services/") || OAuth::owns(path) || path.starts_with(CONTROL)
     }
 
     fn handle(&self, request: &Request) -> Reply {
         if OAuth::owns(&request.path) {
             return self.oauth.handle(request);
         }
-        if request.path == "/_emulator/salesforce/expire-locators" {
-            self.expire_locators();
-            return Reply::empty(StatusCode::NO_CONTENT);
+        if let Some(what) = request.path.strip_prefix(CONTROL) {
+            if what == "expire-locators" {
+                self.expire_locators();
+                return Reply::empty(StatusCode::NO_CONTENT);
+            }
+            return settings::handle(&mut self.write().store, what, request);
         }
         let data = request.path.strip_prefix("/services/data");
         if data.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {

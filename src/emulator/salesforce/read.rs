@@ -134,8 +134,9 @@ pub(super) fn http_date(stamp: Timestamp) -> String {
 }
 
 pub(super) fn all_columns(store: &Store, table: usize) -> Vec<Column> {
-    let count = store.object(table).fields.len();
-    (0..count).filter_map(|field| columns::field_column(store, table, field)).collect()
+    let fields = &store.object(table).fields;
+    let visible = (0..fields.len()).filter(|field| fields.get(*field).is_some_and(|field| !field.hidden));
+    visible.filter_map(|field| columns::field_column(store, table, field)).collect()
 }
 
 /// Whether `id/field` in an address names a row's bytes, not a field and its value.
@@ -168,8 +169,8 @@ pub(super) fn state(store: &Store, table: usize) -> Vec<String> {
     places
         .map(|at| {
             let mut out = String::from("{");
-            for (number, field) in object.fields.iter().enumerate() {
-                if number > 0 {
+            for (number, field) in object.fields.iter().enumerate().filter(|(_, field)| !field.removed) {
+                if out.len() > 1 {
                     out.push(',');
                 }
                 write_string(&field.name, &mut out);

@@ -87,6 +87,17 @@ pub(super) struct Store {
     by_name: HashMap<String, usize>,
     by_prefix: HashMap<String, usize>,
     targets: Vec<Vec<Vec<usize>>>,
+    pub(super) duplicate_rules: Vec<DuplicateRule>,
+}
+
+/// Rows of one type that agree in all these fields are duplicates.
+#[derive(Debug, Clone)]
+pub(super) struct DuplicateRule {
+    pub(super) table: usize,
+    pub(super) fields: Vec<usize>,
+    pub(super) name: String,
+    /// Whether a writer may insist.
+    pub(super) allow_save: bool,
 }
 
 impl Store {
@@ -96,13 +107,7 @@ impl Store {
             objects.iter().enumerate().map(|(at, (object, _))| (object.name.to_lowercase(), at)).collect();
         let by_prefix =
             objects.iter().enumerate().map(|(at, (object, _))| (object.prefix.clone(), at)).collect();
-        let resolve = |object: &Object| {
-            let known = |names: &[String]| {
-                names.iter().filter_map(|name| by_name.get(&name.to_lowercase()).copied()).collect()
-            };
-            object.fields.iter().map(|field| known(&field.targets)).collect::<Vec<Vec<usize>>>()
-        };
-        let targets = objects.iter().map(|(object, _)| resolve(object)).collect();
+        let targets = objects.iter().map(|(object, _)| targets_of(object, &by_name)).collect();
         let tables = objects
             .into_iter()
             .map(|(object, seeded)| Table {
@@ -115,7 +120,15 @@ impl Store {
                 lookup: HashMap::new(),
             })
             .collect();
-        Self { seed, ids: IdSpace::new(seed), tables, by_name, by_prefix, targets }
+        Self {
+            seed,
+            ids: IdSpace::new(seed),
+            tables,
+            by_name,
+            by_prefix,
+            targets,
+            duplicate_rules: Vec::new(),
+        }
     }
 
     pub(super) fn tables(&self) -> &[Table] {
@@ -130,8 +143,23 @@ impl Store {
         &self.tables[at].object
     }
 
+    /// The table of a type that clients may see.
     pub(super) fn find_table(&self, name: &str) -> Option<usize> {
+        self.any_table(name).filter(|table| !self.object(*table).hidden)
+    }
+
+    /// The same, hidden or not.
+    pub(super) fn any_table(&self, name: &str) -> Option<usize> {
         self.by_name.get(&name.to_lowercase()).copied()
+    }
+
+    /// Changes a type; fields keep their numbers, new ones come last.
+    pub(super) fn change_object(&mut self, table: usize, change: impl FnOnce(&mut Object)) {
+        if let Some(rows) = self.tables.get_mut(table) {
+            let object = Arc::make_mut(&mut rows.object);
+            change(object);
+            self.targets[table] = targets_of(object, &self.by_name);
+        }
     }
 
     /// The tables that a reference field may point into.
@@ -398,6 +426,14 @@ impl Store {
             }
         }
     }
+}
+
+/// For each field the tables that it may point into.
+fn targets_of(object: &Object, by_name: &HashMap<String, usize>) -> Vec<Vec<usize>> {
+    let known = |names: &[String]| {
+        names.iter().filter_map(|name| by_name.get(&name.to_lowercase()).copied()).collect()
+    };
+    object.fields.iter().map(|field| known(&field.targets)).collect()
 }
 
 fn two_places(number: Decimal) -> Decimal {

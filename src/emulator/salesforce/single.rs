@@ -24,7 +24,7 @@ pub(super) fn handle(
     match rest {
         [] if method == Method::POST => {
             let body = call.json()?;
-            let mut work = Work::new(store, call.request.now);
+            let mut work = Work::of(store, call);
             match work.create(table, &body, None) {
                 Ok(at) => Ok(created(store, at, call, None)),
                 Err(refusals) => Ok(refused(&refusals)),
@@ -32,7 +32,7 @@ pub(super) fn handle(
         }
         [field] if method == Method::POST && decoded(field).eq_ignore_ascii_case("Id") => {
             let body = call.json()?;
-            let mut work = Work::new(store, call.request.now);
+            let mut work = Work::of(store, call);
             match work.create(table, &without_id(body), None) {
                 Ok(at) => Ok(created(store, at, call, Some(true))),
                 Err(refusals) => Ok(refused(&refusals)),
@@ -51,7 +51,7 @@ pub(super) fn handle(
                     &["Id"],
                 ));
             }
-            let mut work = Work::new(store, call.request.now);
+            let mut work = Work::of(store, call);
             match work.update(at, &body, None) {
                 Ok(()) => Ok(Reply::empty(StatusCode::NO_CONTENT).committed()),
                 Err(refusals) => Ok(refused(&refusals)),
@@ -80,7 +80,7 @@ pub(super) fn handle(
 }
 
 fn delete(store: &mut Store, at: Place, call: &Call<'_>) -> Result<Reply, Refusal> {
-    let mut work = Work::new(store, call.request.now);
+    let mut work = Work::of(store, call);
     match work.delete(at) {
         Ok(()) => Ok(Reply::empty(StatusCode::NO_CONTENT).committed()),
         Err(refusals) => Ok(refused(&refusals)),
@@ -108,7 +108,7 @@ fn upsert(
     if name == "Id" {
         read::live(store, table, value)?;
     }
-    let mut work = Work::new(store, call.request.now);
+    let mut work = Work::of(store, call);
     match work.upsert(table, key, &Json::Text(value.to_owned()), &body, update_only) {
         Ok(Upserted::Created(at)) => Ok(created(store, at, call, Some(true))),
         Ok(Upserted::Updated(at)) => {

@@ -8,7 +8,7 @@ use super::describe::Kind;
 use super::errors::Refusal;
 use super::rows::{Place, Row, Store};
 use super::seed::{self, Recipe};
-use super::{id, validate};
+use super::{Call, id, validate};
 use crate::emulator::json::Json;
 
 /// Why a row was refused; never empty.
@@ -20,6 +20,10 @@ pub(super) struct Work<'a> {
     pub(super) store: &'a mut Store,
     pub(super) now: Timestamp,
     undo: Vec<(Place, Option<Row>)>,
+    /// Duplicates are saved where their rule allows it.
+    pub(super) save_duplicates: bool,
+    /// `v60.0`, for addresses in refusals.
+    pub(super) version: String,
 }
 
 /// What an upsert did.
@@ -39,7 +43,20 @@ enum Mode {
 
 impl<'a> Work<'a> {
     pub(super) fn new(store: &'a mut Store, now: Timestamp) -> Self {
-        Self { store, now, undo: Vec::new() }
+        Self { store, now, undo: Vec::new(), save_duplicates: false, version: "v60.0".to_owned() }
+    }
+
+    /// The writes of a request, with what its headers ask for.
+    pub(super) fn of(store: &'a mut Store, call: &Call<'_>) -> Self {
+        let options = call.header("sforce-duplicate-rule-header").unwrap_or_default();
+        let save_duplicates =
+            options.split([';', ',']).filter_map(|option| option.split_once('=')).any(|(name, value)| {
+                name.trim().eq_ignore_ascii_case("allowSave") && value.trim().eq_ignore_ascii_case("true")
+            });
+        let mut work = Self::new(store, call.request.now);
+        work.save_duplicates = save_duplicates;
+        work.version = call.version.to_owned();
+        work
     }
 
     /// Whether rows were changed and not put back.
@@ -109,6 +126,7 @@ impl<'a> Work<'a> {
         cells.extend(defaults);
         self.check_unique(table, None, &cells)?;
         self.check_dependent(table, None, &cells)?;
+        self.check_duplicates(table, None, &cells)?;
         let next = Place { table, index: self.store.table(table).next };
         self.remember(next);
         let at = self.store.append(table);
@@ -183,6 +201,8 @@ impl<'a> Work<'a> {
         }
         self.check_unique(at.table, Some(at), &cells)?;
         self.check_dependent(at.table, Some(at), &cells)?;
+        self.check_circle(at, &cells)?;
+        self.check_duplicates(at.table, Some(at), &cells)?;
         self.follow_ups(at, &mut cells);
         self.remember(at);
         for (number, cell) in cells {
@@ -317,6 +337,7 @@ impl<'a> Work<'a> {
             return Err(vec![validate::wrong_type(&object.name, fields)]);
         };
         let mut named: Vec<(usize, &Json)> = Vec::new();
+        let mut closed: Vec<&str> = Vec::new();
         let mut cells: Vec<(usize, Cell)> = Vec::new();
         for (name, value) in members {
             if name == "attributes" {
@@ -324,6 +345,8 @@ impl<'a> Work<'a> {
             }
             if let Some(number) = object.field(name) {
                 named.push((number, value));
+            } else if let Some(hidden) = object.any_field(name).and_then(|field| object.fields.get(field)) {
+                closed.push(&hidden.name);
             } else if let Some(number) = object.relationship(name) {
                 cells.push((number, self.parent(table, number, value).map_err(|refusal| vec![refusal])?));
             } else {
@@ -333,7 +356,6 @@ impl<'a> Work<'a> {
                 )]);
             }
         }
-        let mut closed: Vec<&str> = Vec::new();
         for (number, _) in &named {
             let Some(field) = object.fields.get(*number) else { continue };
             if field.kind == Kind::Id || Some(*number) == key {

@@ -2,11 +2,13 @@
 
 mod bulk;
 mod composite;
+mod conformance;
 mod discovery_and_query;
 mod grouped_and_nested;
 mod habits;
 mod over_http;
 mod search;
+mod settings;
 mod writes;
 
 use http::{HeaderMap, Method, StatusCode};

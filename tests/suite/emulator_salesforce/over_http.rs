@@ -85,6 +85,13 @@ async fn a_million_rows_need_little_memory() {
     let last = get(&format!("{next}-298000")).await;
     assert_eq!((&last["done"], last["records"].as_array().map(Vec::len)), (&json!(true), Some(2000)));
     get("/services/data/v60.0/query?q=SELECT+Id+FROM+Contact+ORDER+BY+LastName+LIMIT+2000").await;
+    let sorted = get("/services/data/v60.0/query?q=SELECT+Id+FROM+Account+ORDER+BY+Name").await;
+    assert_eq!(sorted["totalSize"], 120_000);
+    let groups = get(
+        "/services/data/v60.0/query?q=SELECT+AccountId,COUNT(Id)+FROM+Case+GROUP+BY+AccountId+ORDER+BY+COUNT(Id)+DESC+LIMIT+10",
+    )
+    .await;
+    assert_eq!(groups["records"].as_array().map(Vec::len), Some(10));
     let status =
         std::fs::read_to_string(format!("/proc/{}/status", running.0.id())).expect("the process lives");
     let peak = status
