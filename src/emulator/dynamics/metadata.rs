@@ -102,7 +102,10 @@ impl Level {
             }
             (None | Some("MetadataId"), Literal::Guid(id)) => ("MetadataId", guid::text(*id)),
             _ => {
-                return Err(Refusal::new(QUERY, "The key in the request URI is not valid for this resource."));
+                return Err(Refusal::new(
+                    QUERY,
+                    "The key in the request URI is not valid for this resource.",
+                ));
             }
         };
         let found =
