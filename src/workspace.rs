@@ -1,8 +1,9 @@
 //! Everything of one home put together: store, providers, HTTP planes. Faces ask a [`Workspace`] for a
 //! connection and get what they can work with.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value as Json};
 use url::Url;
@@ -39,6 +40,8 @@ pub struct Workspace {
     store: Arc<dyn Store>,
     wire: SharedHttp,
     clock: Arc<dyn Clock>,
+    /// What all planes of one connection share, by the connection's id.
+    limits: Arc<Mutex<HashMap<String, Arc<ConnectionLimits>>>>,
 }
 
 /// How a connection is going to be used.
@@ -63,6 +66,8 @@ pub struct Connected {
     pub provider: Arc<dyn Provider>,
     /// What operations run with.
     pub context: Context,
+    /// What all planes of the connection share: budget of repetitions, rate, pause, quota.
+    pub limits: Arc<ConnectionLimits>,
 }
 
 impl Workspace {
@@ -83,7 +88,7 @@ impl Workspace {
         let store = Arc::new(SqliteStore::open(&home, settings).await?);
         let loopback_authorities = std::env::var_os(LOOPBACK_CA).map(PathBuf::from).into_iter().collect();
         let wire = Arc::new(Wire::new(WireSettings { loopback_authorities, ..WireSettings::default() })?);
-        Ok(Self { home, store, wire, clock: Arc::new(SystemClock) })
+        Ok(Self { home, store, wire, clock: Arc::new(SystemClock), limits: Arc::default() })
     }
 
     /// Where state lives unless said otherwise: the platform's directory for applications' data.
@@ -185,6 +190,7 @@ impl Workspace {
             self.token_plane(),
             Arc::clone(&self.clock),
         ));
+        let limits = self.limits_of(&description, factory)?;
         let http = http_plane(StackParts {
             wire: Arc::clone(&self.wire),
             access: Arc::<TokenKeeper>::clone(&tokens),
@@ -192,7 +198,7 @@ impl Workspace {
             dialect: factory.dialect(),
             clock: Arc::clone(&self.clock),
             retry: RetrySettings::default(),
-            limits: Arc::new(ConnectionLimits::new(&LimitSettings::default(), Arc::clone(&self.clock))),
+            limits: Arc::clone(&limits),
             dry_run: how.dry_run,
         });
         let http: SharedHttp = match description.access {
@@ -205,7 +211,22 @@ impl Workspace {
             connection: description.name.to_string(),
             refresh: how.refresh,
         };
-        Ok(Connected { description, sign_in, tokens, provider, context })
+        Ok(Connected { description, sign_in, tokens, provider, context, limits })
+    }
+
+    /// The limits of a connection: one for all of its planes, however often it is made ready.
+    fn limits_of(
+        &self,
+        connection: &Connection,
+        factory: &dyn ProviderFactory,
+    ) -> Result<Arc<ConnectionLimits>> {
+        let quota_reserve = factory.quota_reserve(&connection.config)?;
+        let mut known = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits = known.entry(connection.id.clone()).or_insert_with(|| {
+            let settings = LimitSettings { quota_reserve, ..LimitSettings::default() };
+            Arc::new(ConnectionLimits::new(&settings, Arc::clone(&self.clock)))
+        });
+        Ok(Arc::clone(limits))
     }
 }
 

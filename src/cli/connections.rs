@@ -91,6 +91,7 @@ async fn test(session: &mut Session, name: &str) -> Done {
             account: probe.account,
             scopes: probe.scopes,
             quota: probe.quota,
+            quota_reserve: probe.quota.map_or(0, |(_, allowed)| connected.limits.reserve(allowed)),
             notes: probe.notes,
         })
     };

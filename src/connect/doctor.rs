@@ -93,6 +93,8 @@ pub struct ProbeReport {
     pub scopes: Option<Vec<String>>,
     /// Calls used and allowed.
     pub quota: Option<(u64, u64)>,
+    /// Calls that are kept back for others.
+    pub quota_reserve: u64,
     /// Remarks for people.
     pub notes: Vec<String>,
 }
@@ -205,7 +207,7 @@ pub async fn examine(
     let granted = report.scopes.clone().or_else(|| tokens.as_ref().and_then(|tokens| tokens.scopes.clone()));
     judge_scopes(&mut chart, connection, sign_in, granted);
     judge_expiry(&mut chart, connection, tokens.as_ref(), clock.now());
-    judge_quota(&mut chart, report.quota);
+    judge_quota(&mut chart, report.quota, report.quota_reserve);
     if connection.access == AccessMode::ReadOnly && !sign_in.read_only_enforced_by_provider {
         chart.note(
             "access",
@@ -396,16 +398,27 @@ fn judge_expiry(
     }
 }
 
-fn judge_quota(chart: &mut Chart, quota: Option<(u64, u64)>) {
+fn judge_quota(chart: &mut Chart, quota: Option<(u64, u64)>, reserve: u64) {
     let Some((used, allowed)) = quota else { return };
     let left = allowed.saturating_sub(used);
-    let detail = format!("{used} of {allowed} calls used, {left} left");
+    let kept =
+        if reserve > 0 { format!("; the last {reserve} are kept back for others") } else { String::new() };
+    let detail = format!("{used} of {allowed} calls used, {left} left{kept}");
     if left == 0 {
         chart.fail(
             "quota",
             Health::Unreachable,
             Error::new(ErrorKind::RateLimited, detail).with_code("quota_used_up").with_advice(
                 "Wait until the provider's window ends (often 24 hours), or ask for a larger quota",
+            ),
+        );
+    } else if left < reserve {
+        chart.fail(
+            "quota",
+            Health::Unreachable,
+            Error::new(ErrorKind::RateLimited, detail).with_code("quota_reserve").with_advice(
+                "Wait until the provider's window has moved on, ask for a larger quota, or keep fewer calls back (the \
+                 setting quota_reserve)",
             ),
         );
     } else if left < allowed / 10 {

@@ -1,5 +1,5 @@
-//! Keeps one connection within the limits of its service: how many calls at once, how many a second, and none
-//! at all while the service asked for a pause.
+//! Keeps one connection within the limits of its service: how many calls at once, how many a second, none at all
+//! while the service asked for a pause, and none that would take the last of a quota that others need too.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use governor::clock::Clock as GovernorClock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::retry::{RetryBudget, try_again_later};
@@ -19,6 +19,11 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::dialect::Quota;
 use crate::http::{Call, Http, Reply, SharedHttp};
+
+/// How long a quota that is nearly used up is believed before one reading call looks whether it has recovered.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// Most calls that are kept back unless said otherwise.
+const RESERVE: u64 = 100;
 
 /// Limits of one connection.
 #[derive(Debug, Clone)]
@@ -29,11 +34,19 @@ pub struct LimitSettings {
     pub per_second: Option<NonZeroU32>,
     /// Longest pause that calls wait out; while a longer one lasts they are refused at once.
     pub longest_pause: Duration,
+    /// Calls of the service's quota that are left to others: when no more are left, calls are refused. `None`
+    /// for a hundredth of the quota, 100 at most; 0 leaves it to the service to refuse.
+    pub quota_reserve: Option<u64>,
 }
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        Self { concurrency: 16, per_second: None, longest_pause: Duration::from_secs(600) }
+        Self {
+            concurrency: 16,
+            per_second: None,
+            longest_pause: Duration::from_secs(600),
+            quota_reserve: None,
+        }
     }
 }
 
@@ -46,6 +59,7 @@ pub struct ConnectionLimits {
     rate: Option<RateLimiter<NotKeyed, InMemoryState, RateClock, NoOpMiddleware<Nanos>>>,
     clock: Arc<dyn Clock>,
     longest_pause: Duration,
+    quota_reserve: Option<u64>,
     state: Mutex<State>,
 }
 
@@ -53,6 +67,8 @@ pub struct ConnectionLimits {
 struct State {
     paused_until: Option<Timestamp>,
     quota: Quota,
+    /// When the quota was last told, or a call was let through to be told.
+    told: Option<Timestamp>,
 }
 
 impl ConnectionLimits {
@@ -69,6 +85,7 @@ impl ConnectionLimits {
             rate,
             clock,
             longest_pause: settings.longest_pause,
+            quota_reserve: settings.quota_reserve,
             state: Mutex::new(State::default()),
         }
     }
@@ -85,6 +102,12 @@ impl ConnectionLimits {
         self.state().quota
     }
 
+    /// Calls that are kept back of a quota of so many.
+    #[must_use]
+    pub fn reserve(&self, allowed: u64) -> u64 {
+        self.quota_reserve.unwrap_or_else(|| RESERVE.min(allowed / 100))
+    }
+
     /// Until when nothing is sent, when the service asked for a pause that is not over.
     #[must_use]
     pub fn paused_until(&self) -> Option<Timestamp> {
@@ -96,6 +119,9 @@ impl ConnectionLimits {
     pub(crate) fn learn(&self, quota: Quota) {
         {
             let mut state = self.state();
+            if quota.used.is_some() {
+                state.told = Some(self.clock.now());
+            }
             state.quota.used = quota.used.or(state.quota.used);
             state.quota.allowed = quota.allowed.or(state.quota.allowed);
         }
@@ -110,8 +136,41 @@ impl ConnectionLimits {
         state.paused_until = state.paused_until.max(Some(until));
     }
 
+    /// Refuses a call that would take what is kept back of the quota. The last number told counts, whether it
+    /// went up or down: a rolling window gives calls back, and services count in several places.
+    fn guard_quota(&self, call: &Call) -> Result<()> {
+        let mut state = self.state();
+        let (Some(used), Some(allowed)) = (state.quota.used, state.quota.allowed) else { return Ok(()) };
+        let reserve = self.reserve(allowed);
+        if allowed.saturating_sub(used) >= reserve {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let look = state.told.and_then(|told| told.checked_add(LOOK_AGAIN).ok());
+        if call.read_only && look.is_none_or(|look| now >= look) {
+            state.told = Some(now);
+            return Ok(());
+        }
+        let mut error = Error::new(
+            ErrorKind::RateLimited,
+            format!(
+                "{used} of the {allowed} calls that the service allows are used, and the last {reserve} are kept back"
+            ),
+        )
+        .with_code("quota_reserve")
+        .with_advice(
+            "Nothing was sent. Resume once the service's window has moved on, ask for a larger quota, or keep fewer \
+             calls back (the connection's setting quota_reserve)",
+        );
+        if let Some(wait) = look.and_then(|look| Duration::try_from(look.duration_since(now)).ok()) {
+            error = error.with_retry_after(wait);
+        }
+        Err(error)
+    }
+
     /// Waits until nothing stands in the way of a call.
-    async fn admit(&self) -> Result<()> {
+    async fn admit(&self, call: &Call) -> Result<()> {
+        self.guard_quota(call)?;
         if let Some(rate) = &self.rate {
             while let Err(not_until) = rate.check() {
                 self.clock.sleep(not_until.wait_time_from(rate.clock().now())).await;
@@ -177,7 +236,7 @@ impl Http for LimitLayer {
             .acquire()
             .await
             .map_err(|_| Error::bug("the slots of a connection were closed"))?;
-        self.limits.admit().await?;
+        self.limits.admit(&call).await?;
         let result = self.inner.send(call).await;
         if let Err(error) = &result
             && let Some(wait) = error.retry_after()

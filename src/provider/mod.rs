@@ -63,6 +63,12 @@ pub trait ProviderFactory: Send + Sync + std::fmt::Debug {
     /// How the service says no.
     fn dialect(&self) -> Arc<dyn Dialect>;
 
+    /// Calls of the service's quota that the configuration leaves to others; `None` for what is usual.
+    ///
+    /// # Errors
+    /// Invalid with the field when the configuration is wrong.
+    fn quota_reserve(&self, config: &Json) -> Result<Option<u64>>;
+
     /// The provider for this configuration.
     ///
     /// # Errors

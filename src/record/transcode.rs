@@ -140,7 +140,13 @@ pub struct CutPage<'a> {
     rest: Vec<(Cow<'a, str>, &'a [u8])>,
 }
 
-impl CutPage<'_> {
+impl<'a> CutPage<'a> {
+    /// The text of another member.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&'a [u8]> {
+        self.rest.iter().rev().find(|(found, _)| found == name).map(|(_, raw)| *raw)
+    }
+
     /// Another member of the page.
     ///
     /// # Errors

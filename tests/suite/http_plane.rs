@@ -473,6 +473,55 @@ async fn what_the_service_tells_of_its_quota_is_kept() {
     assert_eq!((quota.used, quota.allowed), (Some(17), Some(5_000)));
 }
 
+/// The next answer tells this of the quota.
+async fn tells(plane: &Plane, used: u64) {
+    let headers = json!({ "x-used": used.to_string(), "x-allowed": "5000" });
+    let rule = json!({ "kind": "status", "status": 200, "headers": headers, "body": { "notes": [] } });
+    plane.fault(rule).await;
+}
+
+#[tokio::test]
+async fn the_last_of_a_quota_is_kept_back_and_looked_at_again_now_and_then() {
+    let plane = Plane::tuned(|tuning| tuning.limit.quota_reserve = Some(100)).await;
+    // Numbers may step back; the last one counts.
+    for used in [4_899, 4_900, 4_899, 4_901] {
+        tells(&plane, used).await;
+        plane.get("/notes").await.unwrap();
+    }
+    let before = plane.count().await;
+    let error = plane.refused(list()).await;
+    assert_eq!((error.kind(), error.code()), (ErrorKind::RateLimited, Some("quota_reserve")));
+    assert_eq!(error.kind().exit_code(), 5);
+    for number in ["4901", "5000", "100"] {
+        assert!(error.message().contains(number), "{error}");
+    }
+    assert!(error.advice().unwrap().contains("Resume"), "{error}");
+    assert!(plane.clock.waits().is_empty(), "a quota is not waited for");
+
+    // Ten minutes later one reading call looks, and no write; what it is told counts.
+    plane.clock.advance(Duration::from_secs(10 * 60));
+    assert_eq!(plane.refused(create()).await.code(), Some("quota_reserve"));
+    assert_eq!(plane.count().await, before);
+    tells(&plane, 4_950).await;
+    plane.get("/notes").await.unwrap();
+    assert_eq!(plane.refused(list()).await.code(), Some("quota_reserve"));
+    assert_eq!(plane.count().await, before + 1);
+    plane.clock.advance(Duration::from_secs(10 * 60));
+    tells(&plane, 12).await;
+    plane.get("/notes").await.unwrap();
+    plane.get("/notes").await.unwrap();
+    plane.http.send(create()).await.unwrap();
+    assert_eq!(plane.count().await, before + 4);
+}
+
+#[tokio::test]
+async fn a_reserve_of_nothing_leaves_it_to_the_service_to_refuse() {
+    let plane = Plane::tuned(|tuning| tuning.limit.quota_reserve = Some(0)).await;
+    tells(&plane, 5_000).await;
+    plane.get("/notes").await.unwrap();
+    plane.get("/notes").await.unwrap();
+}
+
 #[tokio::test]
 async fn a_dry_run_reads_but_records_what_it_would_write() {
     let record = DryRun::new();

@@ -16,7 +16,7 @@ use recordport::record::capability::{GetCapability, UpsertCapability, VersionSup
 use recordport::record::{Checkpoint, Cursor, FieldPath, Key, KeyFields, Page, Query, Record, RecordType};
 use serde_json::{Map, Value as Json, json};
 
-use crate::support::record_types::{choice, everything, open, restricted, with_fields};
+use crate::support::record_types::{choice, dependent, everything, open, restricted, with_fields};
 
 /// A provider whose answers are written in advance, for what no service does on purpose: the wrong number of
 /// outcomes, or a failure in the middle of a batch.
@@ -231,7 +231,7 @@ async fn a_bad_row_fails_alone_with_a_reason_for_each_field() {
     let checked = Checked::new(Arc::clone(&records) as _, AccessMode::ReadWrite);
     let rows = new_rows(&[
         good(),
-        json!({"Nmae": "x", "Status": "Nwe", "Areas": ["x"], "Score": 1, "Amount": "12"}),
+        json!({"Nmae": "x", "Status": "Nwe", "Areas": ["x"], "Score": 1, "Amount": "a dozen"}),
         good(),
         json!({}),
         good(),
@@ -253,7 +253,7 @@ async fn a_bad_row_fails_alone_with_a_reason_for_each_field() {
     let accepted =
         &outcomes[1].error().unwrap().fields().iter().find(|r| r.field == "Status").unwrap().accepted;
     assert_eq!(accepted, &["New", "Done"]);
-    assert_eq!(reason(&outcomes[1], "Amount"), Some("must be a number such as 12.50, and is \"12\""));
+    assert_eq!(reason(&outcomes[1], "Amount"), Some("must be a number such as 12.50, and is \"a dozen\""));
     for field in ["Name", "Status", "Areas"] {
         assert_eq!(reason(&outcomes[3], field), Some("is required"));
     }
@@ -276,6 +276,7 @@ async fn values_of_every_kind_are_accepted_or_told_the_accepted_form() {
         ("Big", "\"-9223372036854775808\"".into()),
         ("Amount", "9999999999999999.99".into()),
         ("Amount", "-0.001".into()),
+        ("Amount", "\"12.50\"".into()),
         ("Free", "123456789012345678901234567890.5".into()),
         ("Born", "\"2024-02-29\"".into()),
         ("Seen", "\"2026-01-31T09:30:00.123+02:00\"".into()),
@@ -305,6 +306,9 @@ async fn values_of_every_kind_are_accepted_or_told_the_accepted_form() {
         ("Amount", "10000000000000000".into(), "at most 16 stand before the point"),
         ("Amount", "1e999999999".into(), "too many digits"),
         ("Amount", "true".into(), "must be a number"),
+        ("Amount", "\"+1\"".into(), "must be a number"),
+        ("Amount", "\" 1\"".into(), "must be a number"),
+        ("Amount", "\"10000000000000000\"".into(), "at most 16 stand before the point"),
         ("Born", "\"2026-02-30\"".into(), "must be a date"),
         ("Born", "\"31.01.2026\"".into(), "must be a date"),
         ("Born", "\"2026-01-31T00:00:00Z\"".into(), "must be a date"),
@@ -386,6 +390,84 @@ async fn number_text_reaches_the_provider_as_it_was_written() {
         Change { key: Key::text("1"), edits: exactly("Amount", "9007199254740993.10"), if_version: None };
     checked.update(&context(), &[row], &Map::new()).await.unwrap();
     assert_eq!(records.sent(), [["Amount=9007199254740993.10"]]);
+}
+
+#[tokio::test]
+async fn decimals_given_as_text_reach_the_provider_as_numbers() {
+    let records = Scripted::new(writable());
+    let checked = Checked::new(Arc::clone(&records) as _, AccessMode::ReadWrite);
+    let mut edits = exactly("Amount", "\"9007199254740993.10\"");
+    edits.extend(exactly("Address", r#"{"country":"IT","geo":{"lat":"1.50","lon":2}}"#));
+    edits.extend(exactly("Notes", "\"12\""));
+    let row = Change { key: Key::text("1"), edits, if_version: None };
+    let outcomes = checked.update(&context(), &[row], &Map::new()).await.unwrap();
+    assert_eq!(outcomes[0].status(), "updated", "{outcomes:?}");
+    assert_eq!(
+        records.sent(),
+        [[r#"Amount=9007199254740993.10 Address={"country":"IT","geo":{"lat":1.50,"lon":2}} Notes="12""#]]
+    );
+}
+
+/// What is told of a field when a row is created, updated or upserted.
+async fn judged(
+    record_type: &RecordType,
+    purpose: &str,
+    row: &Json,
+    field: &str,
+) -> Option<(String, Vec<String>)> {
+    let checked = Checked::new(Scripted::new(record_type.clone()), AccessMode::ReadWrite);
+    let outcomes = match purpose {
+        "create" => checked.create(&context(), &new_rows(std::slice::from_ref(row)), &Map::new()).await,
+        _ => checked.update(&context(), &[change("1", row)], &Map::new()).await,
+    };
+    let outcomes = outcomes.unwrap();
+    let error = outcomes[0].error()?;
+    let reason = error.fields().iter().find(|reason| reason.field == field);
+    let reason = reason.unwrap_or_else(|| panic!("{row}: {error}"));
+    Some((reason.message.clone(), reason.accepted.clone()))
+}
+
+#[tokio::test]
+async fn a_dependent_value_is_judged_beside_the_value_that_controls_it() {
+    let mut record_type = dependent();
+    let write = WriteCapability::batches_of(2);
+    record_type.capability.create = Some(write.clone());
+    record_type.capability.update = Some(write);
+    let told = |purpose: &'static str, row: Json, field: &'static str| {
+        let record_type = record_type.clone();
+        async move { judged(&record_type, purpose, &row, field).await }
+    };
+    for purpose in ["create", "update"] {
+        // One value stands twice, for two controlling values.
+        for country in ["US", "GE"] {
+            assert_eq!(told(purpose, json!({"Country": country, "State": "Georgia"}), "State").await, None);
+        }
+        let (message, accepted) =
+            told(purpose, json!({"State": "Georgia", "Country": "DE"}), "State").await.unwrap();
+        assert_eq!(message, "\"Georgia\" cannot be chosen while Country is \"DE\"");
+        assert_eq!(accepted, ["Bavaria"]);
+        let row = json!({"Country": "VA", "State": "Texas"});
+        assert!(told(purpose, row, "State").await.unwrap().1.is_empty());
+        let row = json!({"Country": null, "State": "Texas"});
+        let (message, _) = told(purpose, row, "State").await.unwrap();
+        assert_eq!(message, "\"Texas\" cannot be chosen without a value of Country");
+        assert_eq!(told(purpose, json!({"Country": "US", "Zones": ["East", "West"]}), "Zones").await, None);
+        let (message, accepted) =
+            told(purpose, json!({"Country": "DE", "Zones": ["West", "East"]}), "Zones").await.unwrap();
+        assert!(message.starts_with("\"East\" cannot be chosen"), "{message}");
+        assert_eq!(accepted, ["West"]);
+        assert_eq!(told(purpose, json!({"Country": "DE", "State": null}), "State").await, None);
+    }
+    // Beside what an existing record holds, only the provider can judge.
+    assert_eq!(told("update", json!({"State": "Texas"}), "State").await, None);
+    assert!(told("create", json!({"State": "Texas"}), "State").await.is_some());
+
+    // A default of the provider counts as the value; one that is not known here is the provider's to judge.
+    record_type.fields[0].default = Some(json!("US"));
+    assert_eq!(judged(&record_type, "create", &json!({"State": "Texas"}), "State").await, None);
+    record_type.fields[0].default = None;
+    record_type.fields[0].defaulted_on_create = true;
+    assert_eq!(judged(&record_type, "create", &json!({"State": "Texas"}), "State").await, None);
 }
 
 #[tokio::test]

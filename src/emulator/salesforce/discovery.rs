@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::catalogue::{self, ORIGIN_MARK, VERSION_MARK};
@@ -15,16 +17,61 @@ const OLDEST_LISTED: u32 = 48;
 const NEWEST: u32 = 62;
 /// Older versions still answer, unlisted.
 const OLDEST: u32 = 31;
+/// The first version that there ever was.
+const FIRST: u32 = 7;
 const SEASONS: [&str; 3] = ["Spring", "Summer", "Winter"];
-/// When the metadata of the emulated org last changed.
-const METADATA_CHANGED: &str = "Wed, 01 Jan 2025 00:00:00 GMT";
-const METADATA_CHANGED_SECONDS: i64 = 1_735_689_600;
+/// When the metadata of the emulated org last changed, unless a type was imported: 2025-01-01.
+const METADATA_CHANGED: i64 = 1_735_689_600;
 
-pub(super) fn versions() -> String {
-    let list: Vec<Value> = (OLDEST_LISTED..=NEWEST)
+/// The versions that this org speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Versions {
+    oldest: u32,
+    newest: u32,
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self { oldest: OLDEST, newest: NEWEST }
+    }
+}
+
+impl Versions {
+    /// Reads `{"oldest": 48, "newest": 58}`; what is absent stays as at start.
+    pub(super) fn read(body: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Given {
+            oldest: Option<u32>,
+            newest: Option<u32>,
+        }
+        let given: Given = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let start = Self::default();
+        let versions = Self {
+            oldest: given.oldest.unwrap_or(start.oldest),
+            newest: given.newest.unwrap_or(start.newest),
+        };
+        if versions.oldest > versions.newest {
+            return Err("oldest is newer than newest".to_owned());
+        }
+        Ok(versions)
+    }
+
+    /// Refuses a version that this org does not speak.
+    pub(super) fn admit(&self, version: &str) -> Result<(), Refusal> {
+        match number_of(version) {
+            Some(number) if (FIRST..self.oldest).contains(&number) => Err(retired()),
+            Some(number) if (self.oldest..=self.newest).contains(&number) => Ok(()),
+            _ => Err(Refusal::not_found()),
+        }
+    }
+}
+
+pub(super) fn versions(known: &Versions) -> String {
+    let list: Vec<Value> = (known.oldest.max(OLDEST_LISTED.min(known.newest))..=known.newest)
         .map(|version| {
             // v48 was Spring '20; three releases a year, and Winter counts to the next year.
-            let step = version - OLDEST_LISTED;
+            let step = version.saturating_sub(OLDEST_LISTED);
             let year = 20 + (step + u32::from(step % 3 == 2)) / 3;
             let season = SEASONS[(step % 3) as usize];
             json!({
@@ -35,19 +82,12 @@ pub(super) fn versions() -> String {
     Value::Array(list).to_string()
 }
 
-pub(super) fn is_version(text: &str) -> bool {
-    let number =
-        text.strip_prefix('v').and_then(|text| text.strip_suffix(".0")).and_then(|text| text.parse().ok());
-    number.is_some_and(|number: u32| (OLDEST..=NEWEST).contains(&number))
+/// The number in `v60.0`.
+pub(super) fn number_of(version: &str) -> Option<u32> {
+    version.strip_prefix('v')?.strip_suffix(".0")?.parse().ok()
 }
 
-/// Whether a path names a version that once was and no longer answers.
-pub(super) fn is_retired(path: &str) -> bool {
-    let version = path.strip_prefix("/services/data/v").and_then(|rest| rest.split('.').next());
-    version.and_then(|text| text.parse().ok()).is_some_and(|number: u32| (7..OLDEST).contains(&number))
-}
-
-pub(super) fn retired() -> Refusal {
+fn retired() -> Refusal {
     Refusal::new("UNSUPPORTED_API_VERSION", "The requested API version is no longer supported")
         .with_status(StatusCode::GONE)
 }
@@ -68,7 +108,32 @@ fn addressed(text: &str, call: &Call<'_>) -> String {
     text.replace(VERSION_MARK, call.version).replace(ORIGIN_MARK, &call.request.origin)
 }
 
-pub(super) fn global(store: &Store, version: &str) -> String {
+pub(super) fn global_reply(store: &Store, call: &Call<'_>, imported: Option<Timestamp>) -> Reply {
+    let changed = store.tables().iter().filter_map(|table| table.object.changed).max().max(imported);
+    let changed = seconds(changed);
+    let reply = if is_unchanged(call, changed) {
+        Reply::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        text_reply(StatusCode::OK, global(store, call.version))
+    };
+    reply.with_header(LAST_MODIFIED, &http_date(changed))
+}
+
+fn seconds(changed: Option<Timestamp>) -> i64 {
+    changed.map_or(METADATA_CHANGED, Timestamp::as_second)
+}
+
+fn http_date(seconds: i64) -> String {
+    super::read::http_date(Timestamp::from_second(seconds).unwrap_or_default())
+}
+
+fn is_unchanged(call: &Call<'_>, changed: i64) -> bool {
+    call.header(IF_MODIFIED_SINCE.as_str())
+        .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
+        .is_some_and(|date| date.timestamp().as_second() >= changed)
+}
+
+fn global(store: &Store, version: &str) -> String {
     let visible = store.tables().iter().filter(|table| !table.object.hidden);
     let mut entries: Vec<Value> = visible.map(|table| global_entry(&table.object, version)).collect();
     entries.sort_by_key(|entry| entry["name"].as_str().unwrap_or_default().to_owned());
@@ -91,26 +156,19 @@ pub(super) fn basic(object: &Object, version: &str) -> String {
     json!({"objectDescribe": global_entry(object, version), "recentItems": []}).to_string()
 }
 
-pub(super) fn describe_reply(object: &Object, call: &Call<'_>) -> Reply {
+pub(super) fn describe_reply(object: &Object, call: &Call<'_>, imported: Option<Timestamp>) -> Reply {
     let text = object.told().to_string();
     let body = if object.verbatim { text } else { addressed(&text, call) };
-    let (changed, seconds) = match object.changed {
-        Some(changed) => (super::read::http_date(changed), changed.as_second()),
-        None => (METADATA_CHANGED.to_owned(), METADATA_CHANGED_SECONDS),
-    };
     let hash = body.bytes().fold(17, |hash, byte| seed::mix(hash ^ u64::from(byte)));
     let etag = format!("\"{hash:016x}\"");
     let same = call.header(IF_NONE_MATCH.as_str()).is_some_and(|known| known == etag);
-    let unchanged = call
-        .header(IF_MODIFIED_SINCE.as_str())
-        .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
-        .is_some_and(|date| date.timestamp().as_second() >= seconds);
-    let reply = if same || unchanged {
+    let changed = seconds(object.changed.max(imported));
+    let reply = if same || is_unchanged(call, changed) {
         Reply::empty(StatusCode::NOT_MODIFIED)
     } else {
         text_reply(StatusCode::OK, body)
     };
-    reply.with_header(ETAG, &etag).with_header(LAST_MODIFIED, &changed)
+    reply.with_header(ETAG, &etag).with_header(LAST_MODIFIED, &http_date(changed))
 }
 
 /// The limits that an org tells about, and how much each allows.

@@ -51,10 +51,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, SERVER};
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use self::describe::Object;
+use self::discovery::Versions;
 use self::errors::Refusal;
 use self::locators::Locators;
 use self::oauth::{Identity, OAuth};
@@ -94,6 +96,9 @@ struct Org {
     /// Path of the main user's identity.
     identity: String,
     requests: AtomicU64,
+    versions: Versions,
+    /// When a type was last changed by an import.
+    changed: Option<Timestamp>,
 }
 
 impl Org {
@@ -147,6 +152,8 @@ impl Org {
             jobs: bulk::Jobs::default(),
             identity: format!("/id/{}/{}", user.organization_id, user.user_id),
             requests: AtomicU64::new(0),
+            versions: Versions::default(),
+            changed: (!imports.is_empty()).then(|| config.clock.now()),
         })
     }
 }
@@ -189,7 +196,7 @@ impl Salesforce {
         }
         let rest = request.path.strip_prefix("/services/data").unwrap_or_default();
         if rest.is_empty() || rest == "/" {
-            return text_reply(StatusCode::OK, discovery::versions());
+            return text_reply(StatusCode::OK, discovery::versions(&self.read().versions));
         }
         if let Err(refused) = self.oauth.admit(request) {
             return refused;
@@ -338,7 +345,8 @@ impl<'a> Call<'a> {
             segments.pop();
         }
         let version = segments.remove(0);
-        discovery::is_version(version).then_some(Self { request, version, segments })
+        discovery::number_of(version)?;
+        Some(Self { request, version, segments })
     }
 }
 
@@ -348,11 +356,14 @@ fn route_read(org: &Org, request: &Request) -> Option<std::result::Result<Reply,
     if !call.is(&Method::GET) {
         return None;
     }
+    if let Err(refusal) = org.versions.admit(call.version) {
+        return Some(Err(refusal));
+    }
     let body = match call.segments.as_slice() {
         [] => discovery::resources(call.version, &format!("{}{}", request.origin, org.identity)),
         ["query" | "queryAll"] => return Some(query_endpoint(org, &call, None)),
         ["query" | "queryAll", token] => return Some(query_endpoint(org, &call, Some(token))),
-        ["sobjects"] => discovery::global(&org.store, call.version),
+        ["sobjects"] => return Some(Ok(discovery::global_reply(&org.store, &call, org.changed))),
         ["limits"] => discovery::limits(org.requests.load(Ordering::Relaxed), org.jobs.queries_made()),
         ["search"] => return Some(search::search(&org.store, &call)),
         ["parameterizedSearch"] => return Some(search::parameterized(&org.store, &call)),
@@ -375,11 +386,8 @@ fn route(org: &mut Org, request: &Request) -> std::result::Result<Reply, Refusal
     if let Some(reply) = route_read(org, request) {
         return reply;
     }
-    let call = match Call::read(request) {
-        Some(call) => call,
-        None if discovery::is_retired(&request.path) => return Err(discovery::retired()),
-        None => return Err(Refusal::not_found()),
-    };
+    let call = Call::read(request).ok_or_else(Refusal::not_found)?;
+    org.versions.admit(call.version)?;
     match call.segments.as_slice() {
         ["parameterizedSearch"] if call.is_post() => search::parameterized(&org.store, &call),
         []
@@ -442,7 +450,7 @@ fn sobject_read(
     let store = &org.store;
     Some(match rest {
         [] => Ok(text_reply(StatusCode::OK, discovery::basic(store.object(table), call.version))),
-        ["describe"] => Ok(discovery::describe_reply(store.object(table), call)),
+        ["describe"] => Ok(discovery::describe_reply(store.object(table), call, org.changed)),
         ["updated"] => changes::updated(store, table, call),
         ["deleted"] => changes::deleted(store, table, call),
         [id] => read::by_id(store, table, &decoded(id), call),
@@ -468,11 +476,20 @@ impl Service for Salesforce {
             return self.oauth.handle(request);
         }
         if let Some(what) = request.path.strip_prefix(CONTROL) {
-            if what == "expire-locators" {
-                self.expire_locators();
-                return Reply::empty(StatusCode::NO_CONTENT);
-            }
-            return settings::handle(&mut self.write().store, what, request);
+            return match what {
+                "expire-locators" => {
+                    self.expire_locators();
+                    Reply::empty(StatusCode::NO_CONTENT)
+                }
+                "versions" => match Versions::read(&request.body) {
+                    Ok(versions) => {
+                        self.write().versions = versions;
+                        Reply::empty(StatusCode::NO_CONTENT)
+                    }
+                    Err(what) => Reply::json(StatusCode::BAD_REQUEST, &json!({ "error": what })),
+                },
+                what => settings::handle(&mut self.write().store, what, request),
+            };
         }
         let data = request.path.strip_prefix("/services/data");
         if data.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {

@@ -5,6 +5,7 @@
 //! other rows go on; batches over the capability's limit are split, and outcomes come back in the order of the
 //! rows.
 
+mod dependent;
 mod options;
 mod rows;
 mod values;

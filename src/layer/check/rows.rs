@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
+use super::dependent;
 use super::values::{self, Purpose};
 use crate::error::{Error, FieldError, Result};
 use crate::provider::{Edit, Edits};
@@ -21,10 +22,7 @@ pub(super) fn new_row(record_type: &RecordType, edits: &Edits) -> Result<Edits> 
         match edit {
             Edit::Clear => {}
             Edit::Set(value) if is_null(value) => {}
-            Edit::Set(value) => {
-                row.value(&field, value);
-                kept.push((name.clone(), edit.clone()));
-            }
+            Edit::Set(value) => kept.push((name.clone(), row.value(&field, value))),
             Edit::List { .. } => row.refuse(name, "a new record has no list to add to; give the whole list"),
         }
     }
@@ -33,7 +31,7 @@ pub(super) fn new_row(record_type: &RecordType, edits: &Edits) -> Result<Edits> 
             row.refuse(&field.name, "is required");
         }
     }
-    row.finish("this row cannot be created")?;
+    row.finish(&kept, "this row cannot be created")?;
     Ok(kept)
 }
 
@@ -41,7 +39,7 @@ pub(super) fn new_row(record_type: &RecordType, edits: &Edits) -> Result<Edits> 
 pub(super) fn change(record_type: &RecordType, edits: &Edits) -> Result<Edits> {
     let mut row = Row::new(record_type, Purpose::Update);
     let kept = row.edits(edits);
-    row.finish("this row cannot be updated")?;
+    row.finish(&kept, "this row cannot be updated")?;
     Ok(kept)
 }
 
@@ -64,7 +62,7 @@ pub(super) fn upsert(record_type: &RecordType, by: &KeyFields, key: &Key, edits:
         }
     }
     let kept = row.edits(&rest);
-    row.finish("this row cannot be upserted")?;
+    row.finish(&kept, "this row cannot be upserted")?;
     Ok(kept)
 }
 
@@ -166,10 +164,7 @@ impl<'a> Row<'a> {
             match edit {
                 Edit::Set(value) if is_null(value) => self.clear(&field, &mut kept),
                 Edit::Clear => self.clear(&field, &mut kept),
-                Edit::Set(value) => {
-                    self.value(&field, value);
-                    kept.push((name.clone(), edit.clone()));
-                }
+                Edit::Set(value) => kept.push((name.clone(), self.value(&field, value))),
                 Edit::List { add, remove } => {
                     if !field.field_type.is_multi_value() {
                         self.refuse(name, "holds one value: nothing can be added to it or removed");
@@ -199,11 +194,16 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn value(&mut self, field: &Field, value: &RawValue) {
+    /// Checks a value and gives it as the provider gets it.
+    fn value(&mut self, field: &Field, value: &RawValue) -> Edit {
         self.reasons.extend(values::value(field, value.get(), self.purpose));
+        Edit::Set(values::with_plain_numbers(field, value).unwrap_or_else(|| value.to_owned()))
     }
 
-    fn finish(self, message: &str) -> Result<()> {
+    fn finish(mut self, kept: &Edits, message: &str) -> Result<()> {
+        if self.reasons.is_empty() {
+            self.reasons = dependent::pairs(self.record_type, kept, self.purpose);
+        }
         if self.reasons.is_empty() {
             return Ok(());
         }

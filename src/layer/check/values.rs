@@ -1,5 +1,6 @@
 //! One value, as JSON text, against its field. Numbers are never read as binary: their digits are compared.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -169,7 +170,7 @@ impl Check<'_> {
 
     fn decimal(&mut self, field: &Field, text: &str, digits: (Option<u32>, Option<u32>), path: &str) {
         let (precision, scale) = digits;
-        let Some(number) = number(text) else {
+        let Some(number) = number(&unquoted(text)) else {
             self.refuse(path, format!("must be a number such as 12.50, and is {}", shown(text)));
             return;
         };
@@ -313,6 +314,64 @@ fn number(text: &str) -> Option<Number> {
     text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
         .then(|| Number::parse(text))
         .flatten()
+}
+
+/// The number in a text, which is how decimals are given where the schema describes them as texts.
+fn unquoted(text: &str) -> Cow<'_, str> {
+    match serde_json::from_str::<String>(text) {
+        Ok(inner) if is_json_number(&inner) => Cow::Owned(inner),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+fn is_json_number(text: &str) -> bool {
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| raw.get() == text)
+}
+
+/// A value with each decimal that was given as a text as the number that it is, digits kept; `None` when there
+/// is nothing to change.
+pub(super) fn with_plain_numbers(field: &Field, value: &RawValue) -> Option<Box<RawValue>> {
+    let text = plain_numbers(&field.field_type, value.get().trim())?;
+    RawValue::from_string(text).ok()
+}
+
+fn plain_numbers(field_type: &FieldType, text: &str) -> Option<String> {
+    match field_type {
+        FieldType::Decimal { .. } => match unquoted(text) {
+            Cow::Owned(number) => Some(number),
+            Cow::Borrowed(_) => None,
+        },
+        FieldType::List { element } => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+            let changed: Vec<Option<String>> =
+                items.iter().map(|item| plain_numbers(&element.field_type, item.get())).collect();
+            changed.iter().any(Option::is_some).then(|| {
+                let items: Vec<String> = items
+                    .iter()
+                    .zip(changed)
+                    .map(|(item, changed)| changed.unwrap_or_else(|| item.get().to_owned()))
+                    .collect();
+                format!("[{}]", items.join(","))
+            })
+        }
+        FieldType::Object { fields } => {
+            let parts: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+            let mut any = false;
+            let members: Vec<String> = parts
+                .iter()
+                .map(|(name, part)| {
+                    let field = fields.iter().find(|field| field.name == *name);
+                    let changed = field.and_then(|field| plain_numbers(&field.field_type, part.get()));
+                    any |= changed.is_some();
+                    let value = changed.unwrap_or_else(|| part.get().to_owned());
+                    format!("{}:{value}", Json::from(name.as_str()))
+                })
+                .collect();
+            any.then(|| format!("{{{}}}", members.join(",")))
+        }
+        _ => None,
+    }
 }
 
 /// A value as a reason shows it: its beginning.

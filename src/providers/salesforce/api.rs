@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value as Json, json};
 
 use crate::error::{Error, Result};
 use crate::http::{Call, Target, address};
@@ -15,9 +16,11 @@ use crate::http::{Call, Target, address};
 pub(super) const API: &str = "api";
 /// Everything but the unreserved characters of RFC 3986 section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// Longest address that Salesforce takes, in bytes, headers included (Knowledge Article 000386264), less what
-/// headers and a host name need.
-pub(super) const ADDRESS_MAX: usize = 14_000;
+/// Longest address of a query. Salesforce takes 16,384 bytes of address and headers together (Knowledge Article
+/// 000386264); the rest is for the host's name and the headers, an access token of 2,000 bytes among them.
+const ADDRESS_MAX: usize = 14_000;
+/// Name of the one subrequest of a Composite request.
+const ONLY: &str = "query";
 
 /// Text as one path segment or one query value.
 pub(super) fn encode(text: &str) -> String {
@@ -34,6 +37,11 @@ pub(super) struct WriteSwitches {
 /// What the API offers in this version: the cheapest question that needs a good token.
 pub(super) fn resources(version: &str) -> Call {
     Call::get("probe", API, format!("/services/data/{version}"))
+}
+
+/// The versions of the API that the service speaks.
+pub(super) fn versions() -> Call {
+    Call::get("versions", API, "/services/data")
 }
 
 /// Who the token belongs to.
@@ -58,13 +66,17 @@ pub(super) fn blob(version: &str, object: &str, id: &str, field: &str) -> Call {
     Call::get("content get", API, path).streamed()
 }
 
-/// The path of a query, for measuring and sending.
-pub(super) fn query_path(version: &str, soql: &str, deleted: bool) -> String {
+fn query_path(version: &str, soql: &str, deleted: bool) -> String {
     let resource = if deleted { "queryAll" } else { "query" };
     format!("/services/data/{version}/{resource}?q={}", encode(soql))
 }
 
-/// The first page of a query.
+/// Whether a statement is too long for an address.
+pub(super) fn is_wide(version: &str, soql: &str, deleted: bool) -> bool {
+    soql.len() * 3 > ADDRESS_MAX - 100 && query_path(version, soql, deleted).len() > ADDRESS_MAX
+}
+
+/// The first page of a query: a GET, or a Composite request when the address would be too long.
 pub(super) fn query(
     operation: &'static str,
     version: &str,
@@ -72,8 +84,35 @@ pub(super) fn query(
     deleted: bool,
     page_size: u32,
 ) -> Call {
-    let call = Call::get(operation, API, query_path(version, soql, deleted));
-    with_page_size(call, page_size)
+    let path = query_path(version, soql, deleted);
+    let too_long = path.len() > ADDRESS_MAX;
+    let call = with_page_size(Call::get(operation, API, path), page_size);
+    if too_long { in_body(&call).unwrap_or(call) } else { call }
+}
+
+/// The same query as the only subrequest of a Composite request, whose body may be as long as a statement can be
+/// (Composite Resource, REST API Developer Guide). It changes nothing and may be repeated. `None` for what is
+/// not a first page.
+pub(super) fn in_body(call: &Call) -> Option<Call> {
+    let Target::Role { path, .. } = &call.target else { return None };
+    let (front, _) =
+        path.split_once("/query").filter(|_| call.method == Method::GET && path.contains("?q="))?;
+    let headers: serde_json::Map<String, Json> = call
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), Json::from(value.to_str().ok()?))))
+        .collect();
+    let body = json!({
+        "allOrNone": false,
+        "compositeRequest": [{ "method": "GET", "url": path, "referenceId": ONLY, "httpHeaders": headers }]
+    });
+    let target = Target::Role { role: API, path: format!("{front}/composite") };
+    Some(Call::new(call.operation, Method::POST, target).with_json(body.to_string()).read_only())
+}
+
+/// Whether a call is one that [`in_body`] made.
+pub(super) fn is_in_body(call: &Call) -> bool {
+    call.method == Method::POST
 }
 
 /// A page behind a next link: followed as a path on the same host, or as the whole address that it is, which

@@ -18,11 +18,15 @@ pub(super) const CALLBACK_PORT: u16 = 7281;
 const PRODUCTION: &str = "login.salesforce.com";
 const SANDBOX: &str = "test.salesforce.com";
 const MY_DOMAIN: &str = "my.salesforce.com";
-const NEWEST_TRIED: u32 = 66;
-const OLDEST: u32 = 48;
+/// The newest version of the API that this provider was tried with.
+pub(super) const NEWEST_TRIED: u32 = 66;
+/// The oldest version that has everything that this provider uses.
+pub(super) const OLDEST: u32 = 48;
+/// The version that is spoken unless the service does not know it.
+pub(super) const DEFAULT_VERSION: u32 = 60;
 
 /// Configuration of a connection to Salesforce.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "Salesforce")]
 pub struct SalesforceConfig {
@@ -33,18 +37,17 @@ pub struct SalesforceConfig {
     /// pasted token; otherwise the address comes with the token.
     #[schemars(title = "My Domain")]
     pub my_domain: Option<String>,
-    /// Version of the REST API, such as `60.0`.
+    /// Version of the REST API to insist on, such as `60.0`. Without it recordport speaks 60.0, or the newest
+    /// version that both it and the org know.
     #[schemars(title = "API version")]
-    pub api_version: String,
+    pub api_version: Option<String>,
+    /// How many of the org's API calls of 24 hours are left to others: when no more are left, recordport sends
+    /// nothing. Without it a hundredth of them, 100 at most; 0 switches this off.
+    #[schemars(title = "Calls kept back", range(min = 0, max = 10_000_000))]
+    pub quota_reserve: Option<u64>,
     /// User that a JWT assertion acts for.
     #[schemars(title = "User name")]
     pub username: Option<String>,
-}
-
-impl Default for SalesforceConfig {
-    fn default() -> Self {
-        Self { sandbox: false, my_domain: None, api_version: "60.0".to_owned(), username: None }
-    }
 }
 
 impl SalesforceConfig {
@@ -67,24 +70,24 @@ impl SalesforceConfig {
         Ok(parsed)
     }
 
-    /// The version as paths write it (`v60.0`).
+    /// The version to insist on, as paths write it (`v60.0`).
     ///
     /// # Errors
     /// Invalid when the text is not a version that this provider speaks.
-    pub fn version(&self) -> Result<String> {
-        let text = self.api_version.trim_start_matches('v');
+    pub fn version(&self) -> Result<Option<String>> {
+        let Some(given) = self.api_version.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let text = given.trim_start_matches('v');
         let number = text.strip_suffix(".0").unwrap_or(text).parse::<u32>().ok();
         match number {
-            Some(number) if (OLDEST..=200).contains(&number) => Ok(format!("v{number}.0")),
-            _ => Err(Error::invalid(format!(
-                "{:?} is not a version of the Salesforce REST API",
-                self.api_version
-            ))
-            .with_provider("salesforce")
-            .with_field(
-                "api_version",
-                format!("a version from {OLDEST}.0 to {NEWEST_TRIED}.0 such as 60.0"),
-            )),
+            Some(number) if (OLDEST..=200).contains(&number) => Ok(Some(format!("v{number}.0"))),
+            _ => Err(Error::invalid(format!("{given:?} is not a version of the Salesforce REST API"))
+                .with_provider("salesforce")
+                .with_field(
+                    "api_version",
+                    format!("a version from {OLDEST}.0 to {NEWEST_TRIED}.0 such as {DEFAULT_VERSION}.0"),
+                )),
         }
     }
 
@@ -259,13 +262,20 @@ mod tests {
         assert_eq!(error.fields()[0].field, "api_version");
         let error = SalesforceConfig::parse(&json!({"sandbx": true})).unwrap_err();
         assert!(error.message().contains("sandbx"), "{error}");
+        assert_eq!(SalesforceConfig::default().version().unwrap(), None);
         assert_eq!(
-            SalesforceConfig { api_version: "v61.0".into(), ..Default::default() }.version().unwrap(),
-            "v61.0"
+            SalesforceConfig { api_version: Some("v61.0".into()), ..Default::default() }
+                .version()
+                .unwrap()
+                .as_deref(),
+            Some("v61.0")
         );
         assert_eq!(
-            SalesforceConfig { api_version: "62".into(), ..Default::default() }.version().unwrap(),
-            "v62.0"
+            SalesforceConfig { api_version: Some("62".into()), ..Default::default() }
+                .version()
+                .unwrap()
+                .as_deref(),
+            Some("v62.0")
         );
     }
 }

@@ -13,10 +13,28 @@ use crate::error::{Error, Result};
 pub(super) fn read(body: &[u8]) -> Result<Describe> {
     let mut document: Json = dialect::read("describe", body)?;
     drop_nulls(&mut document);
-    serde_json::from_value(document).map_err(|source| {
+    let mut describe: Describe = serde_json::from_value(document).map_err(|source| {
         Error::protocol(format!("Salesforce's description cannot be read: {source}"))
             .with_provider("salesforce")
-    })
+    })?;
+    let object = describe.object.name.clone();
+    describe.fields.retain(|field| {
+        let fits = is_name(&field.name);
+        if !fits {
+            tracing::warn!(record_type = object, field = field.name, "left out: this is no name of a field");
+        }
+        fits
+    });
+    for field in &mut describe.fields {
+        field.relationship_name = field.relationship_name.take().filter(|name| is_name(name));
+    }
+    Ok(describe)
+}
+
+/// Whether a name can stand in a statement as it is: letters, digits and underscores (Object Reference for the
+/// Salesforce Platform, "API Field Names").
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn drop_nulls(value: &mut Json) {

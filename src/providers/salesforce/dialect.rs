@@ -250,7 +250,11 @@ pub(super) fn reason_error(reason: &Reason, status: u16) -> Error {
     for field in reason.fields.iter().flatten() {
         error = error.with_field(field, text);
     }
-    error
+    // A statement's refusal names the column in its text alone.
+    match between(&reason.message, "No such column '", "'") {
+        Some(column) if reason.fields.iter().flatten().next().is_none() => error.with_field(column, text),
+        _ => error,
+    }
 }
 
 /// The last sentence of a multi-line SOQL error is what is wrong; the lines before it show the statement.
@@ -420,12 +424,17 @@ impl Dialect for SalesforceDialect {
 
     fn quota(&self, reply: &Reply) -> Quota {
         let Some(text) = reply.header("sforce-limit-info") else { return Quota::default() };
-        let usage = text
-            .split([',', ';'])
-            .find_map(|part| part.trim().strip_prefix("api-usage="))
-            .and_then(|usage| usage.trim().split_once('/'));
-        let Some((used, allowed)) = usage else { return Quota::default() };
-        Quota { used: used.trim().parse().ok(), allowed: allowed.trim().parse().ok(), pause: None }
+        // An app may have a limit of its own besides the org's; what is left of the smaller one counts.
+        let usages = text.split([',', ';']).filter_map(|part| {
+            let (name, usage) = part.trim().split_once('=')?;
+            let (used, allowed) = usage.split('(').next()?.split_once('/')?;
+            let known = matches!(name.trim(), "api-usage" | "per-app-api-usage");
+            known.then(|| Some((used.trim().parse::<u64>().ok()?, allowed.trim().parse::<u64>().ok()?)))?
+        });
+        match usages.min_by_key(|(used, allowed)| allowed.saturating_sub(*used)) {
+            Some((used, allowed)) => Quota { used: Some(used), allowed: Some(allowed), pause: None },
+            None => Quota::default(),
+        }
     }
 }
 
@@ -587,6 +596,29 @@ mod tests {
             assert_eq!((found.kind(), found.code()), (ErrorKind::Protocol, Some("not_json")), "{body:?}");
         }
         assert!(SalesforceDialect.is_genuine(&call, &reply(204, "")));
+    }
+
+    #[test]
+    fn of_two_limits_the_one_with_less_left_counts() {
+        let quota = |text: &str| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert("sforce-limit-info", text.parse().unwrap());
+            let reply = Reply { status: StatusCode::OK, headers, body: bytes::Bytes::new(), stream: None };
+            let quota = SalesforceDialect.quota(&reply);
+            (quota.used, quota.allowed)
+        };
+        assert_eq!(quota("api-usage=18/5000"), (Some(18), Some(5_000)));
+        assert_eq!(
+            quota("api-usage=25/5000; per-app-api-usage=17/250(appName=sample-app)"),
+            (Some(17), Some(250))
+        );
+        assert_eq!(
+            quota("api-usage=4999/5000, per-app-api-usage=17/250(appName=a/b=c)"),
+            (Some(4_999), Some(5_000))
+        );
+        for odd in ["", "api-usage=", "api-usage=x/y", "other=1/2"] {
+            assert_eq!(quota(odd), (None, None), "{odd}");
+        }
     }
 
     #[test]

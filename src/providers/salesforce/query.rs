@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::api::{self, ADDRESS_MAX};
+use super::api;
 use super::discover::{PAGE_MAX, PAGE_MIN};
 use super::soql::{self, STATEMENT_MAX, TEXT_MAX};
 use crate::error::{Error, ErrorKind, Result};
@@ -241,25 +241,37 @@ pub(super) fn plan(
     let mut planned = None;
     for longest in [TEXT_MAX, 1_000, 200, 40, 1, 0] {
         let split = pushdown::split(query.filter.as_ref(), |condition| judge(condition, resolved, longest));
-        let (statement, plan) = assemble(query, resolved, record_type, split, provider_orders)?;
+        let (statement, mut plan) = assemble(query, resolved, record_type, split, provider_orders)?;
         let text = statement.text(Some("000000000000000AAA"), None);
-        let path = api::query_path(version, &text, statement.deleted);
-        let fits = path.len() <= ADDRESS_MAX && text.chars().count() <= STATEMENT_MAX;
+        let fits = soql::fits(&text);
+        if fits && api::is_wide(version, &text, statement.deleted) {
+            plan.notes.push(
+                "the statement is too long for an address and travels in the body of a Composite request; further \
+                 pages are read as usual"
+                    .to_owned(),
+            );
+        }
         planned = Some(plan);
         if fits {
             break;
         }
         if longest == 0 {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("the statement is longer than Salesforce takes ({} bytes as an address)", path.len()),
-            )
-            .with_provider("salesforce")
-            .with_record_type(record_type.name.as_str())
-            .with_advice("Select fewer fields, or shorten the native condition"));
+            return Err(too_long(record_type, text.chars().count()));
         }
     }
     planned.ok_or_else(|| Error::bug("a query was not planned"))
+}
+
+/// Why a statement that nothing can shorten is refused.
+pub(super) fn too_long(record_type: &RecordType, characters: usize) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("the statement has {characters} characters; Salesforce takes at most {STATEMENT_MAX}"),
+    )
+    .with_provider("salesforce")
+    .with_record_type(record_type.name.as_str())
+    .with_code("statement_too_long")
+    .with_advice("Select fewer fields, or shorten the native condition")
 }
 
 fn assemble(

@@ -7,20 +7,19 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::api::{self, ADDRESS_MAX};
+use super::api;
 use super::discover::{BATCH, PAGE_MAX};
 use super::query::{self, Statement};
-use super::{Described, Org, choices, content, paths, soql};
+use super::{Described, Org, choices, content, pages, paths, soql};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Call, Reply};
 use crate::provider::{
-    Change, ChangePage, Content, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records, Resolved,
-    Settled, VersionedKey, WriteOptions,
+    Change, ChangePage, Content, Context, Doer, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
+    Resolved, Settled, VersionedKey, WriteOptions,
 };
 use crate::record::record_type::FieldType;
-use crate::record::transcode::{self, Shape};
+use crate::record::transcode;
 use crate::record::{
-    Checkpoint, Cursor, FieldPath, Key, KeyFields, KeyPart, Page, Query, Record, RecordType, RowError,
+    Checkpoint, Cursor, FieldPath, Key, KeyFields, KeyPart, Page, Query, Record, RecordType,
 };
 
 /// The records of one type on one connection.
@@ -42,13 +41,6 @@ struct Position {
     last: Option<String>,
     /// Records delivered before the search was started again behind a key: Salesforce's total begins there.
     before: u64,
-}
-
-/// One answer of a query.
-struct Answer {
-    records: Vec<Result<Record, RowError>>,
-    next: Option<String>,
-    total: Option<u64>,
 }
 
 impl SalesforceRecords {
@@ -74,13 +66,14 @@ impl SalesforceRecords {
         self.about(operation)(Error::unsupported(format!("Salesforce {what}")))
     }
 
-    /// Sends a query and reads its rows. An answer that cannot be read is asked for once more.
-    async fn ask(&self, cx: &Context, call: Call, shape: &Shape) -> Result<Answer> {
-        let reply = cx.send(call.clone()).await?;
-        match answer(&reply, shape) {
-            Err(error) if error.kind() == ErrorKind::Protocol => answer(&cx.send(call).await?, shape),
-            read => read,
+    /// A field that Salesforce does not know any more means that the type is to be described anew.
+    async fn settled<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result
+            && matches!(error.code(), Some("INVALID_FIELD" | "INVALID_TYPE"))
+        {
+            self.org.forget(self.record_type_here().name.as_str()).await;
         }
+        result
     }
 
     fn statement(plan: &Plan) -> Result<Statement> {
@@ -108,7 +101,7 @@ impl SalesforceRecords {
             Some(link) => api::next_page(link, statement.page_size)?,
             None => first(position.last.as_deref()),
         };
-        let answer = match self.ask(cx, call, &shape).await {
+        let answer = match pages::ask(cx, call, &shape).await {
             Err(error) if is_dead_locator(&error) && at.is_some() => {
                 let Some(last) = position.last.clone().filter(|_| plan.keyset) else {
                     return Err(error.with_advice(
@@ -117,8 +110,8 @@ impl SalesforceRecords {
                     ));
                 };
                 tracing::info!(record_type = %self.record_type_here().name, "the query locator has expired; going on behind the last key");
-                position.before = seen;
-                self.ask(cx, first(Some(&last)), &shape).await?
+                (position.before, position.next) = (seen, None);
+                pages::ask(cx, first(Some(&last)), &shape).await?
             }
             answer => answer?,
         };
@@ -126,16 +119,41 @@ impl SalesforceRecords {
             position.last = Some(record.key.to_string());
         }
         let seen = seen + answer.records.len() as u64;
-        position.next = answer.next;
-        let next = match &position.next {
-            Some(_) => {
-                let position = serde_json::to_value(&position)
-                    .map_err(|source| Error::bug("a position is not JSON").with_source(source))?;
-                Some(Cursor::new(plan.hash.as_str(), position, seen))
+        let mut total = answer.total.map(|total| total + position.before);
+        let came_by = std::mem::replace(&mut position.next, answer.next);
+        let mut more = position.next.is_some();
+        if !more
+            && let (Some(link), Some(announced)) = (came_by, total)
+            && announced > seen
+            && walked_to_the_end(&link, announced - position.before, statement.page_size)
+        {
+            // Rows that were deleted meanwhile are not handed out. What is behind the last key tells whether
+            // that is all; where the order leaves that open, their number does.
+            if plan.keyset && position.last.is_some() {
+                position.before = seen;
+                (more, total) = (true, None);
+            } else if plan.limit_by != Doer::Provider
+                && self.count_at(cx, &statement).await?.is_some_and(|counted| counted <= seen)
+            {
+                total = Some(seen);
             }
-            None => None,
+        }
+        let next = if more {
+            let position = serde_json::to_value(&position)
+                .map_err(|source| Error::bug("a position is not JSON").with_source(source))?;
+            Some(Cursor::new(plan.hash.as_str(), position, seen))
+        } else {
+            None
         };
-        Ok(Page { records: answer.records, next, total: answer.total.map(|total| total + position.before) })
+        Ok(Page { records: answer.records, next, total })
+    }
+
+    /// How many records there are, without a statement's limit.
+    async fn count_at(&self, cx: &Context, statement: &Statement) -> Result<Option<u64>> {
+        let text = statement.count_text();
+        let call = api::query("count", &self.org.version, &text, statement.deleted, PAGE_MAX);
+        let reply = pages::fetch(cx, call).await?;
+        transcode::cut_page(&reply.body, "records")?.member("totalSize")
     }
 
     /// The statement that reads records by a field.
@@ -213,7 +231,10 @@ impl SalesforceRecords {
             let literals: Vec<&str> = part.iter().map(|literal| literal.as_str()).collect();
             let condition = format!("{by} IN ({})", literals.join(", "));
             let text = Statement { condition: Some(condition), ..statement.clone() }.text(None, None);
-            if api::query_path(&self.org.version, &text, false).len() > ADDRESS_MAX && part.len() > 1 {
+            if !soql::fits(&text) {
+                if part.len() == 1 {
+                    return Err(query::too_long(self.record_type_here(), text.chars().count()));
+                }
                 let (front, back) = part.split_at(part.len() / 2);
                 parts.push(back);
                 parts.push(front);
@@ -221,7 +242,7 @@ impl SalesforceRecords {
             }
             let mut call = api::query("get", &self.org.version, &text, false, PAGE_MAX);
             loop {
-                let answer = self.ask(cx, call, &shape).await?;
+                let answer = pages::ask(cx, call, &shape).await?;
                 for record in answer.records {
                     match record {
                         Ok(record) => found.push(record),
@@ -271,33 +292,15 @@ impl SalesforceRecords {
     }
 }
 
-fn is_dead_locator(error: &Error) -> bool {
-    matches!(error.code(), Some("INVALID_QUERY_LOCATOR" | "QUERY_LOCATOR_EXPIRED"))
+/// Whether a page behind this link reaches to the end of a result of so many rows. The number at the link's end
+/// is the place where the page begins.
+fn walked_to_the_end(link: &str, total: u64, page_size: u32) -> bool {
+    let begins = link.rsplit_once('-').and_then(|(_, number)| number.parse::<u64>().ok());
+    begins.is_some_and(|begins| begins < total && total - begins <= u64::from(page_size))
 }
 
-fn answer(reply: &Reply, shape: &Shape) -> Result<Answer> {
-    let wrong = |what: &str| {
-        Error::protocol(format!("Salesforce's answer to a query {what}"))
-            .with_provider("salesforce")
-            .with_code("not_json")
-    };
-    let page = transcode::read_page(&reply.body, "records", shape)
-        .map_err(|error| error.with_provider("salesforce"))?;
-    let done: Option<bool> = page.member("done")?;
-    let next: Option<String> = page.member("nextRecordsUrl")?;
-    if !page.has_rows {
-        return Err(wrong("has no records"));
-    }
-    let next = match (done, next) {
-        (Some(true), _) | (None, None) => None,
-        (_, Some(link)) => Some(link),
-        (Some(false), None) => return Err(wrong("is not the last page and does not tell the next")),
-    };
-    if done.is_none() && next.is_none() {
-        return Err(wrong("does not say whether it is the last page"));
-    }
-    let total = page.member("totalSize")?;
-    Ok(Answer { records: page.records, next, total })
+fn is_dead_locator(error: &Error) -> bool {
+    matches!(error.code(), Some("INVALID_QUERY_LOCATOR" | "QUERY_LOCATOR_EXPIRED"))
 }
 
 #[async_trait]
@@ -318,19 +321,15 @@ impl Records for SalesforceRecords {
         if let Some(cursor) = at {
             plan.accept(cursor)?;
         }
-        self.page_at(cx, plan, at).await.map_err(self.about("search"))
+        let page = self.page_at(cx, plan, at).await;
+        self.settled(page).await.map_err(self.about("search"))
     }
 
     async fn count(&self, cx: &Context, plan: &Plan) -> Result<Option<u64>> {
         if plan.residual.is_some() {
             return Ok(None);
         }
-        let statement = Self::statement(plan)?;
-        let call =
-            api::query("count", &self.org.version, &statement.count_text(), statement.deleted, PAGE_MAX);
-        let reply = cx.send(call).await.map_err(self.about("count"))?;
-        let page = transcode::cut_page(&reply.body, "records").map_err(self.about("count"))?;
-        page.member("totalSize").map_err(self.about("count"))
+        self.count_at(cx, &Self::statement(plan)?).await.map_err(self.about("count"))
     }
 
     async fn get(
@@ -346,7 +345,8 @@ impl Records for SalesforceRecords {
                 self.unsupported("get", &format!("does not find {} by {by}", self.record_type_here().name))
             );
         };
-        self.read_by(cx, field, keys, select).await.map_err(self.about("get"))
+        let found = self.read_by(cx, field, keys, select).await;
+        self.settled(found).await.map_err(self.about("get"))
     }
 
     async fn create(&self, cx: &Context, rows: &[NewRow], options: &WriteOptions) -> Result<Vec<Outcome>> {

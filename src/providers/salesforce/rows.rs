@@ -143,9 +143,26 @@ fn value(field: &Field, edit: &Edit, present: &Present) -> Result<Option<String>
                 .map_err(|reason| format!("the text is not JSON: {reason}"))?;
             Ok(Some(inner))
         }
+        FieldType::Time => Ok(Some(time_of_day(raw).unwrap_or_else(|| raw.to_owned()))),
+        FieldType::Instant => Ok(Some(instant(raw).unwrap_or_else(|| raw.to_owned()))),
         FieldType::Object { .. } => Err("write its parts instead; Salesforce puts them together".to_owned()),
         _ => Ok(Some(raw.to_owned())),
     }
+}
+
+/// A time of day with its milliseconds and zone, the one form that Salesforce documents ("Primitive Data Types",
+/// Object Reference for the Salesforce Platform).
+fn time_of_day(raw: &str) -> Option<String> {
+    let given: String = serde_json::from_str(raw).ok()?;
+    let time: jiff::civil::Time = given.strip_suffix('Z').unwrap_or(&given).parse().ok()?;
+    Some(format!("\"{}.{:03}Z\"", time.strftime("%H:%M:%S"), time.millisecond()))
+}
+
+/// An instant in UTC to the millisecond, whatever its offset and writing.
+fn instant(raw: &str) -> Option<String> {
+    let given: String = serde_json::from_str(raw).ok()?;
+    let utc = given.parse::<jiff::Timestamp>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+    Some(format!("\"{}.{:03}Z\"", utc.strftime("%Y-%m-%dT%H:%M:%S"), utc.time().millisecond()))
 }
 
 fn joined(values: &[String]) -> Result<Option<String>, String> {

@@ -18,6 +18,11 @@ pub(super) const STATEMENT_MAX: usize = 100_000;
 /// Digits that a 64-bit float keeps exactly, which is what Salesforce computes with.
 const EXACT_DIGITS: usize = 15;
 
+/// Whether a statement is short enough for Salesforce.
+pub(super) fn fits(statement: &str) -> bool {
+    statement.len() <= STATEMENT_MAX || statement.chars().count() <= STATEMENT_MAX
+}
+
 /// A text as a SOQL literal.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);

@@ -45,6 +45,7 @@ pub(crate) struct OrgSettings {
     pub(crate) real_clock: bool,
     pub(crate) tls: bool,
     pub(crate) concurrency: usize,
+    pub(crate) quota_reserve: Option<u64>,
 }
 
 impl Default for OrgSettings {
@@ -59,6 +60,7 @@ impl Default for OrgSettings {
             real_clock: false,
             tls: false,
             concurrency: 16,
+            quota_reserve: None,
         }
     }
 }
@@ -189,7 +191,11 @@ impl Org {
             token_plane,
             Arc::clone(&clock),
         );
-        let limit = LimitSettings { concurrency: settings.concurrency, ..LimitSettings::default() };
+        let limit = LimitSettings {
+            concurrency: settings.concurrency,
+            quota_reserve: settings.quota_reserve,
+            ..LimitSettings::default()
+        };
         let limits = Arc::new(ConnectionLimits::new(&limit, Arc::clone(&clock)));
         let http = http_plane(StackParts {
             wire,
