@@ -74,7 +74,8 @@ fn subreply(call: &Call, reply: &Reply) -> Result<Reply> {
     let inner = transcode::cut_page(only, "").map_err(|error| error.with_provider("salesforce"))?;
     let status = inner.member::<u16>("httpStatusCode")?.and_then(|status| StatusCode::from_u16(status).ok());
     let (Some(status), Some(body)) = (status, inner.raw("body")) else { return Err(wrong()) };
-    let reply = Reply { status, headers: reply.headers.clone(), body: reply.body.slice_ref(body), stream: None };
+    let reply =
+        Reply { status, headers: reply.headers.clone(), body: reply.body.slice_ref(body), stream: None };
     if status.is_success() { Ok(reply) } else { Err(SalesforceDialect.error(call, &reply)) }
 }
 
