@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: demo test fmt clippy doc tests faults accept-schemas audit build
+.PHONY: demo test fmt clippy doc tests faults accept-schemas audit bench build
 
 demo:
 	$(CARGO) run --quiet --locked -- demo --once $(DEMO_FLAGS)
@@ -33,6 +33,11 @@ faults:
 
 accept-schemas:
 	RECORDPORT_ACCEPT_SCHEMAS=1 INSTA_UPDATE=always $(CARGO) test --locked --test suite -- schemas::
+
+# Builds once for release and measures against a server on loopback; see docs/performance.md. BENCH_FLAGS=--quick
+# is a short run.
+bench:
+	$(CARGO) bench --locked --bench loopback -- $(BENCH_FLAGS)
 
 # Needs the advisory database, a git repository; not part of `make test`.
 audit:

@@ -154,17 +154,11 @@ fn to_json(value: &impl serde::Serialize) -> Result<String> {
 
 /// The text without line ends: in JSON they stand only between tokens.
 fn on_one_line(json: &[u8]) -> Cow<'_, [u8]> {
-    if has_line_end(json) {
+    if memchr::memchr2(b'\n', b'\r', json).is_some() {
         Cow::Owned(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect())
     } else {
         Cow::Borrowed(json)
     }
-}
-
-/// Looks at blocks without stopping inside one, so that the compiler can compare many bytes at once.
-fn has_line_end(json: &[u8]) -> bool {
-    json.chunks(64)
-        .any(|block| block.iter().fold(false, |found, byte| found | (*byte == b'\n') | (*byte == b'\r')))
 }
 
 #[cfg(test)]

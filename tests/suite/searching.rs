@@ -77,11 +77,16 @@ async fn fault(org: &Org, rule: Value) {
 
 /// Requests for pages of a query so far.
 async fn page_requests(org: &Org) -> usize {
+    page_log(org).await.len()
+}
+
+async fn page_log(org: &Org) -> Vec<Value> {
     let address = format!("{}/_emulator/requests", org.emulator.http_url());
     let log = client().get(address).send().await.expect("is answered").text().await.expect("a body");
     let log: Value = serde_json::from_str(&log).expect("JSON");
     let requests = log["requests"].as_array().expect("a list");
-    requests.iter().filter(|entry| entry["path"].as_str().is_some_and(|path| path.contains("/query"))).count()
+    let is_page = |entry: &&Value| entry["path"].as_str().is_some_and(|path| path.contains("/query"));
+    requests.iter().filter(is_page).cloned().collect()
 }
 
 #[tokio::test]
@@ -125,6 +130,26 @@ async fn a_resumed_search_keeps_its_limit_and_its_moment() {
     assert!(cursor.is_some());
     let rest = whole(&org, &QueryDraft { cursor, ..limited }).await;
     assert_eq!(rest, all[pages[0].0.len()..]);
+}
+
+#[tokio::test]
+async fn pages_cost_a_request_each_and_one_buffer_and_two_connections_at_most() {
+    let org = org().await;
+    let mut search = start(&org, &draft()).await;
+    let mut pages = 0;
+    while let Some(page) = search.next_page().await.expect("a page") {
+        pages += 1;
+        let texts: Vec<_> = page.records.iter().map(|record| &record.as_ref().expect("read").json).collect();
+        assert!(
+            texts.windows(2).all(|two| two[0].as_ptr().wrapping_add(two[0].len()) == two[1].as_ptr()),
+            "the records of a page lie one behind the other"
+        );
+    }
+    let log = page_log(&org).await;
+    assert_eq!((pages, log.len()), (8, 8));
+    let connections: BTreeSet<u64> =
+        log.iter().map(|entry| entry["connection"].as_u64().expect("a number")).collect();
+    assert!(connections.len() <= 2, "{connections:?}");
 }
 
 #[tokio::test]

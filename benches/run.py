@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""Measures recordport against a server on loopback and prints the table of docs/performance.md.
+
+Every contestant runs in a process of its own. Processor time and peak memory are the kernel's count for that process
+(wait4); wall time includes its start. The contestants take turns, so that what else the machine does strikes all of
+them alike.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Run:
+    """One process: wall and processor seconds, peak memory in MiB."""
+
+    def __init__(self, command, env, stdout=subprocess.DEVNULL):
+        began = time.perf_counter()
+        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE)
+        said = process.stderr.read()
+        _, status, used = os.wait4(process.pid, 0)
+        self.wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        process.stderr.close()
+        if process.returncode != 0:
+            sys.exit(f"{command} ended with {process.returncode}: {said.decode(errors='replace')}")
+        self.cpu = used.ru_utime + used.ru_stime
+        self.system = used.ru_stime
+        self.memory = used.ru_maxrss / 1024
+
+
+class Server:
+    def __init__(self, tool):
+        self.process = subprocess.Popen([tool, "server"], stdout=subprocess.PIPE, text=True)
+        self.address = self.process.stdout.readline().strip()
+
+    def ask(self, path):
+        # By hand: what this process holds in memory counts as the least peak of those that it starts.
+        host, port = self.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as stream:
+            stream.sendall(f"GET /_bench/{path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+            reply = b"".join(iter(lambda: stream.recv(65536), b""))
+        return json.loads(reply.split(b"\r\n\r\n", 1)[1])
+
+    def set(self, records, page, think=0, gzip=False):
+        return self.ask(f"set?records={records}&page={page}&think={think}&gzip={int(gzip)}")
+
+
+class Table:
+    """Results by contestant, each with all its runs."""
+
+    def __init__(self, title):
+        self.title = title
+        self.runs = {}
+
+    def add(self, name, run):
+        self.runs.setdefault(name, []).append(run)
+
+    def median(self, name, what):
+        return statistics.median(getattr(run, what) for run in self.runs[name])
+
+    def print(self, base=None):
+        print(f"\n### {self.title}\n")
+        print("| | CPU s (least–most) | of it kernel | wall s (least–most) | peak MiB |" + (f" CPU to {base} |" if base else ""))
+        print("|---|---|---|---|---|" + ("---|" if base else ""))
+        for name, runs in self.runs.items():
+            cpu, wall = [run.cpu for run in runs], [run.wall for run in runs]
+            line = (
+                f"| {name} | {statistics.median(cpu):.3f} ({min(cpu):.3f}–{max(cpu):.3f}) | {self.median(name, 'system'):.3f} "
+                f"| {statistics.median(wall):.3f} ({min(wall):.3f}–{max(wall):.3f}) | {max(run.memory for run in runs):.0f} |"
+            )
+            if base:
+                line += f" {self.median(name, 'cpu') / self.median(base, 'cpu'):.2f} |"
+            print(line)
+        sys.stdout.flush()
+
+
+class Verdicts:
+    def __init__(self):
+        self.lines = []
+
+    def add(self, what, figure, limit, unit=""):
+        met = "met" if figure <= limit else "MISSED"
+        self.lines.append(f"| {what} | {figure:.3g}{unit} | {limit:g}{unit} | {met} |")
+
+    def print(self):
+        print("\n### Targets\n\n| | measured | at most | |\n|---|---|---|---|")
+        print("\n".join(self.lines))
+
+
+def environment(home):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RECORDPORT_")}
+    proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+    kept = {name: value for name, value in kept.items() if name.lower() not in proxies}
+    return kept | {"RECORDPORT_HOME": str(home / "home"), "RECORDPORT_KEYRING": "off", "HOME": str(home), "NO_COLOR": "1"}
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{os.cpu_count()} cores of {model}, {platform.system()} {platform.release()}, load before {load}")
+
+
+def searches(server, tool, program, env, args, title, gzip, node):
+    """100,000 records in pages of 2,000, by everybody in turn."""
+    server.set(args.records, 2000, gzip=gzip)
+    table = Table(title)
+    word = "gzip" if gzip else "plain"
+    search = [program, "search", "bench", "Account", "--format", "ndjson"]
+    for _ in range(args.runs):
+        for name, way in [("(a) reqwest, discard", "discard"), ("(b) reqwest, RawValue", "raw"), ("(c) reqwest, Value", "value")]:
+            table.add(name, Run([tool, "read", way, server.address, word], env))
+        table.add("recordport search", Run(search, env))
+        if gzip:
+            continue
+        with tempfile.TemporaryFile() as file:
+            table.add("(b) to NDJSON in a file", Run([tool, "read", "raw-ndjson", server.address, word], env, file))
+        with tempfile.TemporaryFile() as file:
+            table.add("(c) to NDJSON in a file", Run([tool, "read", "value-ndjson", server.address, word], env, file))
+        output = pathlib.Path(env["HOME"]) / "out.ndjson"
+        table.add("recordport search --output", Run([*search, "--output", str(output)], env))
+        with open(output, "rb") as file:
+            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        assert lines == args.records, f"{lines} records came"
+        output.unlink()
+        table.add("recordport search --where (checked here)", Run([*search, "--where", "Name LIKE '%Leeds%'"], env))
+        table.add("recordport search --select 5 fields", Run([*search, "--select", "Id,Name,Phone,Industry,CreatedDate"], env))
+    if node:
+        for _ in range(max(1, args.runs // 2)):
+            script = str(ROOT / "tests/clients/bench.mjs")
+            table.add("jsforce 3.10.16", Run(["node", script, "search", server.address, str(args.records)], env))
+    table.print("(b) reqwest, RawValue")
+    return table
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--tool", required=True)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--records", type=int, default=100_000)
+    parser.add_argument("--quick", action="store_true", help="three runs, nothing that takes long")
+    parser.add_argument("--no-node", action="store_true", help="without jsforce")
+    args = parser.parse_args()
+    if args.quick:
+        args.runs = 3
+    node = not args.no_node
+    if node and not (ROOT / "tests/clients/node_modules/jsforce").exists():
+        install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(install, cwd=ROOT / "tests/clients", check=True, stdout=subprocess.DEVNULL)
+    server = Server(args.tool)
+    try:
+        with tempfile.TemporaryDirectory() as home:
+            measure(server, args, environment(pathlib.Path(home)), node)
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def measure(server, args, env, node):
+    program, tool = args.program, args.tool
+    verdicts = Verdicts()
+    machine()
+    server.set(args.records, 2000)
+    connect = [program, "connect", "salesforce", "bench", "--endpoint", server.address, "--grant", "token"]
+    subprocess.run(connect, env=env | {"RECORDPORT_TOKEN": "00Dbench!token"}, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+    plain = searches(server, tool, program, env, args, f"{args.records:,} records, pages of 2,000", False, node)
+    packed = searches(server, tool, program, env, args, "the same, compressed by gzip", True, node and not args.quick)
+    for table, word in [(plain, ""), (packed, ", gzip")]:
+        own = table.median("recordport search", "cpu")
+        verdicts.add(f"search{word}: CPU to (b)", own / table.median("(b) reqwest, RawValue", "cpu"), 2.5, "x")
+        verdicts.add(f"search{word}: CPU to (c)", own / table.median("(c) reqwest, Value", "cpu"), 0.5, "x")
+        if "jsforce 3.10.16" in table.runs:
+            verdicts.add(f"search{word}: CPU to jsforce", own / table.median("jsforce 3.10.16", "cpu"), 1 / 3, "x")
+    memory = max(run.memory for run in plain.runs["recordport search"])
+    verdicts.add(f"search: peak MiB, {args.records:,} records", memory, 64)
+
+    search = [program, "search", "bench", "Account", "--format", "ndjson"]
+    longer = Table("ten times the records; 1,000 pages of 200")
+    if not args.quick:
+        server.set(args.records * 10, 2000)
+        longer.add(f"{args.records * 10:,} records", Run(search, env))
+        verdicts.add(f"search: peak MiB, {args.records * 10:,} records", longer.median(f"{args.records * 10:,} records", "memory"), 64)
+    server.set(200_000, 200)
+    longer.add("200,000 records in 1,000 pages", Run([*search, "--page-size", "200"], env))
+    counts = server.ask("counts")
+    print(f"\n1,000 pages: {counts['requests']} requests over {counts['connections']} connections")
+    verdicts.add("search: connections for 1,000 pages", counts["connections"], 2)
+    longer.print()
+
+    writes(server, tool, program, env, args, node, verdicts)
+    starts(program, env, args, verdicts)
+    verdicts.print()
+
+
+def writes(server, tool, program, env, args, node, verdicts):
+    table = Table("creating records")
+    rows = pathlib.Path(env["HOME"]) / "rows.ndjson"
+    for count, think in [(10_000, 0), (10_000, 20), (2_000, 20)]:
+        with open(rows, "wb") as file:
+            subprocess.run([tool, "rows", str(count)], stdout=file, check=True)
+        name = f"{count:,} rows, {think} ms of think time"
+        for _ in range(max(2, args.runs // 2)):
+            server.set(0, 1, think)
+            table.add(f"recordport create, {name}", Run([program, "create", "bench", "Account", str(rows), "--format", "ndjson"], env))
+            counts = server.ask("counts")
+            assert counts["rows"] == count, f"{counts['rows']} rows came"
+            if node:
+                script = str(ROOT / "tests/clients/bench.mjs")
+                table.add(f"jsforce create, {name}", Run(["node", script, "create", server.address, str(rows)], env))
+        if (count, think) == (2_000, 20):
+            verdicts.add("2,000 creates at 20 ms: wall s", table.median(f"recordport create, {name}", "wall"), 0.25)
+    table.print()
+
+
+def starts(program, env, args, verdicts):
+    table = Table("start of the program")
+    for words in [["--help"], ["connections", "list"], ["search", "--help"]]:
+        name = " ".join(words)
+        for _ in range(args.runs * 3):
+            table.add(name, Run([program, *words], env))
+        verdicts.add(f"start, {name}: wall ms", table.median(name, "wall") * 1000, 30)
+    print("\n### start of the program\n\n| | CPU ms | wall ms (least–most) |\n|---|---|---|")
+    for name, runs in table.runs.items():
+        wall = [run.wall * 1000 for run in runs]
+        print(f"| `{name}` | {table.median(name, 'cpu') * 1000:.1f} | {statistics.median(wall):.1f} ({min(wall):.1f}–{max(wall):.1f}) |")
+
+
+if __name__ == "__main__":
+    main()
