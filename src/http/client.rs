@@ -230,9 +230,6 @@ impl Incoming {
     async fn collect(&mut self, limit: u64) -> Result<Bytes> {
         let mut first: Option<Bytes> = None;
         let mut all = BytesMut::new();
-        // Not known of a compressed body.
-        let announced = self.response.content_length().unwrap_or(0).min(limit);
-        let announced = usize::try_from(announced).unwrap_or(0);
         while let Some(chunk) = self.next().await? {
             if self.received > limit {
                 return Err(too_large(&self.host, limit));
@@ -242,7 +239,7 @@ impl Incoming {
                 None if all.is_empty() => first = Some(chunk),
                 None => all.extend_from_slice(&chunk),
                 Some(before) => {
-                    all.reserve(announced.max(before.len() + chunk.len()));
+                    all.reserve(before.len() + chunk.len());
                     all.extend_from_slice(&before);
                     all.extend_from_slice(&chunk);
                 }
