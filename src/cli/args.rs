@@ -92,6 +92,8 @@ pub enum Command {
     Upsert(Upsert),
     /// Deletes records.
     Delete(Delete),
+    /// Tells what was created, updated and deleted.
+    Changes(Changes),
     /// Prints the completion script of a shell.
     Completions(Completions),
 }
@@ -723,6 +725,38 @@ pub struct Delete {
     /// What all writing commands take.
     #[command(flatten)]
     pub write: WriteFlags,
+}
+
+/// `changes`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  recordport changes work Contact > contacts.place\n  \
+    recordport changes work Contact --since contacts.place --select LastName,Email\n\n\
+    Each line is one change; after each page a line {\"checkpoint\":\"...\"} tells where to go on. Without --since \
+    only such a line is printed: the feed begins now. A change can come twice, never not at all.")]
+pub struct Changes {
+    /// The connection.
+    pub connection: String,
+    /// The record type.
+    #[arg(value_name = "TYPE")]
+    pub record_type: String,
+    /// Where to go on: a checkpoint, a file that holds one and gets each new one, or `beginning`.
+    #[arg(long, value_name = "CHECKPOINT|FILE|beginning")]
+    pub since: Option<String>,
+    /// Paths to return; all fields unless given.
+    #[arg(long, value_delimiter = ',', value_name = "PATH")]
+    pub select: Vec<String>,
+    /// Stay, and look again and again.
+    #[arg(long)]
+    pub follow: bool,
+    /// Seconds between two looks.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30,
+        requires = "follow",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub interval: u64,
 }
 
 /// `completions`

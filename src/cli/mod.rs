@@ -4,6 +4,7 @@
 pub mod args;
 mod authorize;
 mod browser;
+mod changes;
 mod checkpoint;
 mod completions;
 mod connect;
@@ -196,6 +197,7 @@ async fn execute(session: &mut Session, command: Command) -> Done {
         Command::Update(args) => update::run(session, args).await,
         Command::Upsert(args) => upsert::run(session, args).await,
         Command::Delete(args) => delete::run(session, args).await,
+        Command::Changes(args) => changes::run(session, args).await,
         Command::Completions(args) => completions::run(session, &args),
     }
 }

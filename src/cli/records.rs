@@ -147,13 +147,13 @@ impl RecordPrinter {
     }
 }
 
-fn to_json(value: &impl serde::Serialize) -> Result<String> {
+pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|source| Error::bug("a key cannot be written as JSON").with_source(source))
 }
 
 /// The text without line ends: in JSON they stand only between tokens.
-fn on_one_line(json: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn on_one_line(json: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'\n', b'\r', json).is_some() {
         Cow::Owned(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect())
     } else {

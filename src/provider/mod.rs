@@ -3,7 +3,7 @@
 //! A provider writes one page, one batch, one change page; the engine around ([`search`]) owns loops, residual
 //! evaluation, order and limits.
 
-pub mod choices;
+pub mod changes;
 pub mod content;
 pub mod context;
 pub mod filter_support;

@@ -1,11 +1,16 @@
 //! Pages of records, and the serialisable places where reading goes on.
 
+use std::io::{Read as _, Write as _};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Record;
+use super::{Record, RecordType};
 use crate::error::{Error, Result};
 
 /// One record of a page that could not be read; the others go on.
@@ -79,28 +84,79 @@ impl Cursor {
     }
 }
 
-/// Where a feed of changes goes on. Opaque to callers; its text form is base64url of JSON.
+/// Where a feed of changes goes on. Opaque to callers; its text form is base64url of one byte that tells the
+/// form and compressed JSON with a checksum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
+    /// The provider it belongs to.
+    pub provider: String,
     /// The record type it belongs to.
     pub record_type: String,
-    /// The provider's own position.
+    /// The provider's own position; null at the beginning of everything.
     pub position: Value,
 }
 
+/// The present form of a checkpoint's text.
+const CHECKPOINT_FORM: u8 = 1;
+/// Most bytes that a checkpoint may unpack to.
+const CHECKPOINT_MAX: u64 = 256 * 1024 * 1024;
+
 impl Checkpoint {
+    /// The place of a type in front of all its records: a feed from there lists everything first.
+    #[must_use]
+    pub fn beginning(record_type: &RecordType) -> Self {
+        Self {
+            provider: record_type.provider.clone(),
+            record_type: record_type.name.to_string(),
+            position: Value::Null,
+        }
+    }
+
+    /// Refuses a checkpoint of another provider or record type.
+    ///
+    /// # Errors
+    /// Invalid with the code `foreign_checkpoint`.
+    pub fn belongs_to(&self, record_type: &RecordType) -> Result<()> {
+        if self.provider == record_type.provider && self.record_type == record_type.name.as_str() {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("this checkpoint belongs to {} of {}", self.record_type, self.provider))
+            .with_code("foreign_checkpoint")
+            .with_provider(record_type.provider.as_str())
+            .with_record_type(record_type.name.as_str())
+            .with_advice("Use the checkpoint of this record type, or start without one"))
+    }
+
     /// The text form.
     #[must_use]
     pub fn to_text(&self) -> String {
-        encode(self)
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let mut packed = ZlibEncoder::new(vec![CHECKPOINT_FORM], Compression::default());
+        // Writing into memory does not fail.
+        let packed = packed.write_all(&json).and_then(|()| packed.finish()).unwrap_or_default();
+        URL_SAFE_NO_PAD.encode(packed)
     }
 
     /// Reads the text form.
     ///
     /// # Errors
-    /// Invalid when the text is not one of ours.
+    /// Invalid with the code `bad_checkpoint` when the text is not one of ours or was damaged.
     pub fn parse(text: &str) -> Result<Self> {
-        decode(text, "checkpoint")
+        let bad = |what: &str| {
+            Error::invalid(what)
+                .with_code("bad_checkpoint")
+                .with_advice("Give the whole text after \"checkpoint\", or begin anew without one")
+        };
+        let damaged = || bad("this is not a checkpoint of recordport, or it is damaged");
+        let bytes = URL_SAFE_NO_PAD.decode(text.trim()).map_err(|_| damaged())?;
+        let packed = match bytes.split_first() {
+            Some((&CHECKPOINT_FORM, packed)) => packed,
+            Some((2..=15, _)) => return Err(bad("this checkpoint was written by a newer recordport")),
+            _ => return Err(damaged()),
+        };
+        let mut json = Vec::new();
+        ZlibDecoder::new(packed).take(CHECKPOINT_MAX).read_to_end(&mut json).map_err(|_| damaged())?;
+        serde_json::from_slice(&json).map_err(|_| damaged())
     }
 }
 

@@ -3,8 +3,10 @@
 
 mod arrows;
 mod behaviour;
+mod changes;
 mod cli_basics;
 mod cli_content;
+mod cli_changes;
 mod cli_demo;
 mod cli_network;
 mod cli_search;

@@ -29,6 +29,7 @@ impl Work<'_> {
         {
             self.remember(child);
             self.store.set(child, field, Cell::Null);
+            self.stamp(child);
         }
         for row in doomed {
             self.remember(row);

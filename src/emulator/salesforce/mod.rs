@@ -488,7 +488,11 @@ impl Service for Salesforce {
                     }
                     Err(what) => Reply::json(StatusCode::BAD_REQUEST, &json!({ "error": what })),
                 },
-                what => settings::handle(&mut self.write().store, what, request),
+                what => {
+                    let store = &mut self.write().store;
+                    changes::control(store, what, request)
+                        .unwrap_or_else(|| settings::handle(store, what, request))
+                }
             };
         }
         let data = request.path.strip_prefix("/services/data");

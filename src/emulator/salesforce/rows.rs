@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use super::cell::Cell;
@@ -32,6 +32,8 @@ pub(super) struct Row {
     /// Written values by field number, ascending.
     cells: Vec<(u16, Cell)>,
     pub(super) deleted: Option<Timestamp>,
+    /// When it was last deleted, undeleted since or not: what the log of deletions tells.
+    logged: Option<Timestamp>,
 }
 
 impl Row {
@@ -82,6 +84,10 @@ struct Changes {
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) seed: u64,
+    /// How long before they can be seen rows were written: they carry stamps of then.
+    pub(super) commit_delay: SignedDuration,
+    /// When the recycle bin was emptied last.
+    pub(super) bin_emptied: Option<Timestamp>,
     pub(super) ids: IdSpace,
     tables: Vec<Table>,
     by_name: HashMap<String, usize>,
@@ -122,6 +128,8 @@ impl Store {
             .collect();
         Self {
             seed,
+            commit_delay: SignedDuration::ZERO,
+            bin_emptied: None,
             ids: IdSpace::new(seed),
             tables,
             by_name,
@@ -286,23 +294,42 @@ impl Store {
     /// Whether a read sees a row.
     pub(super) fn sees(&self, at: Place, sight: Sight) -> bool {
         at.index < self.table(at.table).next
-            && self
-                .deleted_at(at)
-                .is_none_or(|when| matches!(sight, Sight::WithBin(oldest) if when >= oldest))
+            && self.deleted_at(at).is_none_or(|when| self.is_in_sight(when, sight))
     }
 
-    /// Rows within a range of indexes that a read does not see, ascending.
+    /// Whether what was deleted at a moment is seen.
+    fn is_in_sight(&self, when: Timestamp, sight: Sight) -> bool {
+        let in_bin = self.bin_emptied.is_none_or(|emptied| when > emptied);
+        in_bin && matches!(sight, Sight::WithBin(oldest) if when >= oldest)
+    }
+
+    /// Rows of a table within a range of indexes that are not seen, ascending.
     pub(super) fn unseen_between(&self, table: usize, from: u64, to: u64, sight: Sight) -> Vec<u64> {
         if from >= to {
             return Vec::new();
         }
-        let rows = self.table(table).changed.range(from..to).map(|(index, _)| *index);
-        rows.filter(|index| !self.sees(Place { table, index: *index }, sight)).collect()
+        let rows = self.table(table).changed.range(from..to);
+        rows.filter(|(_, row)| row.deleted.is_some_and(|when| !self.is_in_sight(when, sight)))
+            .map(|(index, _)| *index)
+            .collect()
     }
 
-    /// All deleted rows of a table with the moment of their deletion.
+    /// Brings a row back from the recycle bin; false when it is not there.
+    pub(super) fn undelete(&mut self, at: Place, sight: Sight) -> bool {
+        if self.deleted_at(at).is_none_or(|when| !self.is_in_sight(when, sight)) {
+            return false;
+        }
+        let table = &mut self.tables[at.table];
+        if let Some(row) = table.changed.get_mut(&at.index) {
+            row.deleted = None;
+            table.deleted -= 1;
+        }
+        true
+    }
+
+    /// All deletions of a table with their moments, as the log has them.
     pub(super) fn deletions(&self, table: usize) -> impl Iterator<Item = (u64, Timestamp)> + '_ {
-        self.table(table).changed.iter().filter_map(|(index, row)| row.deleted.map(|when| (*index, when)))
+        self.table(table).changed.iter().filter_map(|(index, row)| row.logged.map(|when| (*index, when)))
     }
 
     /// Live rows whose identifying field has this value.
@@ -364,6 +391,7 @@ impl Store {
         let row = rows.changed.entry(at.index).or_default();
         if row.deleted.is_none() {
             row.deleted = Some(now);
+            row.logged = Some(now);
             rows.deleted += 1;
         }
     }

@@ -43,6 +43,7 @@ enum Mode {
 
 impl<'a> Work<'a> {
     pub(super) fn new(store: &'a mut Store, now: Timestamp) -> Self {
+        let now = now.checked_sub(store.commit_delay).unwrap_or(now);
         Self { store, now, undo: Vec::new(), save_duplicates: false, version: "v60.0".to_owned() }
     }
 
@@ -236,6 +237,13 @@ impl<'a> Work<'a> {
         {
             let done = status.as_text() == Some(value);
             cells.push((number, if done { Cell::Instant(self.now.as_second() * 1000) } else { Cell::Null }));
+        }
+    }
+
+    /// Moves the one stamp that also tells what the service itself changed.
+    pub(super) fn stamp(&mut self, at: Place) {
+        if let Some(number) = self.store.object(at.table).field("SystemModstamp") {
+            self.store.set(at, number, Cell::Instant(self.now.as_second() * 1000));
         }
     }
 

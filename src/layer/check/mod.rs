@@ -423,13 +423,10 @@ impl Records for Checked {
         if self.kind().capability.changes.is_none() {
             return Err(self.lacks(cx, "changes", "followed: its provider has no feed of changes"));
         }
-        if let Some(checkpoint) = since
-            && checkpoint.record_type != self.kind().name.as_str()
-        {
-            return Err(Error::invalid(format!("this checkpoint belongs to {}", checkpoint.record_type))
-                .with_operation("changes")
-                .with_record_type(self.kind().name.as_str())
-                .with_advice("Use the checkpoint of this record type, or start without one"));
+        if let Some(checkpoint) = since {
+            checkpoint.belongs_to(self.kind()).map_err(|error| {
+                error.with_operation("changes").with_connection(cx.connection.as_str())
+            })?;
         }
         self.inner.changes(cx, since, select).await
     }

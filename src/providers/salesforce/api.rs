@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use http::{HeaderName, HeaderValue, Method};
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value as Json, json};
 
@@ -64,6 +65,18 @@ pub(super) fn blob(version: &str, object: &str, id: &str, field: &str) -> Call {
     let path =
         format!("/services/data/{version}/sobjects/{}/{}/{}", encode(object), encode(id), encode(field));
     Call::get("content get", API, path).streamed()
+}
+
+/// The deletions of a type within a window; seconds are not looked at.
+pub(super) fn deletions(version: &str, object: &str, from: Timestamp, to: Timestamp) -> Call {
+    let moment = |at: Timestamp| encode(&at.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string());
+    let path = format!(
+        "/services/data/{version}/sobjects/{}/deleted/?start={}&end={}",
+        encode(object),
+        moment(from),
+        moment(to)
+    );
+    Call::get("changes", API, path)
 }
 
 fn query_path(version: &str, soql: &str, deleted: bool) -> String {

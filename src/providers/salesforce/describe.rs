@@ -69,6 +69,7 @@ pub(super) struct SObject {
     pub(super) updateable: bool,
     pub(super) deletable: bool,
     pub(super) deprecated_and_hidden: bool,
+    pub(super) replicateable: bool,
 }
 
 /// Full describe of one type.

@@ -154,7 +154,7 @@ fn capability(describe: &Describe, alternate_keys: &[AlternateKey]) -> Capabilit
                     .collect(),
             }),
         delete: object.deletable.then(|| write(write_options(false))),
-        changes: None,
+        changes: super::changes::capability(describe),
         content: content(describe),
     }
 }

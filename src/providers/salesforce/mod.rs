@@ -2,6 +2,8 @@
 //! sObject Collections.
 
 mod api;
+mod changed_rows;
+mod changes;
 mod choices;
 mod config;
 mod content;

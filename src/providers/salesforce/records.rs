@@ -28,7 +28,7 @@ pub(super) struct SalesforceRecords {
     pub(super) org: Arc<Org>,
     pub(super) described: Arc<Described>,
     /// Types by the first characters of their ids, for references to several types.
-    prefixes: Arc<HashMap<String, String>>,
+    pub(super) prefixes: Arc<HashMap<String, String>>,
 }
 
 /// Where a page starts; travels in [`Cursor::position`].
@@ -380,8 +380,13 @@ impl Records for SalesforceRecords {
         Err(self.unsupported("settle", "keeps no marks with its records"))
     }
 
-    async fn changes(&self, _: &Context, _: Option<&Checkpoint>, _: &[FieldPath]) -> Result<ChangePage> {
-        Err(self.unsupported("changes", "changes are not read by this version of recordport"))
+    async fn changes(
+        &self,
+        cx: &Context,
+        since: Option<&Checkpoint>,
+        select: &[FieldPath],
+    ) -> Result<ChangePage> {
+        self.change_page(cx, since, select).await.map_err(self.about("changes"))
     }
 
     async fn read_content(&self, cx: &Context, key: &Key, field: &str) -> Result<Content> {

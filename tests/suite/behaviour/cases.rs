@@ -6,8 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use recordport::error::ErrorKind;
-use recordport::provider::{Change, Edit, Edits, NewRow, Outcome, Records, VersionedKey, WriteOptions};
-use recordport::record::{Key, RecordType, TypeName};
+use recordport::provider::changes::Feed;
+use recordport::provider::{
+    Change, ChangeKind, Edit, Edits, NewRow, Outcome, Records, VersionedKey, WriteOptions,
+};
+use recordport::record::{Checkpoint, Key, RecordType, TypeName};
 use serde_json::{Value, json};
 
 use super::subject::Subject;
@@ -50,6 +53,10 @@ cases! {
     "Retry-After is honoured" => retry_after_is_honoured,
     "an expired token is refreshed once under 100 callers" => one_refresh_for_all,
     "an ambiguous create is not repeated" => ambiguous_create_is_unknown,
+    "changes reports created, updated, deleted" => changes_are_told,
+    "a feed without progress repeats nothing" => idle_feed_is_silent,
+    "a feed recovers from an expired checkpoint" => expired_feed_recovers,
+    "a feed refuses a checkpoint that is not its own" => foreign_checkpoint_is_refused,
     "every error names provider, type, operation and code" => errors_have_context,
 }
 
@@ -546,6 +553,116 @@ async fn ambiguous_create_is_unknown(subject: Arc<Subject>, name: TypeName) -> b
             .remove(0);
         assert_eq!(outcome.status(), "unknown", "{kind}: {outcome:?}");
         assert_eq!(subject.stored(&name).await.len(), before + 1, "{kind}: written once");
+    }
+    true
+}
+
+/// All that a feed tells since a checkpoint, and the checkpoint behind it.
+async fn told(
+    records: &Arc<dyn Records>,
+    subject: &Subject,
+    since: Option<Checkpoint>,
+) -> (Vec<(ChangeKind, Key)>, Checkpoint, Vec<String>) {
+    let mut feed = Feed::new(Arc::clone(records), subject.cx.clone(), Vec::new(), since);
+    let (mut changes, mut notices) = (Vec::new(), Vec::new());
+    loop {
+        let page = feed.next_page().await.unwrap();
+        for change in page.changes {
+            assert_eq!(change.record.is_none(), change.change == ChangeKind::Deleted, "{change:?}");
+            changes.push((change.change, change.key.unwrap()));
+        }
+        notices.extend(page.notice);
+        if !page.more {
+            let kept = Checkpoint::parse(&page.checkpoint.to_text()).unwrap();
+            return (changes, kept, notices);
+        }
+    }
+}
+
+async fn changes_are_told(subject: Arc<Subject>, name: TypeName) -> bool {
+    let records = subject.open(&name).await;
+    let record_type = Arc::clone(records.record_type());
+    let capability = &record_type.capability;
+    let Some(changes) = &capability.changes else { return false };
+    if !writable(&record_type) || capability.update.is_none() {
+        return false;
+    }
+    let known = subject.known_keys(&record_type).await;
+    let old = create_one(&records, &subject, values::required_only(&record_type, &known)).await;
+    let (before, start, _) = told(&records, &subject, None).await;
+    assert!(before.is_empty(), "a feed begins now");
+    let new = create_one(&records, &subject, values::required_only(&record_type, &known)).await;
+    let field = subject.plain_text_field(&record_type);
+    let edits = vec![(field, values::set(&json!("changed")))];
+    let change = Change { key: old.clone(), edits, if_version: None };
+    records.update(&subject.cx, &[change], &WriteOptions::new()).await.unwrap();
+    let (changes_told, next, _) = told(&records, &subject, Some(start)).await;
+    let kinds = |key: &Key| -> Vec<ChangeKind> {
+        changes_told.iter().filter(|(_, told)| told == key).map(|(kind, _)| *kind).collect()
+    };
+    assert!(matches!(kinds(&new)[..], [ChangeKind::Created | ChangeKind::Changed]), "{changes_told:?}");
+    assert!(matches!(kinds(&old)[..], [ChangeKind::Updated | ChangeKind::Changed]), "{changes_told:?}");
+    assert_eq!(changes_told.len(), 2, "{changes_told:?}");
+    if changes.deletions && capability.delete.is_some() {
+        let row = VersionedKey { key: old.clone(), if_version: None };
+        records.delete(&subject.cx, &[row], &WriteOptions::new()).await.unwrap();
+        let (deleted, _, _) = told(&records, &subject, Some(next)).await;
+        assert!(deleted.contains(&(ChangeKind::Deleted, old)), "{deleted:?}");
+    }
+    true
+}
+
+async fn idle_feed_is_silent(subject: Arc<Subject>, name: TypeName) -> bool {
+    let records = subject.open(&name).await;
+    if records.record_type().capability.changes.is_none() {
+        return false;
+    }
+    let beginning = Checkpoint::beginning(records.record_type());
+    let (listed, mut at, _) = told(&records, &subject, Some(beginning)).await;
+    let keys: BTreeSet<&Key> = listed.iter().map(|(_, key)| key).collect();
+    assert_eq!(keys.len(), listed.len(), "no record twice");
+    assert_eq!(keys.len(), subject.stored(&name).await.len(), "no record missing");
+    for _ in 0..3 {
+        let (changes, next, _) = told(&records, &subject, Some(at)).await;
+        assert!(changes.is_empty(), "{changes:?}");
+        at = next;
+    }
+    true
+}
+
+async fn expired_feed_recovers(subject: Arc<Subject>, name: TypeName) -> bool {
+    let records = subject.open(&name).await;
+    let record_type = Arc::clone(records.record_type());
+    let Some(changes) = &record_type.capability.changes else { return false };
+    let Some(days) = changes.window_days else { return false };
+    if !writable(&record_type) || record_type.capability.delete.is_none() || !changes.deletions {
+        return false;
+    }
+    let known = subject.known_keys(&record_type).await;
+    let gone = create_one(&records, &subject, values::required_only(&record_type, &known)).await;
+    let (_, start, _) = told(&records, &subject, None).await;
+    let new = create_one(&records, &subject, values::required_only(&record_type, &known)).await;
+    let row = VersionedKey { key: gone.clone(), if_version: None };
+    records.delete(&subject.cx, &[row], &WriteOptions::new()).await.unwrap();
+    subject.advance_days(days + 10).await;
+    let (told, _, notices) = told(&records, &subject, Some(start)).await;
+    assert_eq!(told, [(ChangeKind::Created, new), (ChangeKind::Deleted, gone)]);
+    assert_eq!(notices.len(), 1, "it says so: {notices:?}");
+    true
+}
+
+async fn foreign_checkpoint_is_refused(subject: Arc<Subject>, name: TypeName) -> bool {
+    let records = subject.open(&name).await;
+    if records.record_type().capability.changes.is_none() {
+        return false;
+    }
+    let own = Checkpoint::beginning(records.record_type());
+    for other in [
+        Checkpoint { record_type: "Other".to_owned(), ..own.clone() },
+        Checkpoint { provider: "other".to_owned(), ..own },
+    ] {
+        let error = records.changes(&subject.cx, Some(&other), &[]).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, Some("foreign_checkpoint")), "{error}");
     }
     true
 }

@@ -124,6 +124,13 @@ impl Subject {
         self.fault(json!({"kind": "expire_token", "times": 1})).await;
     }
 
+    /// Moves the service's clock.
+    pub(super) async fn advance_days(&self, days: u32) {
+        let step = json!({ "advance_seconds": u64::from(days) * 86_400 });
+        let (status, answer) = self.emulated.control(Method::POST, "clock", &step).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
     pub(super) async fn requests(&self) -> Vec<Value> {
         self.emulated
             .requests()
