@@ -4,6 +4,7 @@
 //! evaluation, order and limits.
 
 pub mod changes;
+pub mod choices;
 pub mod content;
 pub mod context;
 pub mod filter_support;
