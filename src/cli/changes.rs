@@ -82,7 +82,7 @@ impl Start {
             let held = std::fs::read_to_string(path).map_err(|error| unusable(path, &error))?;
             let line = held.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
             let (at, as_line) = checkpoint(line).map_err(|error| {
-                error.with_advice(format!(
+                error.with_advice_instead(format!(
                     "{text} should hold what `recordport changes` printed last; write it anew with \
                      `recordport changes CONNECTION TYPE > FILE`"
                 ))
@@ -90,7 +90,7 @@ impl Start {
             return Ok(Self { at: Some(at), file: Some(PlaceFile { path: path.to_owned(), as_line }) });
         }
         let (at, _) = checkpoint(text).map_err(|error| {
-            error.with_advice(format!(
+            error.with_advice_instead(format!(
                 "There is no file {text:?} either. Give a checkpoint, a file that holds one, or `beginning`"
             ))
         })?;
