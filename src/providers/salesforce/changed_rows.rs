@@ -6,11 +6,11 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::api::{self, ADDRESS_MAX};
+use super::api;
 use super::discover::{BATCH, PAGE_MAX};
 use super::query::{self, Statement};
 use super::records::SalesforceRecords;
-use super::{dialect, paths, soql};
+use super::{dialect, pages, paths, soql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Call, Reply};
 use crate::provider::Context;
@@ -206,14 +206,6 @@ async fn read_all(
     shapes: &[&Shape],
 ) -> Result<Read> {
     let text = statement.text(None, None);
-    let path = api::query_path(&records.org.version, &text, statement.deleted);
-    if path.len() > ADDRESS_MAX {
-        return Err(Error::unsupported(format!(
-            "the statement is longer than Salesforce takes ({} bytes as an address)",
-            path.len()
-        ))
-        .with_advice("Select fewer fields"));
-    }
     let mut call = api::query("changes", &records.org.version, &text, statement.deleted, PAGE_MAX);
     let mut read = Read { records: shapes.iter().map(|_| Vec::new()).collect(), time: None, more: false };
     let mut links = HashSet::new();
@@ -258,35 +250,23 @@ struct Fetched {
 /// One page. An answer or a row that cannot be read is asked for once more; then it is an error, since a feed
 /// must not pass a change by.
 async fn fetch(cx: &Context, call: Call, shapes: &[&Shape]) -> Result<Fetched> {
-    match fetched(&cx.send(call.clone()).await?, shapes) {
-        Err(error) if error.kind() == ErrorKind::Protocol => fetched(&cx.send(call).await?, shapes),
+    match fetched(&pages::fetch(cx, call.clone()).await?, shapes) {
+        Err(error) if error.kind() == ErrorKind::Protocol => fetched(&pages::fetch(cx, call).await?, shapes),
         read => read,
     }
 }
 
 fn fetched(reply: &Reply, shapes: &[&Shape]) -> Result<Fetched> {
-    let wrong = |what: &str| {
-        Error::protocol(format!("Salesforce's answer to a query {what}")).with_code("not_json")
-    };
-    let page = transcode::cut_page(&reply.body, "records")?;
-    if !page.has_rows {
-        return Err(wrong("has no records"));
+    let mut out = Fetched { records: Vec::new(), next: None, total: None, time: time_of(reply) };
+    for shape in shapes {
+        let answer = pages::read(reply, shape)?;
+        let records = answer.records.into_iter().map(|row| {
+            row.map_err(|row| row.error.with_advice("Leave the field out with a selection, or mend the record"))
+        });
+        out.records.push(records.collect::<Result<Vec<Record>>>()?);
+        (out.next, out.total) = (answer.next, answer.total);
     }
-    let next = match (page.member::<bool>("done")?, page.member::<String>("nextRecordsUrl")?) {
-        (Some(true), _) => None,
-        (_, Some(link)) => Some(link),
-        (_, None) => return Err(wrong("does not say whether it is the last page")),
-    };
-    let in_shape = |shape: &&Shape| {
-        transcode::records(&page.rows, shape)
-            .into_iter()
-            .map(|row| {
-                row.map_err(|row| row.error.with_advice("Leave the field out with a selection, or mend the record"))
-            })
-            .collect::<Result<Vec<Record>>>()
-    };
-    let records = shapes.iter().map(in_shape).collect::<Result<_>>()?;
-    Ok(Fetched { records, next, total: page.member("totalSize")?, time: time_of(reply) })
+    Ok(out)
 }
 
 fn time_of(reply: &Reply) -> Option<Timestamp> {

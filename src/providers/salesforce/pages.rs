@@ -79,7 +79,11 @@ fn subreply(call: &Call, reply: &Reply) -> Result<Reply> {
     if status.is_success() { Ok(reply) } else { Err(SalesforceDialect.error(call, &reply)) }
 }
 
-fn read(reply: &Reply, shape: &Shape) -> Result<Answer> {
+/// Reads the rows of an answer.
+///
+/// # Errors
+/// Protocol for an answer that is no page.
+pub(super) fn read(reply: &Reply, shape: &Shape) -> Result<Answer> {
     let wrong = |what: &str| {
         Error::protocol(format!("Salesforce's answer to a query {what}"))
             .with_provider("salesforce")
