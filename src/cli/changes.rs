@@ -128,8 +128,9 @@ impl Keep {
         }
         let idle = page.changes.is_empty();
         for change in page.changes {
-            let mut line = format!("{{\"change\":{},\"key\":{}", to_json(&change.change)?, to_json(&change.key)?)
-                .into_bytes();
+            let mut line =
+                format!("{{\"change\":{},\"key\":{}", to_json(&change.change)?, to_json(&change.key)?)
+                    .into_bytes();
             if let Some(alternate) = &change.alternate {
                 line.extend_from_slice(b",\"alternate\":");
                 line.extend_from_slice(to_json(alternate)?.as_bytes());

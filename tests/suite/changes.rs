@@ -215,7 +215,9 @@ async fn a_feed_stopped_and_resumed_ten_times_ends_with_the_services_state() {
     let records = org.open("Contact").await.unwrap();
     let mut chance = StdRng::seed_from_u64(11);
     let mut copy = Copy::now(&org, "Contact").await;
-    for (round, pause) in [0, 1, 20, 3_600, 3 * DAY, 40 * DAY, 0, 14 * DAY, 16 * DAY, 0].into_iter().enumerate() {
+    for (round, pause) in
+        [0, 1, 20, 3_600, 3 * DAY, 40 * DAY, 0, 14 * DAY, 16 * DAY, 0].into_iter().enumerate()
+    {
         stir(&records, &org, &mut chance, round).await;
         advance(&org, pause).await;
         if pause > 0 && round % 2 == 0 {
@@ -376,7 +378,11 @@ async fn a_checkpoint_of_another_type_or_with_damage_is_refused() {
         ("recent", json!("no base64")),
         ("select", json!({})),
     ] {
-        assert_eq!(refused("Contact", spoil(member, value.clone())).await, "bad_checkpoint", "{member} {value}");
+        assert_eq!(
+            refused("Contact", spoil(member, value.clone())).await,
+            "bad_checkpoint",
+            "{member} {value}"
+        );
     }
     for position in [json!([]), json!("x"), json!({}), json!(7)] {
         assert_eq!(refused("Contact", Checkpoint { position, ..whole.clone() }).await, "bad_checkpoint");

@@ -69,8 +69,11 @@ fn a_file_gives_the_place_and_gets_the_next_one_in_the_same_form() {
         let told = home.run(&["changes", "sf", "Contact", "--since", since]).expect(0);
         assert!(told.lines().iter().any(|line| line["key"] == key.as_str()), "{}", told.stdout);
         let kept = std::fs::read_to_string(&path).expect("kept");
-        let expected =
-            if name == "line" { told.stdout.lines().last().expect("a line").to_owned() } else { checkpoint(&told) };
+        let expected = if name == "line" {
+            told.stdout.lines().last().expect("a line").to_owned()
+        } else {
+            checkpoint(&told)
+        };
         assert_eq!(kept.trim_end(), expected);
         let idle = home.run(&["changes", "sf", "Contact", "--since", since]).expect(0);
         assert_eq!(idle.lines().len(), 1, "{}", idle.stdout);
@@ -123,7 +126,8 @@ fn a_followed_feed_tells_what_happens_and_ends_with_a_signal() {
         .spawn()
         .expect("starts");
     let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
-    let mut next = || -> Value { serde_json::from_str(&lines.next().expect("a line").expect("text")).expect("JSON") };
+    let mut next =
+        || -> Value { serde_json::from_str(&lines.next().expect("a line").expect("text")).expect("JSON") };
     assert!(next()["checkpoint"].is_string(), "it begins now");
     for name in ["one", "two"] {
         let key = created(&home, name);
@@ -139,6 +143,7 @@ fn a_followed_feed_tells_what_happens_and_ends_with_a_signal() {
     let rest: Vec<Value> =
         lines.map(|line| serde_json::from_str(&line.expect("text")).expect("JSON")).collect();
     let Some(place) = rest.last() else { return };
-    let told = home.run(&["changes", "sf", "Contact", "--since", place["checkpoint"].as_str().expect("text")]);
+    let told =
+        home.run(&["changes", "sf", "Contact", "--since", place["checkpoint"].as_str().expect("text")]);
     assert_eq!(told.expect(0).lines()[0]["key"], after.as_str());
 }

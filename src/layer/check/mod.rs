@@ -424,9 +424,9 @@ impl Records for Checked {
             return Err(self.lacks(cx, "changes", "followed: its provider has no feed of changes"));
         }
         if let Some(checkpoint) = since {
-            checkpoint.belongs_to(self.kind()).map_err(|error| {
-                error.with_operation("changes").with_connection(cx.connection.as_str())
-            })?;
+            checkpoint
+                .belongs_to(self.kind())
+                .map_err(|error| error.with_operation("changes").with_connection(cx.connection.as_str()))?;
         }
         self.inner.changes(cx, since, select).await
     }

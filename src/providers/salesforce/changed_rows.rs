@@ -120,10 +120,7 @@ impl<'a> Asker<'a> {
         let condition = match (at, from) {
             (Some((moment, id)), _) => {
                 let moment = literal(*moment)?;
-                Some(format!(
-                    "({stamp} = {moment} AND Id > {}) OR {stamp} > {moment}",
-                    soql::quoted(id)
-                ))
+                Some(format!("({stamp} = {moment} AND Id > {}) OR {stamp} > {moment}", soql::quoted(id)))
             }
             (None, Some(from)) => Some(format!("{stamp} >= {}", literal(from)?)),
             (None, None) => None,
@@ -261,7 +258,9 @@ fn fetched(reply: &Reply, shapes: &[&Shape]) -> Result<Fetched> {
     for shape in shapes {
         let answer = pages::read(reply, shape)?;
         let records = answer.records.into_iter().map(|row| {
-            row.map_err(|row| row.error.with_advice("Leave the field out with a selection, or mend the record"))
+            row.map_err(|row| {
+                row.error.with_advice("Leave the field out with a selection, or mend the record")
+            })
         });
         out.records.push(records.collect::<Result<Vec<Record>>>()?);
         (out.next, out.total) = (answer.next, answer.total);
@@ -333,11 +332,8 @@ pub(super) async fn alive(
 ) -> Result<HashSet<String>> {
     let mut found = HashSet::new();
     for part in ids.chunks(BATCH) {
-        let statement = Statement {
-            condition: Some(among(part)),
-            deleted: false,
-            ..bare(records.record_type_here())
-        };
+        let statement =
+            Statement { condition: Some(among(part)), deleted: false, ..bare(records.record_type_here()) };
         let shape = statement.shape(&[], &HashMap::new().into());
         let read = read_all(records, cx, &statement, &[&shape]).await?;
         found.extend(read.records.iter().flatten().map(|record| short(&record.key.to_string()).to_owned()));
@@ -379,7 +375,11 @@ pub(super) async fn deletion_log(
     let call = api::deletions(&records.org.version, object, from, to);
     let reply = match cx.send(call).await {
         Err(error) if matches!(error.code(), Some("INVALID_REPLICATION_DATE" | "EXCEEDED_ID_LIMIT")) => {
-            tracing::info!(record_type = object, code = error.code(), "the log of deletions does not reach so far");
+            tracing::info!(
+                record_type = object,
+                code = error.code(),
+                "the log of deletions does not reach so far"
+            );
             return Ok(None);
         }
         reply => reply?,

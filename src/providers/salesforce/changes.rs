@@ -301,7 +301,9 @@ impl Look<'_> {
         let (Some(now), Some(covered)) = (now, self.place.covered) else { return Ok(true) };
         let start = back(covered, OVERLAP);
         if start < back(now, DELETIONS_KEPT - MARGIN) {
-            return self.compare(now, covered, "the checkpoint is older than Salesforce keeps deletions").await;
+            return self
+                .compare(now, covered, "the checkpoint is older than Salesforce keeps deletions")
+                .await;
         }
         if !self.logged {
             // The rows showed what lies in the recycle bin.
@@ -310,7 +312,9 @@ impl Look<'_> {
         }
         let log = changed_rows::deletion_log(self.records, self.cx, start, now).await?;
         let Some(log) = log.filter(|log| log.earliest.is_none_or(|earliest| earliest <= covered)) else {
-            return self.compare(now, covered, "Salesforce does not keep the deletions since the checkpoint").await;
+            return self
+                .compare(now, covered, "Salesforce does not keep the deletions since the checkpoint")
+                .await;
         };
         let untold = |id: &String| match &self.place.known {
             Some(known) => known.contains(short(id)),
