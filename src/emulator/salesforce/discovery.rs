@@ -16,7 +16,7 @@ use crate::emulator::service::Reply;
 const OLDEST_LISTED: u32 = 48;
 const NEWEST: u32 = 62;
 /// Older versions still answer, unlisted.
-const OLDEST: u32 = 31;
+const OLDEST: u32 = 21;
 /// The first version that there ever was.
 const FIRST: u32 = 7;
 const SEASONS: [&str; 3] = ["Spring", "Summer", "Winter"];

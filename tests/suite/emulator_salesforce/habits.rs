@@ -92,11 +92,12 @@ fn versions_resources_and_limits_are_told() {
         json!([{ "count": 120, "name": "Account" }, { "count": 60, "name": "Lead" }])
     );
 
-    let retired = org.get("/services/data/v26.0/sobjects");
+    let retired = org.get("/services/data/v20.0/sobjects");
     assert_eq!(
         (retired.status, &body(&retired)[0]["errorCode"]),
         (StatusCode::GONE, &json!("UNSUPPORTED_API_VERSION"))
     );
+    assert_eq!(org.get("/services/data/v26.0/sobjects").status, StatusCode::OK);
     assert_eq!(org.get("/services/data/v99.0/sobjects").status, StatusCode::NOT_FOUND);
 }
 

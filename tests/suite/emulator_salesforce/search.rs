@@ -49,7 +49,7 @@ fn words_phrases_wildcards_and_operators_select_rows() {
     assert_eq!(names("quokka AND trading"), ["Quokka & Sons Trading"]);
     assert_eq!(names("quokka trading"), ["Quokka & Sons Trading"]);
     assert_eq!(names("quokka AND NOT trading"), ["Quokka Logistics"]);
-    assert_eq!(names("logistics OR quoll"), ["Quokka Logistics", "Quoll Trading"]);
+    assert_eq!(names("quokka AND logistics OR quoll"), ["Quokka Logistics", "Quoll Trading"]);
     assert_eq!(names("quo* and (sons or logistics)"), ["Quokka & Sons Trading", "Quokka Logistics"]);
     assert_eq!(names("Quokka \\& Sons"), ["Quokka & Sons Trading"]);
 }
