@@ -156,7 +156,7 @@ fn rows(store: &Store, call: &Call<'_>, search: &Search, target: &Target) -> Res
         .fields
         .iter()
         .enumerate()
-        .filter(|(_, field)| is_searched(field, search.scope))
+        .filter(|(_, field)| !field.hidden && is_searched(field, search.scope))
         .map(|(number, _)| number)
         .collect();
     let statement = format!("SELECT Id FROM {} {}", object.name, target.condition);

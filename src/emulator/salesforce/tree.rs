@@ -36,7 +36,7 @@ pub(super) fn tree(org: &mut Org, call: &Call<'_>, table: usize) -> Result<Reply
     }
     let mut made: Vec<String> = Vec::new();
     let mut failures: Vec<(String, Vec<Refusal>)> = Vec::new();
-    let mut work = Work::new(&mut org.store, call.request.now);
+    let mut work = Work::of(&mut org.store, call);
     for branch in &branches {
         let mut fields = branch.fields.clone();
         if let Some((parent, field)) = &branch.parent {
