@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use crate::connect::sign_in::{AccessMode, GrantKind};
@@ -652,9 +652,12 @@ pub struct Create {
 
 /// `update`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    group = ArgGroup::new("found").args(["condition", "all"]).multiple(true),
+    after_help = "Examples:\n  \
     echo '{\"@key\":\"003Wd000000SLAIIA4\",\"Title\":null}' | recordport update work Contact\n  \
-    recordport update work Contact --where \"Title = 'Buyer'\" --set 'Title=\"Purchasing\"' --max 100 --yes")]
+    recordport update work Contact --where \"Title = 'Buyer'\" --set 'Title=\"Purchasing\"' --max 100 --yes"
+)]
 pub struct Update {
     /// The connection.
     pub connection: String,
@@ -662,19 +665,22 @@ pub struct Update {
     #[arg(value_name = "TYPE")]
     pub record_type: String,
     /// The rows; stdin unless given.
-    #[arg(conflicts_with = "condition")]
+    #[arg(conflicts_with = "found")]
     pub file: Option<PathBuf>,
     /// Update the records that these conditions find.
     #[arg(long = "where", value_name = "SQL", requires = "max", requires = "assignments")]
     pub condition: Option<String>,
+    /// Update every record when there is no condition, or one that leaves nothing out.
+    #[arg(long, requires = "max", requires = "assignments")]
+    pub all: bool,
     /// What to set in each found record.
-    #[arg(long = "set", value_name = "FIELD=JSON", value_parser = parse_pair, requires = "condition")]
+    #[arg(long = "set", value_name = "FIELD=JSON", value_parser = parse_pair, requires = "found")]
     pub assignments: Vec<(String, String)>,
     /// Refuse when more records than this are found.
-    #[arg(long, value_name = "N", requires = "condition")]
+    #[arg(long, value_name = "N", requires = "found")]
     pub max: Option<u64>,
     /// Do it without asking.
-    #[arg(long, requires = "condition")]
+    #[arg(long, requires = "found")]
     pub yes: bool,
     /// What all writing commands take.
     #[command(flatten)]
@@ -702,8 +708,11 @@ pub struct Upsert {
 
 /// `delete`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  recordport delete work Contact 003Wd000000SLAIIA4\n  \
-    recordport search work Lead --where \"Status = 'Junk'\" --select Id --meta | recordport delete work Lead -")]
+#[command(
+    group = ArgGroup::new("found").args(["condition", "all"]).multiple(true),
+    after_help = "Examples:\n  recordport delete work Contact 003Wd000000SLAIIA4\n  \
+    recordport search work Lead --where \"Status = 'Junk'\" --select Id --meta | recordport delete work Lead -"
+)]
 pub struct Delete {
     /// The connection.
     pub connection: String,
@@ -711,16 +720,19 @@ pub struct Delete {
     #[arg(value_name = "TYPE")]
     pub record_type: String,
     /// The keys; `-` reads rows with @key (and @version) from stdin.
-    #[arg(value_name = "KEY", required_unless_present = "condition", conflicts_with = "condition")]
+    #[arg(value_name = "KEY", required_unless_present_any = ["condition", "all"], conflicts_with = "found")]
     pub keys: Vec<String>,
     /// Delete the records that these conditions find.
     #[arg(long = "where", value_name = "SQL", requires = "max")]
     pub condition: Option<String>,
+    /// Delete every record when there is no condition, or one that leaves nothing out.
+    #[arg(long, requires = "max")]
+    pub all: bool,
     /// Refuse when more records than this are found.
-    #[arg(long, value_name = "N", requires = "condition")]
+    #[arg(long, value_name = "N", requires = "found")]
     pub max: Option<u64>,
     /// Do it without asking.
-    #[arg(long, requires = "condition")]
+    #[arg(long, requires = "found")]
     pub yes: bool,
     /// What all writing commands take.
     #[command(flatten)]

@@ -2,8 +2,9 @@
 
 use super::Session;
 use super::args;
+use super::feed::Source;
 use super::output::Done;
-use super::write::{self, Operation, Source};
+use super::write::{self, Operation};
 
 /// Creates rows.
 pub(crate) async fn run(session: &mut Session, args: args::Create) -> Done {

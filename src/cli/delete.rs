@@ -2,9 +2,10 @@
 
 use super::Session;
 use super::args;
+use super::feed::Source;
 use super::found;
 use super::output::Done;
-use super::write::{self, Operation, Source};
+use super::write::{self, Operation};
 use crate::error::Result;
 use crate::provider::VersionedKey;
 use crate::record::Key;
@@ -13,9 +14,10 @@ use crate::record::Key;
 pub(crate) async fn run(session: &mut Session, args: args::Delete) -> Done {
     let (connected, records, dry_run) =
         write::open(session, &args.connection, &args.record_type, &args.write).await?;
-    let source = if let Some(condition) = &args.condition {
-        let max = args.max.unwrap_or(0);
-        let keys = found::keys(session, &connected, &records, condition, max, "deleted").await?;
+    let source = if args.condition.is_some() || args.all {
+        let wanted =
+            found::Wanted { condition: args.condition.as_deref(), all: args.all, max: args.max.unwrap_or(0) };
+        let keys = found::keys(session, &connected, &records, wanted, "deleted").await?;
         found::confirm(session, keys.len(), "deleted", args.yes || args.write.dry_run)?;
         Source::Keys(keys)
     } else if matches!(args.keys.as_slice(), [only] if only == "-") {

@@ -12,25 +12,41 @@ use crate::provider::{Records, VersionedKey};
 use crate::record::{FieldPath, QueryDraft, where_text};
 use crate::workspace::Connected;
 
-/// The keys of all records that fulfil a condition, at most `max`.
+/// Which records are meant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The condition; blank and absent mean every record.
+    pub(crate) condition: Option<&'a str>,
+    /// Whether every record may be meant.
+    pub(crate) all: bool,
+    /// How many there may be.
+    pub(crate) max: u64,
+}
+
+/// The keys of all records that are wanted.
 pub(crate) async fn keys(
     session: &mut Session,
     connected: &Connected,
     records: &Arc<dyn Records>,
-    condition: &str,
-    max: u64,
+    wanted: Wanted<'_>,
     what: &str,
 ) -> Done<Vec<VersionedKey>> {
+    let Wanted { condition, all, max } = wanted;
+    let condition = condition.map(str::trim).filter(|text| !text.is_empty());
     let key_paths = records.record_type().key.0.iter().map(|name| FieldPath::parse(name)).collect();
     let draft = QueryDraft {
         select: key_paths,
-        where_text: Some(where_text::parse(condition)?),
+        where_text: condition.map(where_text::parse).transpose()?,
         // One more than allowed tells whether there are too many.
         limit: Some(max.saturating_add(1)),
         ..QueryDraft::default()
     };
-    if !draft.narrows() {
-        return Err(Error::invalid("the condition holds for every record").into());
+    if !draft.narrows() && !all {
+        return Err(Error::invalid(format!("every record would be {what}"))
+            .with_advice(
+                "Say --all if that is meant (--max still holds), or give a condition; nothing was written",
+            )
+            .into());
     }
     let prepared = records.prepare(&connected.context, &draft, &session.timezone).await?;
     let mut search = Search::start(Arc::clone(records), connected.context.clone(), &prepared);
@@ -51,7 +67,11 @@ pub(crate) async fn keys(
 
 /// Asks on a terminal; elsewhere only `--yes` says so.
 pub(crate) fn confirm(session: &mut Session, count: usize, what: &str, yes: bool) -> Result<()> {
-    if yes || count == 0 {
+    if count == 0 {
+        return Ok(());
+    }
+    if yes {
+        note(&format!("{count} records are to be {what}"));
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {

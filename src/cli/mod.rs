@@ -15,6 +15,7 @@ mod csv;
 mod delete;
 mod demo;
 mod emulator;
+mod feed;
 mod found;
 mod get;
 mod options;

@@ -4,9 +4,10 @@ use serde_json::value::RawValue;
 
 use super::Session;
 use super::args;
+use super::feed::Source;
 use super::found;
 use super::output::Done;
-use super::write::{self, Operation, Source};
+use super::write::{self, Operation};
 use crate::error::{Error, Result};
 use crate::provider::{Change, Edit, Edits};
 
@@ -14,10 +15,11 @@ use crate::provider::{Change, Edit, Edits};
 pub(crate) async fn run(session: &mut Session, args: args::Update) -> Done {
     let (connected, records, dry_run) =
         write::open(session, &args.connection, &args.record_type, &args.write).await?;
-    let source = if let Some(condition) = &args.condition {
+    let source = if args.condition.is_some() || args.all {
         let edits = assignments(&args.assignments)?;
-        let max = args.max.unwrap_or(0);
-        let keys = found::keys(session, &connected, &records, condition, max, "updated").await?;
+        let wanted =
+            found::Wanted { condition: args.condition.as_deref(), all: args.all, max: args.max.unwrap_or(0) };
+        let keys = found::keys(session, &connected, &records, wanted, "updated").await?;
         found::confirm(session, keys.len(), "updated", args.yes || args.write.dry_run)?;
         let change = |key| Change { key, edits: edits.clone(), if_version: None };
         Source::Changes(keys.into_iter().map(|found| change(found.key)).collect())

@@ -2,8 +2,9 @@
 
 use super::Session;
 use super::args;
+use super::feed::Source;
 use super::output::Done;
-use super::write::{self, Operation, Source};
+use super::write::{self, Operation};
 use crate::record::KeyFields;
 
 /// Creates or updates rows by a key of their own.

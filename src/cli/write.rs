@@ -1,23 +1,23 @@
 //! What create, update, upsert and delete share: rows in as a stream, batches out, an outcome per row.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use futures::stream::FuturesOrdered;
+use futures::{Stream, StreamExt as _};
 use serde_json::{Map, Value as Json, json};
 
 use super::Session;
 use super::args::{Format, WriteFlags};
-use super::output::{Done, Out, harmless, note};
+use super::feed::{Feed, Row, Source};
+use super::output::{Done, Halt, Out, harmless, note};
 use super::progress::Progress;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::dry_run::DryRun;
-use crate::provider::{Change, NewRow, Outcome, Records, VersionedKey, WriteOptions};
+use crate::provider::{Outcome, Records, WriteOptions};
 use crate::record::KeyFields;
 use crate::record::capability::WriteCapability;
 use crate::record::nearest::nearest;
-use crate::rows::{RawRow, RowFormat, RowReader};
 use crate::workspace::{Connected, Use};
 
 /// Most rows of a batch, whatever the provider takes: outcomes should come while the input is being read.
@@ -57,16 +57,6 @@ impl Operation {
     }
 }
 
-/// Where rows come from.
-pub(crate) enum Source<'a> {
-    /// A file, or stdin for `-` and nothing.
-    File(Option<&'a Path>),
-    /// Keys from the command line.
-    Keys(Vec<VersionedKey>),
-    /// Changes that were made here.
-    Changes(Vec<Change>),
-}
-
 /// Opens connection and type for writing.
 pub(crate) async fn open(
     session: &mut Session,
@@ -91,78 +81,136 @@ pub(crate) async fn run(
     flags: &WriteFlags,
     dry_run: Option<DryRun>,
 ) -> Done {
-    let record_type = Arc::clone(records.record_type());
     let options = options(&operation, records, &flags.options)?;
-    let batch_max =
-        operation.capability(records).map_or(BATCH, |capability| capability.batch_max.clamp(1, BATCH));
-    let mut writer = Writer {
-        connected,
-        records,
-        operation,
-        options,
-        report: Report::new(session, dry_run),
-        progress: Progress::of("rows"),
-        next_row: 0,
+    let capability = operation.capability(records);
+    let batch_max = capability.map_or(BATCH, |capability| capability.batch_max.clamp(1, BATCH));
+    // A dry run shows its requests in the order of the rows.
+    let at_once = match (capability, &dry_run) {
+        (Some(capability), None) => capability.at_once.max(1),
+        _ => 1,
     };
-    match source {
-        Source::Keys(keys) => {
-            for chunk in keys.chunks(batch_max) {
-                let batch = chunk.iter().map(|key| Ok(Row::Key(key.clone()))).collect();
-                writer.write(session, batch).await?;
-            }
+    let mut feed = Feed::open(session, records, &operation, source, batch_max, flags.csv_raw)?;
+    let mut report = Report::new(session, dry_run);
+    let mut progress = Progress::of("rows");
+    let sender = Sender { connected, records, operation, options };
+    let written = write_all(session, &sender, &mut feed, at_once, &mut report, &mut progress).await;
+    match written {
+        Ok(()) => {}
+        Err(End::Told(error)) => {
+            report.finish(session)?;
+            return Err(before_fault(error, report.rows).into());
         }
-        Source::Changes(changes) => {
-            for chunk in changes.chunks(batch_max) {
-                let batch = chunk.iter().map(|change| Ok(Row::Change(change.clone()))).collect();
-                writer.write(session, batch).await?;
-            }
+        Err(End::Halted(halt)) => return Err(halt),
+    }
+    report.finish(session)?;
+    Ok(u8::from(report.failed > 0))
+}
+
+/// Why writing ended early.
+enum End {
+    /// By an error; what was written before it is reported.
+    Told(Error),
+    /// By a signal, or because nobody reads the report any more.
+    Halted(Halt),
+}
+
+impl From<Halt> for End {
+    fn from(halt: Halt) -> Self {
+        Self::Halted(halt)
+    }
+}
+
+/// A batch under way: where it stands in the input and what was decided before it was sent.
+struct Pending {
+    first: u64,
+    /// None for rows that were sent.
+    outcomes: Vec<Option<Outcome>>,
+}
+
+/// Reads batches and keeps up to `at_once` of them under way; reports them in the order of the input.
+async fn write_all(
+    session: &mut Session,
+    sender: &Sender<'_>,
+    feed: &mut Feed,
+    at_once: usize,
+    report: &mut Report,
+    progress: &mut Progress,
+) -> Result<(), End> {
+    let mut under_way = FuturesOrdered::new();
+    let mut pending: VecDeque<Pending> = VecDeque::new();
+    let (mut next_row, mut fault, mut more) = (0_u64, None::<Error>, true);
+    loop {
+        let room = more && under_way.len() < at_once;
+        if !room && under_way.is_empty() {
+            break;
         }
-        Source::File(file) => {
-            let format = row_format(session.format, file);
-            if let Some(path) = file.filter(|path| path.as_os_str() != "-") {
-                // A file is read through once before anything is written, so that a fault at its end does not
-                // leave half of it written.
-                for row in RowReader::new(open_file(path)?, format, &record_type, flags.csv_raw) {
-                    row?;
-                    session.signals.check()?;
+        tokio::select! {
+            biased;
+            _ = session.signals.wait() => {
+                return Err(wind_up(session, under_way, pending, report).await);
+            }
+            Some(answer) = under_way.next(), if !under_way.is_empty() => {
+                let Some(batch) = pending.pop_front() else { continue };
+                let told = report.batch(session, batch, answer, under_way.is_empty())?;
+                progress.add(told.rows);
+                progress.aside(|| session.out.flush())?;
+                if let Some(error) = told.stops {
+                    more = false;
+                    fault = Some(error);
                 }
             }
-            let input: Box<dyn Read + Send> = match file.filter(|path| path.as_os_str() != "-") {
-                Some(path) => Box::new(open_file(path)?),
-                None => std::mem::replace(&mut session.input, Box::new(std::io::empty())),
-            };
-            let by = match &writer.operation {
-                Operation::Upsert(by) => by.clone(),
-                _ => record_type.key.clone(),
-            };
-            let mut rows = RowReader::new(input, format, &record_type, flags.csv_raw);
-            loop {
-                // Stdin may keep us waiting; a signal does not wait for it.
-                let (operation, by) = (writer.operation.clone(), by.clone());
-                let reading = tokio::task::spawn_blocking(move || {
-                    let (batch, fault) = read_batch(&mut rows, batch_max, &operation, &by);
-                    (rows, batch, fault)
-                });
-                let read = session.signals.or_stop(reading).await?;
-                let (back, batch, fault) =
-                    read.map_err(|error| Error::bug(format!("reading the rows failed: {error}")))?;
-                rows = back;
-                let last = batch.len() < batch_max;
-                if !batch.is_empty() {
-                    writer.write(session, batch).await?;
+            batch = feed.next(), if room => {
+                // A fault of the input stops the reading; what is under way goes on.
+                let (rows, end) = batch.map_or_else(
+                    |error| (Vec::new(), Some(error)),
+                    |read| read.unwrap_or_else(|| { more = false; (Vec::new(), None) }),
+                );
+                if let Some(error) = end {
+                    more = false;
+                    fault.get_or_insert(error);
                 }
-                if let Some(error) = fault {
-                    writer.report.finish(session)?;
-                    return Err(before_fault(error, writer.next_row).into());
+                let (good, outcomes) = sender.sort(rows);
+                if outcomes.is_empty() {
+                    continue;
                 }
-                if last {
-                    break;
-                }
+                pending.push_back(Pending { first: next_row, outcomes });
+                next_row += pending.back().map_or(0, |batch| batch.outcomes.len() as u64);
+                under_way.push_back(sender.send(good));
             }
         }
     }
-    writer.report.finish(session)?;
-    Ok(u8::from(writer.report.failed > 0))
+    fault.map_or(Ok(()), |error| Err(End::Told(error)))
+}
+
+/// After a signal: what is under way may finish; what is not known then is told as such.
+async fn wind_up(
+    session: &mut Session,
+    mut under_way: impl Stream<Item = Result<Vec<Outcome>>> + Unpin,
+    mut pending: VecDeque<Pending>,
+    report: &mut Report,
+) -> End {
+    let mut finished = VecDeque::new();
+    let all = async {
+        while let Some(answer) = under_way.next().await {
+            finished.push_back(answer);
+        }
+    };
+    // Whether it was in time shows in what is finished.
+    let _ = session.signals.finishing(all).await;
+    while let Some(batch) = pending.pop_front() {
+        let answer = finished.pop_front().unwrap_or_else(|| {
+            let error = Error::new(ErrorKind::Cancelled, "stopped before the answer came");
+            let sent = batch.outcomes.iter().filter(|outcome| outcome.is_none());
+            Ok(sent.map(|_| Outcome::Unknown { marker: None, error: error.clone() }).collect())
+        });
+        if let Err(halt) = report.batch(session, batch, answer, false) {
+            return End::Halted(halt);
+        }
+    }
+    match session.out.flush().and_then(|()| session.signals.check()) {
+        Err(halt) => End::Halted(halt),
+        Ok(()) => End::Told(Error::new(ErrorKind::Cancelled, "stopped")),
+    }
 }
 
 fn before_fault(error: Error, written: u64) -> Error {
@@ -172,72 +220,20 @@ fn before_fault(error: Error, written: u64) -> Error {
     error.with_advice(format!("The {written} rows before it were handled as reported; nothing after them"))
 }
 
-fn open_file(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::invalid(format!("there is no file {}", path.display())),
-        _ => Error::local(format!("cannot read {}: {error}", path.display())),
-    })
-}
-
-fn row_format(format: Option<Format>, file: Option<&Path>) -> RowFormat {
-    let by_name =
-        file.and_then(Path::extension).is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    if format == Some(Format::Csv) || by_name { RowFormat::Csv } else { RowFormat::Json }
-}
-
-/// One row, ready to be written.
-enum Row {
-    New(NewRow),
-    Change(Change),
-    Key(VersionedKey),
-}
-
-fn row_of(raw: RawRow, operation: &Operation, by: &KeyFields) -> Result<Row> {
-    match operation {
-        Operation::Create => raw.into_new().map(Row::New),
-        Operation::Update | Operation::Upsert(_) => raw.into_change(by).map(Row::Change),
-        Operation::Delete => raw.into_key(by).map(Row::Key),
-    }
-}
-
-/// Up to a batch of rows; a fault of the input itself ends it.
-fn read_batch(
-    rows: &mut RowReader<'_>,
-    most: usize,
-    operation: &Operation,
-    by: &KeyFields,
-) -> (Vec<Result<Row>>, Option<Error>) {
-    let mut batch = Vec::with_capacity(most);
-    while batch.len() < most {
-        match rows.next() {
-            Some(Ok(raw)) => batch.push(row_of(raw, operation, by)),
-            Some(Err(fault)) => return (batch, Some(fault)),
-            None => break,
-        }
-    }
-    (batch, None)
-}
-
-struct Writer<'a> {
+/// Sends batches.
+struct Sender<'a> {
     connected: &'a Connected,
     records: &'a Arc<dyn Records>,
     operation: Operation,
     options: WriteOptions,
-    report: Report,
-    progress: Progress,
-    next_row: u64,
 }
 
-impl Writer<'_> {
-    /// Writes one batch. Rows that say nothing usable fail alone; after a signal the batch may finish, and
-    /// what is not known then is told as such.
-    async fn write(&mut self, session: &mut Session, batch: Vec<Result<Row>>) -> Done<()> {
-        session.signals.check()?;
-        let first = self.next_row;
-        self.next_row += batch.len() as u64;
-        let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(batch.len());
-        let mut good = Vec::with_capacity(batch.len());
-        for row in batch {
+impl Sender<'_> {
+    /// Parts the rows that can be sent from those that say nothing usable, which fail alone.
+    fn sort(&self, rows: Vec<Result<Row>>) -> (Vec<Row>, Vec<Option<Outcome>>) {
+        let mut outcomes = Vec::with_capacity(rows.len());
+        let mut good = Vec::with_capacity(rows.len());
+        for row in rows {
             match row {
                 Ok(row) => {
                     good.push(row);
@@ -246,51 +242,7 @@ impl Writer<'_> {
                 Err(error) => outcomes.push(Some(Outcome::Failed(self.named(error)))),
             }
         }
-        let count = good.len();
-        let sent = if good.is_empty() {
-            Ok(Ok(Vec::new()))
-        } else {
-            session.signals.finishing(self.send(good)).await
-        };
-        let (results, stopped) = match sent {
-            Ok(Ok(results)) => (results, None),
-            Ok(Err(error)) if error.kind() == ErrorKind::DryRun => (Vec::new(), None),
-            // Nothing of this batch is known to be written, but the rows before it were reported.
-            Ok(Err(error)) => {
-                self.report.flush_requests(session, first)?;
-                self.report.finish(session)?;
-                return Err(before_fault(error, first).into());
-            }
-            Err(stopped) => {
-                let error = Error::new(ErrorKind::Cancelled, "stopped before the answer came");
-                let unknown = || Outcome::Unknown { marker: None, error: error.clone() };
-                ((0..count).map(|_| unknown()).collect(), Some(stopped))
-            }
-        };
-        if self.report.dry_run.is_some() {
-            self.report.flush_requests(session, first)?;
-            for (row, outcome) in (first..).zip(outcomes.into_iter().flatten()) {
-                self.report.outcome(session, row, &outcome)?;
-            }
-            for (row, outcome) in (first..).zip(&results) {
-                // What could be decided without sending, such as a row that a check refuses.
-                if !matches!(outcome, Outcome::Unknown { .. }) && !is_dry_run(outcome) {
-                    self.report.outcome(session, row, outcome)?;
-                }
-            }
-            return session.out.flush();
-        }
-        if results.len() != count {
-            return Err(Error::bug(format!("{} outcomes came for {count} rows", results.len())).into());
-        }
-        let mut results = results.into_iter();
-        for (row, outcome) in (first..).zip(outcomes) {
-            let Some(outcome) = outcome.or_else(|| results.next()) else { break };
-            self.report.outcome(session, row, &outcome)?;
-        }
-        self.progress.add(count as u64);
-        self.progress.aside(|| session.out.flush())?;
-        stopped.map_or_else(|| session.signals.check(), Err)
+        (good, outcomes)
     }
 
     fn named(&self, error: Error) -> Error {
@@ -302,6 +254,9 @@ impl Writer<'_> {
     }
 
     async fn send(&self, rows: Vec<Row>) -> Result<Vec<Outcome>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
         let cx = &self.connected.context;
         let (mut new, mut changes, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
@@ -337,7 +292,54 @@ struct Report {
     counts: Map<String, Json>,
 }
 
+/// What a batch said when it was reported.
+struct Told {
+    rows: u64,
+    /// The error after which nothing more is sent.
+    stops: Option<Error>,
+}
+
 impl Report {
+    /// Reports one batch. When it failed as a whole and nothing else is under way, the error speaks for it.
+    fn batch(
+        &mut self,
+        session: &mut Session,
+        batch: Pending,
+        answer: Result<Vec<Outcome>>,
+        alone: bool,
+    ) -> Done<Told> {
+        let rows = batch.outcomes.len() as u64;
+        let sent = batch.outcomes.iter().filter(|outcome| outcome.is_none()).count();
+        let mut stops = None;
+        let answers = match answer {
+            Ok(answers) if answers.len() == sent || self.dry_run.is_some() => answers,
+            Ok(answers) => {
+                let bug = Error::bug(format!("{} outcomes came for {sent} rows", answers.len()));
+                (0..sent).map(|_| Outcome::Unknown { marker: None, error: bug.clone() }).collect()
+            }
+            Err(error) if error.kind() == ErrorKind::DryRun => Vec::new(),
+            Err(error) => {
+                stops = Some(error.clone());
+                if alone {
+                    self.flush_requests(session)?;
+                    return Ok(Told { rows: 0, stops });
+                }
+                (0..sent).map(|_| Outcome::Failed(error.clone())).collect()
+            }
+        };
+        self.flush_requests(session)?;
+        let mut answers = answers.into_iter();
+        for (row, outcome) in (batch.first..).zip(batch.outcomes) {
+            let Some(outcome) = outcome.or_else(|| answers.next()) else { continue };
+            // Of a dry run only what was decided without sending is told, such as a row that a check refuses.
+            let undecided = matches!(outcome, Outcome::Unknown { .. }) || is_dry_run(&outcome);
+            if self.dry_run.is_none() || !undecided {
+                self.outcome(session, row, &outcome)?;
+            }
+        }
+        Ok(Told { rows, stops })
+    }
+
     fn new(session: &Session, dry_run: Option<DryRun>) -> Self {
         // For writes, CSV is a form of the input; the report is not a table of records.
         let format = match session.format {
@@ -378,7 +380,7 @@ impl Report {
     }
 
     /// Prints the requests that were recorded since the last time.
-    fn flush_requests(&mut self, session: &mut Session, _first: u64) -> Done<()> {
+    fn flush_requests(&mut self, session: &mut Session) -> Done<()> {
         let Some(dry_run) = self.dry_run.clone() else { return Ok(()) };
         for request in dry_run.requests().into_iter().skip(self.shown_requests) {
             self.shown_requests += 1;

@@ -66,6 +66,15 @@ pub struct WriteCapability {
     pub options: Json,
     /// Whether a row can carry a marker by which it is found again after a lost answer.
     pub marker: bool,
+    /// Fields whose values are such markers already: unique at the provider and set by whoever creates.
+    pub marks: Vec<String>,
+    /// Whether a row may name a parent by another key of the parent's, under the relationship's name.
+    pub parents_by_key: bool,
+    /// Batches that may be under way at once.
+    pub at_once: usize,
+    /// References whose targets are locked while a batch is written: batches that share one go one after
+    /// another.
+    pub apart_by: Vec<String>,
     /// What it is built from when the provider has no such operation.
     pub simulated: Option<String>,
 }
@@ -79,6 +88,10 @@ impl WriteCapability {
             version: VersionSupport::None,
             options: no_options(),
             marker: false,
+            marks: Vec::new(),
+            parents_by_key: false,
+            at_once: 1,
+            apart_by: Vec::new(),
             simulated: None,
         }
     }
@@ -103,6 +116,8 @@ pub struct UpsertCapability {
     pub write: WriteCapability,
     /// Keys it can go by.
     pub by: Vec<KeyFields>,
+    /// Those of them that only find: a row whose record is missing is refused, and nothing is created.
+    pub match_only: Vec<KeyFields>,
 }
 
 /// How versions are checked on write.

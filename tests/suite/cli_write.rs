@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::command::{EmulatorProcess, Home};
+use crate::support::command::{EmulatorProcess, Home, signal};
 
 fn statuses(lines: &[Value]) -> Vec<&str> {
     lines.iter().map(|line| line["status"].as_str().expect("a status")).collect()
@@ -107,6 +107,111 @@ fn records_found_by_a_condition_are_changed_only_within_bounds_and_when_told() {
     home.run(&["delete", "sf", "Lead", "--where", "Title = 'Seen'", "--max", &most, "--yes"]).expect(0);
     let left = home.run(&["search", "sf", "Lead", "--where", "Title = 'Seen'", "--count"]).expect(0);
     assert_eq!(left.stdout.trim(), "0");
+}
+
+#[test]
+fn every_record_is_meant_only_when_all_is_said() {
+    let emulator = EmulatorProcess::start(&[]);
+    let home = Home::connected(&emulator);
+    let before = emulator.state("Lead").len();
+    let set = ["--set", "Title=\"Seen\"", "--max", "100000", "--yes"];
+    for condition in [&["--where", ""][..], &["--where", "  "], &["--where", "NOT (LastName IN ())"]] {
+        let ran = home.run(&[&["update", "sf", "Lead"], condition, &set].concat()).expect(2);
+        assert!(!ran.stderr.is_empty(), "{ran:#?}");
+    }
+    home.run(&["delete", "sf", "Lead", "--where", "", "--max", "100000", "--yes"]).expect(2).says("--all");
+    home.run(&["delete", "sf", "Lead", "--all", "--yes"]).expect(2).says("--max");
+    home.run(&["update", "sf", "Lead", "--all", "--max", "9"]).expect(2).says("--set");
+    home.run(&["delete", "sf", "Lead", "--all", "--max", "1", "--yes"]).expect(2).says("more than 1");
+    assert_eq!(emulator.state("Lead").len(), before);
+    let all = home.run(&[&["update", "sf", "Lead", "--all"][..], &set].concat()).expect(0);
+    assert!(all.lines().len() > 100, "{}", all.stderr);
+    all.says("records are to be updated");
+    let left = home.run(&["search", "sf", "Lead", "--where", "Title != 'Seen' OR Title IS NULL", "--count"]);
+    assert_eq!(left.expect(0).stdout.trim(), "0");
+}
+
+#[test]
+fn a_parent_stands_in_a_column_by_a_key_of_its_own() {
+    let emulator = EmulatorProcess::start(&["--empty"]);
+    let home = Home::connected(&emulator);
+    home.feed(&["create", "sf", "Contact"], "{\"LastName\":\"Moreau\",\"Email\":\"m@example.com\"}")
+        .expect(0);
+    let file = home.write(
+        "invoices.csv",
+        "Subject__c,Contact__r.Email\nChairs,m@example.com\nDesks,\nLamps,nobody@example.com\n",
+    );
+    let ran = home.run(&["create", "sf", "Invoice__c", &file]).expect(1);
+    let lines = ran.lines();
+    assert_eq!(statuses(&lines), ["created", "created", "failed"], "{lines:?}");
+    assert_eq!(lines[2]["error"]["fields"][0]["field"], "Contact__r.Email", "{lines:?}");
+    let query = [
+        "search",
+        "sf",
+        "Invoice__c",
+        "--select",
+        "Subject__c,Contact__r.LastName",
+        "--order-by",
+        "Subject__c",
+    ];
+    let read = home.run(&query).expect(0).lines();
+    assert_eq!(
+        read,
+        [
+            json!({"Subject__c": "Chairs", "Contact__r": {"LastName": "Moreau"}}),
+            json!({"Subject__c": "Desks", "Contact__r": null})
+        ]
+    );
+}
+
+#[test]
+fn many_batches_under_way_are_reported_in_the_order_of_the_rows() {
+    let emulator = EmulatorProcess::start(&["--empty"]);
+    let home = Home::connected(&emulator);
+    let rows: String = (0..1_450)
+        .map(|at| match at {
+            777 => "{\"Company\":\"without a name\"}\n".to_owned(),
+            _ => format!("{{\"LastName\":\"n{at}\",\"Company\":\"c\"}}\n"),
+        })
+        .collect();
+    let lines = home.feed(&["create", "sf", "Lead"], rows).expect(1).lines();
+    assert_eq!(lines.len(), 1_450);
+    for (at, line) in lines.iter().enumerate() {
+        assert_eq!(line["row"], at);
+        assert_eq!(line["status"], if at == 777 { "failed" } else { "created" }, "{line}");
+    }
+    let stored = emulator.state("Lead");
+    assert_eq!(stored.len(), 1_449);
+    for at in [0, 199, 200, 1_449] {
+        let row = stored.iter().find(|row| row["Id"] == lines[at]["key"]).expect("stored");
+        assert_eq!(row["LastName"], format!("n{at}"), "the outcome is that row's own");
+    }
+}
+
+#[test]
+fn a_signal_lets_the_batches_under_way_finish_and_reports_them() {
+    let emulator = EmulatorProcess::start(&["--empty"]);
+    let home = Home::connected(&emulator);
+    let mut child = home
+        .command(&["create", "sf", "Lead"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stdin = child.stdin.take().expect("stdin");
+    for _ in 0..400 {
+        stdin.write_all(b"{\"LastName\":\"a\",\"Company\":\"b\"}\n").expect("written");
+    }
+    stdin.flush().expect("flushed");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("stdout")));
+    let first = lines.next().expect("a line").expect("text");
+    assert!(first.contains("created"), "{first}");
+    signal("INT", child.id());
+    let told = 1 + lines.map(|line| line.expect("text")).filter(|line| line.contains("created")).count();
+    assert_eq!(child.wait().expect("ends").code(), Some(130));
+    drop(stdin);
+    assert_eq!(emulator.state("Lead").len(), told, "what is stored is what was told");
 }
 
 #[test]

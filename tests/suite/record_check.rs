@@ -26,6 +26,8 @@ struct Scripted {
     /// Taken from the end; when none is left, every row succeeds.
     answers: Mutex<Vec<Result<Vec<Outcome>>>>,
     sent: Mutex<Vec<Vec<Edits>>>,
+    /// Creates under way now, and the most there were.
+    under_way: Mutex<(usize, usize)>,
 }
 
 impl Scripted {
@@ -34,6 +36,7 @@ impl Scripted {
             record_type: Arc::new(record_type),
             answers: Mutex::default(),
             sent: Mutex::default(),
+            under_way: Mutex::default(),
         })
     }
 
@@ -43,6 +46,7 @@ impl Scripted {
             record_type: Arc::new(record_type),
             answers: Mutex::new(answers),
             sent: Mutex::default(),
+            under_way: Mutex::default(),
         })
     }
 
@@ -102,6 +106,16 @@ impl Records for Scripted {
         Ok(keys.iter().map(|key| Err(Error::invalid(key.to_string()))).collect())
     }
     async fn create(&self, _: &Context, rows: &[NewRow], _: &WriteOptions) -> Result<Vec<Outcome>> {
+        {
+            let mut count = self.under_way.lock().unwrap();
+            count.0 += 1;
+            count.1 = count.1.max(count.0);
+        }
+        // Everybody who may begin does so before this one ends.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        self.under_way.lock().unwrap().0 -= 1;
         self.answer(rows.iter().map(|row| row.fields.clone()).collect())
     }
     async fn update(&self, _: &Context, rows: &[Change], _: &WriteOptions) -> Result<Vec<Outcome>> {
@@ -196,7 +210,8 @@ fn writable() -> RecordType {
     });
     record_type.capability.update = Some(write.clone());
     record_type.capability.delete = Some(write.clone());
-    record_type.capability.upsert = Some(UpsertCapability { write, by: vec![KeyFields::single("External")] });
+    record_type.capability.upsert =
+        Some(UpsertCapability { write, by: vec![KeyFields::single("External")], match_only: Vec::new() });
     record_type.capability.get = Some(GetCapability { batch_max: 2, by: vec![KeyFields::single("Id")] });
     record_type
 }
@@ -652,4 +667,58 @@ async fn reading_by_key_is_split_and_checked() {
     assert_eq!(records.sent().iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
     let error = checked.get(&context(), &KeyFields::single("Name"), &keys, &[]).await.unwrap_err();
     assert!(error.to_string().contains("It can be found by: Id"), "{error}");
+}
+
+#[tokio::test]
+async fn batches_of_creates_go_together_unless_they_share_a_parent() {
+    let most = |parents: [&'static str; 5]| async move {
+        let mut record_type = writable();
+        let create = record_type.capability.create.as_mut().unwrap();
+        (create.at_once, create.apart_by) = (3, vec!["OwnerId".to_owned()]);
+        let records = Scripted::new(record_type);
+        let checked = Checked::new(Arc::clone(&records) as _, AccessMode::ReadWrite);
+        let rows: Vec<Json> = parents
+            .iter()
+            .flat_map(|parent| {
+                let mut row = good();
+                row["OwnerId"] = json!(parent);
+                [row.clone(), row]
+            })
+            .collect();
+        let outcomes = checked.create(&context(), &new_rows(&rows), &Map::new()).await.unwrap();
+        assert!(outcomes.iter().all(|outcome| outcome.status() == "created"));
+        assert_eq!(records.sent().len(), 5);
+        let most = records.under_way.lock().unwrap().1;
+        most
+    };
+    assert_eq!(most(["a", "b", "c", "d", "e"]).await, 3);
+    assert_eq!(most(["a", "a", "a", "a", "a"]).await, 1);
+    assert_eq!(most(["a", "a", "b", "b", "a"]).await, 2);
+}
+
+#[tokio::test]
+async fn calls_beside_each_other_share_the_bound_and_keep_parents_apart() {
+    let mut record_type = writable();
+    let create = record_type.capability.create.as_mut().unwrap();
+    (create.at_once, create.apart_by) = (2, vec!["OwnerId".to_owned()]);
+    let records = Scripted::new(record_type);
+    let checked = Checked::new(Arc::clone(&records) as _, AccessMode::ReadWrite);
+    let row = |parent: &str| {
+        let mut row = good();
+        row["OwnerId"] = json!(parent);
+        new_rows(&[row])
+    };
+    let (cx, none) = (context(), Map::new());
+    let (a, b, c, d) = (row("a"), row("b"), row("c"), row("d"));
+    let all = tokio::join!(
+        checked.create(&cx, &a, &none),
+        checked.create(&cx, &b, &none),
+        checked.create(&cx, &c, &none),
+        checked.create(&cx, &d, &none)
+    );
+    assert!(all.0.is_ok() && all.1.is_ok() && all.2.is_ok() && all.3.is_ok());
+    assert_eq!(records.under_way.lock().unwrap().1, 2);
+    let same = tokio::join!(checked.create(&cx, &a, &none), checked.create(&cx, &a, &none));
+    assert!(same.0.is_ok() && same.1.is_ok());
+    assert_eq!(*records.under_way.lock().unwrap(), (0, 2));
 }

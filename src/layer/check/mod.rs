@@ -3,17 +3,23 @@
 //! [`Checked`] wraps a provider's [`Records`]. Operations that the capability lacks, unknown options and wrong
 //! keys are refused; a row that the record type refutes fails alone, with a reason for each field, while the
 //! other rows go on; batches over the capability's limit are split, and outcomes come back in the order of the
-//! rows.
+//! rows. Batches of creates are sent several at once, as many as the capability says; those that share a parent
+//! go one after another ([`apart`]). A create whose answer was lost is looked for by its mark ([`doubt`]).
 
+mod apart;
 mod dependent;
+mod doubt;
 mod options;
 mod rows;
 mod values;
 
 use std::sync::Arc;
 
+use apart::Gate;
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use serde_json::Value as Json;
 
 use crate::connect::sign_in::AccessMode;
@@ -30,13 +36,16 @@ use crate::record::{Checkpoint, Cursor, FieldPath, Key, KeyFields, Page, Query, 
 pub struct Checked {
     inner: Arc<dyn Records>,
     access: AccessMode,
+    /// Creates under way, whichever calls they belong to.
+    creating: Arc<Gate>,
 }
 
 impl Checked {
     /// Wraps records; with [`AccessMode::ReadOnly`] every write is refused.
     #[must_use]
     pub fn new(inner: Arc<dyn Records>, access: AccessMode) -> Self {
-        Self { inner, access }
+        let at_once = inner.record_type().capability.create.as_ref().map_or(1, |create| create.at_once);
+        Self { inner, access, creating: Arc::new(Gate::new(at_once)) }
     }
 
     fn kind(&self) -> &RecordType {
@@ -150,13 +159,14 @@ fn stops_the_rest(error: &Error) -> bool {
 /// One batch of checked rows, on its way to the provider.
 type Sending<'a> = BoxFuture<'a, Result<Vec<Outcome>>>;
 
-/// Sends the rows that passed, in batches, and puts every outcome at its row's place.
+/// Sends the rows that passed, in batches, up to `at_once` of them at a time, and puts every outcome at its
+/// row's place.
 ///
 /// # Errors
 /// The provider's, when it concerns every row alike and no row is known to have been sent before it.
 async fn send_in_batches<'a, T>(
     checked: Vec<Result<T>>,
-    batch_max: usize,
+    (batch_max, at_once): (usize, usize),
     marker: impl Fn(&T) -> Option<Json>,
     send: impl Fn(Vec<T>) -> Sending<'a>,
 ) -> Result<Vec<Outcome>> {
@@ -174,16 +184,16 @@ async fn send_in_batches<'a, T>(
     let alone = good.len() == outcomes.len();
     let (mut reached, mut stopped, mut dry): (bool, Option<Error>, Option<Error>) = (false, None, None);
     let mut good = good.into_iter().peekable();
-    while good.peek().is_some() {
-        let (places, batch): (Vec<usize>, Vec<T>) = good.by_ref().take(batch_max.max(1)).unzip();
-        if let Some(error) = &stopped {
-            for place in places {
-                outcomes[place] = Some(Outcome::Failed(not_sent(error)));
-            }
-            continue;
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        while stopped.is_none() && under_way.len() < at_once.max(1) && good.peek().is_some() {
+            let (places, batch): (Vec<usize>, Vec<T>) = good.by_ref().take(batch_max.max(1)).unzip();
+            let markers: Vec<Option<Json>> = batch.iter().map(&marker).collect();
+            let sending = send(batch);
+            under_way.push(async move { (places, markers, sending.await) });
         }
-        let markers: Vec<Option<Json>> = batch.iter().map(&marker).collect();
-        match send(batch).await {
+        let Some((places, markers, answered)) = under_way.next().await else { break };
+        match answered {
             Ok(answers) if answers.len() == places.len() => {
                 reached = true;
                 for (place, answer) in places.into_iter().zip(answers) {
@@ -192,24 +202,15 @@ async fn send_in_batches<'a, T>(
             }
             Ok(answers) => {
                 reached = true;
-                let error = Error::protocol(format!(
-                    "{} outcomes came for {} rows, so nobody knows which is whose",
-                    answers.len(),
-                    places.len()
-                ))
-                .with_advice("Look at the provider whether the rows were written before you send them again");
+                let error = doubt::miscounted(answers.len(), places.len());
                 for (place, marker) in places.into_iter().zip(markers) {
                     outcomes[place] = Some(Outcome::Unknown { marker, error: error.clone() });
                 }
             }
             Err(error) => {
                 if stops_the_rest(&error) {
-                    if !reached && dry.is_none() {
-                        return Err(error);
-                    }
-                    stopped = Some(error.clone());
-                }
-                if error.kind() == ErrorKind::DryRun {
+                    stopped.get_or_insert_with(|| error.clone());
+                } else if error.kind() == ErrorKind::DryRun {
                     dry.get_or_insert_with(|| error.clone());
                 } else {
                     reached = true;
@@ -220,8 +221,15 @@ async fn send_in_batches<'a, T>(
             }
         }
     }
-    if let (Some(error), false, true) = (dry, reached, alone) {
-        return Err(error);
+    match (stopped, dry) {
+        (Some(error), None) if !reached => return Err(error),
+        (Some(error), _) => {
+            for (place, _) in good {
+                outcomes[place] = Some(Outcome::Failed(not_sent(&error)));
+            }
+        }
+        (None, Some(error)) if !reached && alone => return Err(error),
+        (None, _) => {}
     }
     Ok(outcomes
         .into_iter()
@@ -315,16 +323,22 @@ impl Records for Checked {
                 if row.marker.is_some() && !capability.marker {
                     return Err(Error::unsupported("rows of this type cannot carry a marker"));
                 }
-                let fields = rows::new_row(self.kind(), &row.fields)?;
+                let fields = rows::new_row(self.kind(), &row.fields, capability.parents_by_key)?;
                 Ok(NewRow { fields, marker: row.marker.clone() })
             })
             .map(|row| row.map_err(|error| self.in_row(error, "create", None)))
             .collect();
         send_in_batches(
             checked,
-            capability.batch_max,
+            (capability.batch_max, capability.at_once),
             |row: &NewRow| row.marker.clone(),
-            |batch| Box::pin(async move { self.inner.create(cx, &batch, options).await }),
+            |batch| {
+                Box::pin(async move {
+                    let shared = apart::shared(self.kind(), capability, &batch);
+                    let _passed = self.creating.pass(shared).await?;
+                    doubt::create(&*self.inner, cx, capability, batch, options).await
+                })
+            },
         )
         .await
     }
@@ -338,7 +352,7 @@ impl Records for Checked {
                 let check = || {
                     rows::key(&row.key, &self.kind().key)?;
                     Self::check_version(row.if_version.as_ref(), capability)?;
-                    let edits = rows::change(self.kind(), &row.edits)?;
+                    let edits = rows::change(self.kind(), &row.edits, capability.parents_by_key)?;
                     Ok(Change { key: row.key.clone(), edits, if_version: row.if_version.clone() })
                 };
                 check().map_err(|error| self.in_row(error, "update", Some(&row.key)))
@@ -346,7 +360,7 @@ impl Records for Checked {
             .collect();
         send_in_batches(
             checked,
-            capability.batch_max,
+            (capability.batch_max, 1),
             |_| None,
             |batch| Box::pin(async move { self.inner.update(cx, &batch, options).await }),
         )
@@ -369,7 +383,8 @@ impl Records for Checked {
                 let check = || {
                     rows::key(&row.key, by)?;
                     Self::check_version(row.if_version.as_ref(), capability)?;
-                    let edits = rows::upsert(self.kind(), by, &row.key, &row.edits)?;
+                    let edits =
+                        rows::upsert(self.kind(), by, &row.key, &row.edits, capability.parents_by_key)?;
                     Ok(Change { key: row.key.clone(), edits, if_version: row.if_version.clone() })
                 };
                 check().map_err(|error| self.in_row(error, "upsert", Some(&row.key)))
@@ -377,7 +392,7 @@ impl Records for Checked {
             .collect();
         send_in_batches(
             checked,
-            capability.batch_max,
+            (capability.batch_max, 1),
             |_| None,
             |batch| Box::pin(async move { self.inner.upsert(cx, by, &batch, options).await }),
         )
@@ -403,7 +418,7 @@ impl Records for Checked {
             .collect();
         send_in_batches(
             checked,
-            capability.batch_max,
+            (capability.batch_max, 1),
             |_| None,
             |batch| Box::pin(async move { self.inner.delete(cx, &batch, options).await }),
         )

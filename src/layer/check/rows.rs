@@ -1,7 +1,7 @@
 //! One row against its record type.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
@@ -10,14 +10,19 @@ use super::values::{self, Purpose};
 use crate::error::{Error, FieldError, Result};
 use crate::provider::{Edit, Edits};
 use crate::record::nearest::nearest;
+use crate::record::record_type::Relationship;
 use crate::record::schema::polymorphic_type_field;
 use crate::record::{Field, FieldType, Key, KeyFields, KeyPart, RecordType};
 
 /// Checks a row to create and drops its nulls.
-pub(super) fn new_row(record_type: &RecordType, edits: &Edits) -> Result<Edits> {
-    let mut row = Row::new(record_type, Purpose::Create);
+pub(super) fn new_row(record_type: &RecordType, edits: &Edits, by_key: bool) -> Result<Edits> {
+    let mut row = Row::new(record_type, Purpose::Create, by_key);
     let mut kept = Vec::with_capacity(edits.len());
     for (name, edit) in edits {
+        if let Some(relationship) = row.relationship(name) {
+            row.parent(relationship, edit, edits, &mut kept);
+            continue;
+        }
         let Some(field) = row.field(name) else { continue };
         match edit {
             Edit::Clear => {}
@@ -27,7 +32,8 @@ pub(super) fn new_row(record_type: &RecordType, edits: &Edits) -> Result<Edits> 
         }
     }
     for field in record_type.fields.iter().filter(|field| field.required_on_create) {
-        if !kept.iter().any(|(name, _)| *name == field.name) && !row.refused(&field.name) {
+        let given = |name: &String| *name == field.name || row.parents.get(name) == Some(&field.name);
+        if !kept.iter().any(|(name, _)| given(name)) && !row.refused(&field.name) {
             row.refuse(&field.name, "is required");
         }
     }
@@ -36,8 +42,8 @@ pub(super) fn new_row(record_type: &RecordType, edits: &Edits) -> Result<Edits> 
 }
 
 /// Checks the edits of an update; a null that is set is a clearing.
-pub(super) fn change(record_type: &RecordType, edits: &Edits) -> Result<Edits> {
-    let mut row = Row::new(record_type, Purpose::Update);
+pub(super) fn change(record_type: &RecordType, edits: &Edits, by_key: bool) -> Result<Edits> {
+    let mut row = Row::new(record_type, Purpose::Update, by_key);
     let kept = row.edits(edits);
     row.finish(&kept, "this row cannot be updated")?;
     Ok(kept)
@@ -45,8 +51,14 @@ pub(super) fn change(record_type: &RecordType, edits: &Edits) -> Result<Edits> {
 
 /// Checks the edits of an upsert. The key's own fields may stand among them with the key's values; they are
 /// sent as the key, not as edits.
-pub(super) fn upsert(record_type: &RecordType, by: &KeyFields, key: &Key, edits: &Edits) -> Result<Edits> {
-    let mut row = Row::new(record_type, Purpose::Upsert);
+pub(super) fn upsert(
+    record_type: &RecordType,
+    by: &KeyFields,
+    key: &Key,
+    edits: &Edits,
+    by_key: bool,
+) -> Result<Edits> {
+    let mut row = Row::new(record_type, Purpose::Upsert, by_key);
     let (same, rest): (Vec<_>, Vec<_>) = edits.iter().cloned().partition(|(name, _)| by.0.contains(name));
     for (name, edit) in &same {
         let part = by.0.iter().position(|field| field == name).and_then(|at| key.parts().get(at));
@@ -84,13 +96,67 @@ fn is_null(value: &RawValue) -> bool {
 struct Row<'a> {
     record_type: &'a RecordType,
     purpose: Purpose,
+    /// Whether parents may be named by keys of their own.
+    by_key: bool,
     seen: HashSet<String>,
+    /// Reference fields by the relationships that set them.
+    parents: HashMap<String, String>,
     reasons: Vec<FieldError>,
 }
 
 impl<'a> Row<'a> {
-    fn new(record_type: &'a RecordType, purpose: Purpose) -> Self {
-        Self { record_type, purpose, seen: HashSet::new(), reasons: Vec::new() }
+    fn new(record_type: &'a RecordType, purpose: Purpose, by_key: bool) -> Self {
+        Self {
+            record_type,
+            purpose,
+            by_key,
+            seen: HashSet::new(),
+            parents: HashMap::new(),
+            reasons: Vec::new(),
+        }
+    }
+
+    /// The relationship that an edit names, where parents may be written so.
+    fn relationship(&self, name: &str) -> Option<&'a Relationship> {
+        let known = self.by_key && self.record_type.field(name).is_none();
+        known.then(|| self.record_type.relationship(name)).flatten()
+    }
+
+    /// Checks a parent that is named by one of its own keys: `"Account":{"Key__c":"x"}`; null means none.
+    fn parent(&mut self, relationship: &Relationship, edit: &Edit, row: &Edits, kept: &mut Edits) {
+        let (name, reference) = (&relationship.name, &relationship.field);
+        if row.iter().any(|(other, _)| other == reference) {
+            self.refuse(name, format!("stands beside {reference}, which says the same: give one of them"));
+            return;
+        }
+        if self.field(reference).is_none() {
+            return;
+        }
+        let Some(field) = self.record_type.field(reference) else { return };
+        self.parents.insert(name.clone(), reference.clone());
+        match edit {
+            Edit::Set(value) if !is_null(value) => {
+                let members = serde_json::from_str::<BTreeMap<String, &RawValue>>(value.get());
+                let single = members.as_ref().is_ok_and(|members| members.len() == 1);
+                if !single {
+                    self.refuse(
+                        name,
+                        "takes an object with exactly one key of the parent, such as {\"Key\":\"x\"}",
+                    );
+                }
+                for (key, value) in members.iter().flatten() {
+                    let text = value.get().trim();
+                    if !text.starts_with(['"', '-']) && !text.starts_with(|c: char| c.is_ascii_digit()) {
+                        self.refuse(&format!("{name}.{key}"), "must be the parent's key, as text or number");
+                    }
+                }
+                kept.push((name.clone(), edit.clone()));
+            }
+            Edit::List { .. } => self.refuse(name, "holds one parent: nothing can be added to it or removed"),
+            _ if self.purpose == Purpose::Create => {}
+            _ if field.nullable => kept.push((name.clone(), Edit::Clear)),
+            _ => self.refuse(name, "cannot be cleared"),
+        }
     }
 
     fn refuse(&mut self, field: &str, message: impl Into<String>) {
@@ -160,6 +226,10 @@ impl<'a> Row<'a> {
     fn edits(&mut self, edits: &Edits) -> Edits {
         let mut kept = Vec::with_capacity(edits.len());
         for (name, edit) in edits {
+            if let Some(relationship) = self.relationship(name) {
+                self.parent(relationship, edit, edits, &mut kept);
+                continue;
+            }
             let Some(field) = self.field(name) else { continue };
             match edit {
                 Edit::Set(value) if is_null(value) => self.clear(&field, &mut kept),

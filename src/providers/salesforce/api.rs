@@ -29,10 +29,21 @@ pub(super) fn encode(text: &str) -> String {
 }
 
 /// Switches of a write.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct WriteSwitches {
     pub(super) all_or_none: bool,
     pub(super) allow_duplicates: bool,
+    /// `FALSE`, or the id of an assignment rule; the active rule runs when there is none.
+    pub(super) auto_assign: Option<String>,
+}
+
+impl WriteSwitches {
+    /// The headers that say so.
+    fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let duplicates = self.allow_duplicates.then_some(("sforce-duplicate-rule-header", "allowSave=true"));
+        let assign = self.auto_assign.as_deref().map(|rule| ("sforce-auto-assign", rule));
+        duplicates.into_iter().chain(assign)
+    }
 }
 
 /// What the API offers in this version: the cheapest question that needs a good token.
@@ -146,27 +157,28 @@ fn with_page_size(call: Call, page_size: u32) -> Call {
 }
 
 /// Creates rows; each is the text of a JSON object with `attributes` in front.
-pub(super) fn create(version: &str, rows: &[String], switches: WriteSwitches) -> Call {
+pub(super) fn create(version: &str, rows: &[String], switches: &WriteSwitches) -> Call {
     let path = format!("/services/data/{version}/composite/sobjects");
     write("create", Method::POST, path, rows, switches).idempotent(false)
 }
 
 /// Updates rows, each with its `id`.
-pub(super) fn update(version: &str, rows: &[String], switches: WriteSwitches) -> Call {
+pub(super) fn update(version: &str, rows: &[String], switches: &WriteSwitches) -> Call {
     let path = format!("/services/data/{version}/composite/sobjects");
     write("update", Method::PATCH, path, rows, switches).idempotent(true)
 }
 
-/// Creates or updates rows by a field that each carries.
+/// Creates or updates rows by a field that each carries. Only where the service keeps the field unique can a
+/// repetition not create what a first request is still creating.
 pub(super) fn upsert(
     version: &str,
     object: &str,
-    by: &str,
+    (by, unique): (&str, bool),
     rows: &[String],
-    switches: WriteSwitches,
+    switches: &WriteSwitches,
 ) -> Call {
     let path = format!("/services/data/{version}/composite/sobjects/{}/{}", encode(object), encode(by));
-    write("upsert", Method::PATCH, path, rows, switches).idempotent(true)
+    write("upsert", Method::PATCH, path, rows, switches).idempotent(unique)
 }
 
 fn write(
@@ -174,7 +186,7 @@ fn write(
     method: Method,
     path: String,
     rows: &[String],
-    switches: WriteSwitches,
+    switches: &WriteSwitches,
 ) -> Call {
     let length: usize = rows.iter().map(|row| row.len() + 1).sum();
     let mut body = String::with_capacity(length + 64);
@@ -189,14 +201,11 @@ fn write(
     with_switches(Call::new(operation, method, Target::Role { role: API, path }).with_json(body), switches)
 }
 
-fn with_switches(call: Call, switches: WriteSwitches) -> Call {
-    if !switches.allow_duplicates {
-        return call;
-    }
-    call.with_header(
-        HeaderName::from_static("sforce-duplicate-rule-header"),
-        HeaderValue::from_static("allowSave=true"),
-    )
+fn with_switches(call: Call, switches: &WriteSwitches) -> Call {
+    switches.headers().fold(call, |call, (name, value)| match HeaderValue::from_str(value) {
+        Ok(value) => call.with_header(HeaderName::from_static(name), value),
+        Err(_) => call,
+    })
 }
 
 /// Updates one row if it was not modified since an instant (an HTTP date). Not idempotent: a repetition would
@@ -207,7 +216,7 @@ pub(super) fn update_unmodified(
     id: &str,
     row: &str,
     since: &str,
-    switches: WriteSwitches,
+    switches: &WriteSwitches,
 ) -> Result<Call> {
     let path = format!("/services/data/{version}/sobjects/{}/{}", encode(object), encode(id));
     let since = HeaderValue::from_str(since)
@@ -215,12 +224,53 @@ pub(super) fn update_unmodified(
     let call = Call::new("update", Method::PATCH, Target::Role { role: API, path })
         .with_json(row.to_owned())
         .with_header(http::header::IF_UNMODIFIED_SINCE, since)
+        .accepting(&[412])
         .idempotent(false);
     Ok(with_switches(call, switches))
 }
 
+/// One row of [`update_each_unmodified`].
+#[derive(Debug, Clone)]
+pub(super) struct Unmodified<'r> {
+    pub(super) id: &'r str,
+    /// An HTTP date.
+    pub(super) since: &'r str,
+    /// The fields as JSON text, which must not hold `@{`: Composite would read a reference.
+    pub(super) body: &'r str,
+}
+
+/// Updates up to 25 rows, each if it was not modified since its own instant (REST API Developer Guide,
+/// "Composite"). Not idempotent, as [`update_unmodified`].
+pub(super) fn update_each_unmodified(
+    version: &str,
+    object: &str,
+    rows: &[Unmodified<'_>],
+    switches: &WriteSwitches,
+) -> Call {
+    let length: usize = rows.iter().map(|row| row.body.len() + 256).sum();
+    let mut body = String::with_capacity(length + 64);
+    body.push_str(r#"{"allOrNone":false,"compositeRequest":["#);
+    for (at, row) in rows.iter().enumerate() {
+        let url = format!("/services/data/{version}/sobjects/{}/{}", encode(object), encode(row.id));
+        let mut headers = serde_json::Map::new();
+        headers.insert("If-Unmodified-Since".to_owned(), row.since.into());
+        headers.extend(switches.headers().map(|(name, value)| (name.to_owned(), value.into())));
+        let _ = write!(
+            body,
+            r#"{}{{"method":"PATCH","url":{},"referenceId":"row{at}","httpHeaders":{},"body":{}}}"#,
+            if at > 0 { "," } else { "" },
+            serde_json::Value::from(url),
+            serde_json::Value::Object(headers),
+            row.body
+        );
+    }
+    body.push_str("]}");
+    let path = format!("/services/data/{version}/composite");
+    Call::new("update", Method::POST, Target::Role { role: API, path }).with_json(body).idempotent(false)
+}
+
 /// Deletes rows by id.
-pub(super) fn delete(version: &str, ids: &[&str], switches: WriteSwitches) -> Call {
+pub(super) fn delete(version: &str, ids: &[&str], switches: &WriteSwitches) -> Call {
     let ids: Vec<String> = ids.iter().map(|id| encode(id)).collect();
     let path = format!(
         "/services/data/{version}/composite/sobjects?ids={}&allOrNone={}",
@@ -254,7 +304,7 @@ mod tests {
         );
         assert_eq!(call.headers["sforce-query-options"], "batchSize=2000");
         assert!(path(&query("search", "v60.0", "SELECT Id FROM A", true, 200)).contains("/queryAll?q="));
-        let call = upsert("v60.0", "Thing__c", "Ext/__c", &[], WriteSwitches::default());
+        let call = upsert("v60.0", "Thing__c", ("Ext/__c", true), &[], &WriteSwitches::default());
         assert_eq!(path(&call), "/services/data/v60.0/composite/sobjects/Thing__c/Ext%2F__c");
     }
 
@@ -264,21 +314,27 @@ mod tests {
             r#"{"attributes":{"type":"A"},"N":1.50}"#.to_owned(),
             r#"{"attributes":{"type":"A"}}"#.to_owned(),
         ];
-        let call = create("v60.0", &rows, WriteSwitches { all_or_none: true, allow_duplicates: true });
+        let all = WriteSwitches {
+            all_or_none: true,
+            allow_duplicates: true,
+            auto_assign: Some("FALSE".to_owned()),
+        };
+        let call = create("v60.0", &rows, &all);
         assert_eq!((path(&call), &call.method), ("/services/data/v60.0/composite/sobjects", &Method::POST));
         assert_eq!(
             call.body,
             r#"{"allOrNone":true,"records":[{"attributes":{"type":"A"},"N":1.50},{"attributes":{"type":"A"}}]}"#
         );
         assert_eq!(call.headers["sforce-duplicate-rule-header"], "allowSave=true");
+        assert_eq!(call.headers["sforce-auto-assign"], "FALSE");
         assert!(!call.idempotent);
-        assert!(update("v60.0", &rows, WriteSwitches::default()).idempotent);
+        assert!(update("v60.0", &rows, &WriteSwitches::default()).idempotent);
         assert!(
-            !update("v60.0", &rows, WriteSwitches::default())
+            !update("v60.0", &rows, &WriteSwitches::default())
                 .headers
                 .contains_key("sforce-duplicate-rule-header")
         );
-        let call = delete("v60.0", &["001A", "001B"], WriteSwitches::default());
+        let call = delete("v60.0", &["001A", "001B"], &WriteSwitches::default());
         assert_eq!(path(&call), "/services/data/v60.0/composite/sobjects?ids=001A,001B&allOrNone=false");
         assert!(call.idempotent);
         let call = update_unmodified(
@@ -287,11 +343,24 @@ mod tests {
             "0/1",
             "{}",
             "Thu, 01 Jan 2026 00:00:00 GMT",
-            WriteSwitches::default(),
+            &WriteSwitches::default(),
         )
         .unwrap();
         assert_eq!(path(&call), "/services/data/v60.0/sobjects/A/0%2F1");
         assert!(!call.idempotent);
+        let row = Unmodified { id: "001A", since: "Thu, 01 Jan 2026 00:00:00 GMT", body: r#"{"N":1.50}"# };
+        let call = update_each_unmodified("v60.0", "A", &[row], &all);
+        assert_eq!((path(&call), &call.method), ("/services/data/v60.0/composite", &Method::POST));
+        assert_eq!(
+            call.body,
+            concat!(
+                r#"{"allOrNone":false,"compositeRequest":[{"method":"PATCH","url":"/services/data/v60.0/sobjects/A/001A","#,
+                r#""referenceId":"row0","httpHeaders":{"If-Unmodified-Since":"Thu, 01 Jan 2026 00:00:00 GMT","#,
+                r#""sforce-duplicate-rule-header":"allowSave=true","sforce-auto-assign":"FALSE"},"body":{"N":1.50}}]}"#
+            )
+        );
+        assert!(!call.idempotent);
+        assert!(!upsert("v60.0", "A", ("E", false), &rows, &all).idempotent);
     }
 
     #[test]

@@ -118,6 +118,12 @@ fn meaning(code: &str, message: &str, status: u16) -> Meaning {
             "There is no such record type for this user. Names of custom types end in __c",
         ),
         "REQUIRED_FIELD_MISSING" => of(Invalid, Never, "Give a value for these fields"),
+        "INVALID_FIELD" if message.starts_with("Foreign key external ID") => {
+            of(Invalid, Never, "Create the parent first, or correct the key that the row names it by")
+        }
+        "INVALID_FIELD" if message.contains("foreign key external ID") => {
+            of(Conflict, Never, "Name the parent by its id, or by a key that only one record has")
+        }
         "INVALID_FIELD" | "INVALID_FIELD_FOR_INSERT_UPDATE" => of(
             Invalid,
             Never,
@@ -530,6 +536,23 @@ mod tests {
                 Retry::Never,
             ),
             (503, "SERVER_UNAVAILABLE", "x", ErrorKind::Unavailable, Retry::IfIdempotent),
+            (500, "UNKNOWN_EXCEPTION", "x", ErrorKind::Unavailable, Retry::IfIdempotent),
+            (400, "REQUEST_RUNNING_TOO_LONG", "x", ErrorKind::Unavailable, Retry::IfIdempotent),
+            (400, "QUERY_TIMEOUT", "x", ErrorKind::Refused, Retry::Never),
+            (
+                400,
+                "INVALID_FIELD",
+                "Foreign key external ID: 7 not found for field Ext__c in entity Account",
+                ErrorKind::Invalid,
+                Retry::Never,
+            ),
+            (
+                400,
+                "INVALID_FIELD",
+                "More than one record found for foreign key external ID: 7 for field Email in entity Contact",
+                ErrorKind::Conflict,
+                Retry::Never,
+            ),
             (
                 400,
                 "REQUIRED_FIELD_MISSING",
@@ -573,6 +596,15 @@ mod tests {
             (found.kind(), found.retry(), found.code()),
             (ErrorKind::Unavailable, Retry::IfIdempotent, None)
         );
+        for (status, kind, retry) in [
+            (420, ErrorKind::RateLimited, Retry::Always),
+            (429, ErrorKind::RateLimited, Retry::Always),
+            (503, ErrorKind::Unavailable, Retry::IfIdempotent),
+            (412, ErrorKind::Conflict, Retry::Never),
+        ] {
+            let found = error(status, "<html><body>edge</body></html>");
+            assert_eq!((found.kind(), found.retry()), (kind, retry), "{status}");
+        }
         let found = error(500, "");
         assert_eq!((found.kind(), found.status()), (ErrorKind::Unavailable, Some(500)));
         let found = error(300, r#"["/services/data/v60.0/sobjects/X/foo"]"#);

@@ -18,6 +18,11 @@ use crate::record::{KeyFields, TypeName};
 
 /// Rows of one collections request (REST API Developer Guide, "sObject Collections").
 pub(super) const BATCH: usize = 200;
+/// Batches of creates under way at once. Small: rows can lock records that nothing here knows of (roll-ups,
+/// triggers), and rows that met a lock are sent again.
+const CREATES_AT_ONCE: usize = 5;
+/// Types that assignment rules are for (REST API Developer Guide, "Assignment Rule Header").
+const ASSIGNED: [&str; 3] = ["Account", "Case", "Lead"];
 /// Largest page (`Sforce-Query-Options`), which is also the one that Salesforce gives when none is asked for.
 pub(super) const PAGE_MAX: u32 = 2000;
 /// Smallest page that Salesforce honours.
@@ -114,13 +119,14 @@ pub(super) fn record_type(describe: &Describe) -> RecordType {
 fn capability(describe: &Describe, alternate_keys: &[AlternateKey]) -> Capability {
     let object = &describe.object;
     let primary = KeyFields::single("Id");
-    let write = |options: Json| WriteCapability { options, ..WriteCapability::batches_of(BATCH) };
-    let conditional = |write: WriteCapability| WriteCapability {
-        // If-Unmodified-Since has the grain of an HTTP date.
-        version: VersionSupport::OneSecond,
-        ..write
+    let write = |saves: bool| WriteCapability {
+        options: write_options(&object.name, saves),
+        parents_by_key: saves,
+        ..WriteCapability::batches_of(BATCH)
     };
     let filterable = |name: &str| describe.fields.iter().any(|field| field.name == name && field.filterable);
+    let found_by: Vec<&AlternateKey> =
+        alternate_keys.iter().filter(|key| key.fields.0.iter().all(|field| filterable(field))).collect();
     Capability {
         search: object.queryable.then(|| SearchCapability {
             page_max: PAGE_MAX,
@@ -134,26 +140,36 @@ fn capability(describe: &Describe, alternate_keys: &[AlternateKey]) -> Capabilit
         get: object.queryable.then(|| GetCapability {
             batch_max: BATCH,
             by: std::iter::once(primary.clone())
-                .chain(
-                    alternate_keys
-                        .iter()
-                        .map(|key| key.fields.clone())
-                        .filter(|fields| fields.0.iter().all(|field| filterable(field))),
-                )
+                .chain(found_by.iter().map(|key| key.fields.clone()))
                 .collect(),
         }),
-        create: object.createable.then(|| write(write_options(true))),
-        update: object.updateable.then(|| conditional(write(write_options(true)))),
-        upsert: (object.createable && object.updateable && alternate_keys.iter().any(|key| key.insertable))
-            .then(|| UpsertCapability {
-                write: write(write_options(true)),
-                by: alternate_keys
-                    .iter()
-                    .filter(|key| key.insertable)
-                    .map(|key| key.fields.clone())
-                    .collect(),
-            }),
-        delete: object.deletable.then(|| write(write_options(false))),
+        create: object.createable.then(|| {
+            let marks = marks(describe);
+            WriteCapability {
+                marker: !marks.is_empty(),
+                marks,
+                at_once: CREATES_AT_ONCE,
+                apart_by: locking_references(describe),
+                ..write(true)
+            }
+        }),
+        update: object.updateable.then(|| WriteCapability {
+            // If-Unmodified-Since has the grain of an HTTP date.
+            version: VersionSupport::OneSecond,
+            ..write(true)
+        }),
+        upsert: object.updateable.then(|| {
+            let inserts = |key: &&AlternateKey| object.createable && key.insertable;
+            let inserting = alternate_keys.iter().filter(inserts).map(|key| key.fields.clone());
+            let finding = found_by.iter().filter(|key| !inserts(*key)).map(|key| key.fields.clone());
+            let match_only: Vec<KeyFields> = finding.chain([primary]).collect();
+            UpsertCapability {
+                write: write(true),
+                by: inserting.chain(match_only.iter().cloned()).collect(),
+                match_only,
+            }
+        }),
+        delete: object.deletable.then(|| write(false)),
         changes: super::changes::capability(describe),
         content: content(describe),
     }
@@ -167,12 +183,41 @@ fn content(describe: &Describe) -> Option<ContentCapability> {
         fields: binary.iter().map(|field| field.name.clone()).collect(),
         writable: describe.object.updateable && binary.iter().any(|field| field.updateable),
         bytes_max: (first.length > 0).then_some(first.length),
-        options: write_options(true),
+        options: write_options(&describe.object.name, true),
     })
 }
 
+/// Fields whose values tell whether a create arrived: unique external ids that the creator sets.
+fn marks(describe: &Describe) -> Vec<String> {
+    describe
+        .fields
+        .iter()
+        .filter(|field| {
+            field.external_id
+                && field.unique
+                && field.createable
+                && field.filterable
+                && !field.auto_number
+                && !field.calculated
+        })
+        .map(|field| field.name.clone())
+        .collect()
+}
+
+/// References to records that Salesforce locks while a child is created. Owners and record types are shared by
+/// nearly all rows and are not locked.
+fn locking_references(describe: &Describe) -> Vec<String> {
+    let shared = |target: &String| matches!(target.as_str(), "User" | "Group" | "RecordType");
+    describe
+        .fields
+        .iter()
+        .filter(|field| field.createable && !field.reference_to.iter().all(shared))
+        .map(|field| field.name.clone())
+        .collect()
+}
+
 /// Schema of the options of a write.
-fn write_options(saves: bool) -> Json {
+fn write_options(object: &str, saves: bool) -> Json {
     let mut schema = no_options();
     let mut properties = serde_json::Map::new();
     properties.insert(
@@ -192,6 +237,18 @@ fn write_options(saves: bool) -> Json {
                 "title": "Allow duplicates",
                 "description": "Whether records are saved that a duplicate rule would only warn about",
                 "default": false
+            }),
+        );
+    }
+    if saves && ASSIGNED.contains(&object) {
+        properties.insert(
+            "assignment_rule".to_owned(),
+            json!({
+                "type": "string",
+                "title": "Assignment rule",
+                "description": "`default` runs the active assignment rule, as Salesforce does unless told; `none` runs \
+                                none; the id of a rule runs that one",
+                "examples": ["default", "none"]
             }),
         );
     }
@@ -577,7 +634,11 @@ mod tests {
             record_type.alternate_keys.iter().map(|key| (key.fields.to_string(), key.insertable)).collect();
         assert_eq!(keys, [("Ext__c".to_owned(), true), ("No__c".to_owned(), false)]);
         let upsert = record_type.capability.upsert.as_ref().unwrap();
-        assert_eq!(upsert.by, [KeyFields::single("Ext__c")]);
+        let names = |keys: &[KeyFields]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&upsert.by), ["Ext__c", "No__c", "Id"]);
+        assert_eq!(names(&upsert.match_only), ["No__c", "Id"]);
+        let create = record_type.capability.create.as_ref().unwrap();
+        assert_eq!((create.marker, create.marks.as_slice()), (true, &["Ext__c".to_owned()][..]));
         assert_eq!(record_type.relationships[1].name, "Parent__r");
     }
 

@@ -12,11 +12,14 @@ mod dialect;
 mod discover;
 mod org;
 mod pages;
+mod parents;
 mod paths;
 mod query;
 mod records;
 mod rows;
+mod settle;
 mod soql;
+mod versioned;
 mod writes;
 
 use std::collections::HashMap;

@@ -376,8 +376,8 @@ impl Records for SalesforceRecords {
         self.delete_rows(cx, rows, options).await
     }
 
-    async fn settle(&self, _: &Context, _: &[Json]) -> Result<Vec<Settled>> {
-        Err(self.unsupported("settle", "keeps no marks with its records"))
+    async fn settle(&self, cx: &Context, marks: &[Json]) -> Result<Vec<Settled>> {
+        self.settle_marks(cx, marks).await.map_err(self.about("settle"))
     }
 
     async fn changes(

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::dialect::{self, Reason};
 use crate::error::{Error, FieldError, Result};
-use crate::provider::{Edit, Edits, Outcome};
+use crate::provider::{Edit, Outcome};
 use crate::record::record_type::{Field, FieldType};
 use crate::record::{Key, RecordType};
 
@@ -22,7 +22,7 @@ pub(super) type Present = HashMap<String, Vec<String>>;
 pub(super) fn row(
     record_type: &RecordType,
     front: Option<(&str, &str)>,
-    edits: &Edits,
+    edits: &[(String, Edit)],
     creates: bool,
     present: &Present,
 ) -> Result<String> {
@@ -39,7 +39,7 @@ pub(super) fn row(
 ///
 /// # Errors
 /// As for [`row`].
-pub(super) fn body(record_type: &RecordType, edits: &Edits, present: &Present) -> Result<String> {
+pub(super) fn body(record_type: &RecordType, edits: &[(String, Edit)], present: &Present) -> Result<String> {
     let mut out = String::new();
     members(&mut out, record_type, edits, false, present)?;
     Ok(format!("{{{}}}", out.strip_prefix(',').unwrap_or_default()))
@@ -48,7 +48,7 @@ pub(super) fn body(record_type: &RecordType, edits: &Edits, present: &Present) -
 fn members(
     out: &mut String,
     record_type: &RecordType,
-    edits: &Edits,
+    edits: &[(String, Edit)],
     creates: bool,
     present: &Present,
 ) -> Result<()> {
@@ -56,6 +56,14 @@ fn members(
         let Some(field) = record_type.field(name) else {
             // The id of a polymorphic reference tells its type already.
             if record_type.reference_of_type_field(name).is_some() {
+                continue;
+            }
+            if let Some(relationship) = record_type.relationship(name) {
+                match edit {
+                    Edit::Set(parent) if parent.get() != "null" => push(out, name, parent.get()),
+                    _ if creates => {}
+                    _ => push(out, &relationship.field, "null"),
+                }
                 continue;
             }
             return Err(refuse(record_type, name, "there is no such field"));
@@ -71,7 +79,7 @@ fn members(
     Ok(())
 }
 
-fn refuse(record_type: &RecordType, name: &str, reason: &str) -> Error {
+pub(super) fn refuse(record_type: &RecordType, name: &str, reason: &str) -> Error {
     Error::invalid(format!("{name} cannot be written: {reason}"))
         .with_provider("salesforce")
         .with_record_type(record_type.name.as_str())
@@ -301,8 +309,8 @@ mod tests {
             row(&record_type(), None, &edits, true, &Present::new()).unwrap(),
             r#"{"attributes":{"type":"Thing__c"}}"#
         );
-        assert_eq!(body(&record_type(), &edits[..1].to_vec(), &Present::new()).unwrap(), r#"{"Name":null}"#);
-        assert_eq!(body(&record_type(), &Vec::new(), &Present::new()).unwrap(), "{}");
+        assert_eq!(body(&record_type(), &edits[..1], &Present::new()).unwrap(), r#"{"Name":null}"#);
+        assert_eq!(body(&record_type(), &[], &Present::new()).unwrap(), "{}");
     }
 
     #[test]

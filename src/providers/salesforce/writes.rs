@@ -1,26 +1,39 @@
 //! Writing the records of one type in batches.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use rand::Rng as _;
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 use super::api::{self, WriteSwitches};
 use super::discover::BATCH;
+use super::parents::ParentKey;
 use super::records::SalesforceRecords;
 use super::rows::{self, Present, SaveResult, Write};
 use super::{dialect, soql};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::http::Call;
 use crate::provider::{Change, Context, Edit, Edits, NewRow, Outcome, VersionedKey, WriteOptions};
-use crate::record::{FieldPath, Key, KeyFields};
+use crate::record::{FieldPath, Key, KeyFields, Record};
 
 /// How often the rows that met a lock are sent.
-const LOCK_ATTEMPTS: u32 = 5;
+pub(super) const LOCK_ATTEMPTS: u32 = 5;
 /// First pause before rows that met a lock are sent again; it doubles.
 const LOCK_PAUSE: Duration = Duration::from_millis(250);
+
+/// A row ready to be sent.
+#[derive(Debug, Clone)]
+struct Made {
+    text: String,
+    key: Option<Key>,
+    /// Parents that it names by keys of their own.
+    parents: Vec<ParentKey>,
+}
+
+/// Rows of a batch with their places in it.
+type Placed = Vec<(usize, Made)>;
 
 impl SalesforceRecords {
     /// Creates rows.
@@ -31,17 +44,87 @@ impl SalesforceRecords {
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
         let switches = self.switches("create", options)?;
-        let made = rows
-            .iter()
+        let marked: Vec<Result<Edits>> = rows.iter().map(|row| self.marked(row)).collect();
+        let ready = self.ready(cx, marked.iter().map(|row| row.as_ref().map_err(Clone::clone))).await?;
+        let made = ready
+            .into_iter()
             .map(|row| {
-                rows::row(self.record_type_here(), None, &row.fields, true, &Present::new())
-                    .map(|text| Made { text, key: None })
+                let row = row?;
+                let text = rows::row(self.record_type_here(), None, &row.edits, true, &Present::new())?;
+                Ok(Made { text, key: None, parents: row.parents })
             })
             .collect();
-        self.send_rows(cx, Write::Create, made, switches, |rows| {
-            api::create(&self.org.version, rows, switches)
+        self.send_rows(cx, Write::Create, made, &switches, |rows| {
+            api::create(&self.org.version, rows, &switches)
         })
         .await
+    }
+
+    /// Updates rows; those with a version only if they did not change since.
+    pub(super) async fn update_rows(
+        &self,
+        cx: &Context,
+        rows: &[Change],
+        options: &WriteOptions,
+    ) -> Result<Vec<Outcome>> {
+        let switches = self.switches("update", options)?;
+        if switches.all_or_none && rows.iter().any(|row| row.if_version.is_some()) {
+            return Err(
+                self.unsupported("update", "checks versions row by row, so all_or_none cannot go with them")
+            );
+        }
+        let present = self.present(cx, "Id", rows).await?;
+        let ready = self.ready(cx, rows.iter().map(|row| Ok(&row.edits))).await?;
+        let about = self.about("update");
+        let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();
+        let (mut plain, mut versioned) = (Vec::new(), Vec::new());
+        for (place, ((row, present), ready)) in rows.iter().zip(&present).zip(ready).enumerate() {
+            let named = |error: Error| about(error).with_key(row.key.to_string());
+            let id = soql::canonical_id(&row.key.to_string()).ok_or_else(|| not_an_id(&row.key));
+            let (id, ready) = match id.and_then(|id| Ok((id, ready?))) {
+                Ok(both) => both,
+                Err(error) => {
+                    outcomes[place] = Some(Outcome::Failed(named(error)));
+                    continue;
+                }
+            };
+            if row.if_version.is_some() {
+                match self.versioned(row, id, ready, present) {
+                    Ok(row) => versioned.push((place, row)),
+                    Err(error) => outcomes[place] = Some(Outcome::Failed(named(error))),
+                }
+                continue;
+            }
+            let made = self.made_update(&id, &row.key, &ready.edits, present);
+            plain.push((place, made.map(|made| Made { parents: ready.parents, ..made })));
+        }
+        let (places, made): (Vec<usize>, Vec<Result<Made>>) = plain.into_iter().unzip();
+        let sent = self
+            .send_rows(cx, Write::Update, made, &switches, |rows| {
+                api::update(&self.org.version, rows, &switches)
+            })
+            .await;
+        let sent = match sent {
+            // A dry run goes on to show the other requests.
+            Err(error) if error.kind() == ErrorKind::DryRun && !versioned.is_empty() => {
+                places.iter().map(|_| Outcome::Failed(error.clone())).collect()
+            }
+            sent => sent?,
+        };
+        for (place, outcome) in places.into_iter().zip(sent) {
+            outcomes[place] = Some(outcome);
+        }
+        for (place, outcome) in self.update_unmodified(cx, versioned, &switches).await {
+            outcomes[place] = Some(outcome);
+        }
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    fn made_update(&self, id: &str, key: &Key, edits: &[(String, Edit)], present: &Present) -> Result<Made> {
+        let id = Json::from(id).to_string();
+        let text = rows::row(self.record_type_here(), Some(("id", &id)), edits, false, present)
+            .map_err(|error| error.with_key(key.to_string()))?;
+        Ok(Made { text, key: Some(key.clone()), parents: Vec::new() })
     }
 
     /// Creates or updates rows by a field.
@@ -54,31 +137,123 @@ impl SalesforceRecords {
     ) -> Result<Vec<Outcome>> {
         let switches = self.switches("upsert", options)?;
         let record_type = self.record_type_here();
-        let known = record_type.capability.upsert.as_ref().is_some_and(|upsert| upsert.by.contains(by));
-        let ([field], true) = (by.0.as_slice(), known) else {
+        let known = record_type.capability.upsert.as_ref().filter(|upsert| upsert.by.contains(by));
+        let ([field], Some(upsert)) = (by.0.as_slice(), known) else {
             return Err(self.unsupported("upsert", &format!("does not upsert {} by {by}", record_type.name)));
         };
+        if upsert.match_only.contains(by) {
+            return self.update_matches(cx, field, rows, &switches).await.map_err(self.about("upsert"));
+        }
         let present = self.present(cx, field, rows).await.map_err(self.about("upsert"))?;
-        let made = rows
-            .iter()
-            .zip(&present)
-            .map(|(row, present)| {
-                if row.if_version.is_some() {
-                    return Err(self.unsupported("upsert", "cannot check a version on upsert"));
+        let ready = self.ready(cx, rows.iter().map(|row| Ok(&row.edits))).await?;
+        let unique = record_type.field(field).is_some_and(|field| field.unique);
+        let made = rows.iter().zip(&present).zip(ready).map(|((row, present), ready)| {
+            let ready = ready?;
+            if row.if_version.is_some() {
+                return Err(self.unsupported("upsert", "cannot check a version on upsert"));
+            }
+            let [part] = row.key.parts() else {
+                return Err(Error::invalid(format!("the key of an upsert by {by} has one part")));
+            };
+            let value = serde_json::to_string(part)
+                .map_err(|source| Error::bug("a key is not JSON").with_source(source))?;
+            let edits: Vec<(String, Edit)> =
+                ready.edits.iter().filter(|(name, _)| name != field).cloned().collect();
+            let text = rows::row(record_type, Some((field, &value)), &edits, false, present)?;
+            Ok(Made { text, key: None, parents: ready.parents })
+        });
+        let made: Vec<Result<Made>> = made
+            .zip(rows)
+            .map(|(made, row)| made.map_err(|error| error.with_key(row.key.to_string())))
+            .collect();
+        let call = |rows: &[String]| {
+            api::upsert(&self.org.version, record_type.name.as_str(), (field, unique), rows, &switches)
+        };
+        // Salesforce refuses all rows of a request that have the same key: the later ones go behind it.
+        let ignores_case = record_type.field(field).is_none_or(|field| field.case_sensitive != Some(true));
+        let turns = turns(rows, ignores_case);
+        if switches.all_or_none || turns.iter().all(|turn| *turn == 0) {
+            return self.send_rows(cx, Write::Upsert, made, &switches, call).await;
+        }
+        let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();
+        let mut left: Vec<(usize, Result<Made>)> = made.into_iter().enumerate().collect();
+        for turn in 0.. {
+            let (now, later): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|(place, _)| turns[*place] == turn);
+            if now.is_empty() {
+                break;
+            }
+            left = later;
+            let (places, made): (Vec<usize>, Vec<Result<Made>>) = now.into_iter().unzip();
+            let sent = match self.send_rows(cx, Write::Upsert, made, &switches, call).await {
+                // Rows of the turns before are written.
+                Err(error) if turn > 0 => places.iter().map(|_| Outcome::Failed(error.clone())).collect(),
+                sent => sent?,
+            };
+            for (place, outcome) in places.into_iter().zip(sent) {
+                outcomes[place] = Some(outcome);
+            }
+        }
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    /// An upsert by a field that Salesforce fills itself: records are looked for and updated by their ids;
+    /// where there is none, nothing is created.
+    async fn update_matches(
+        &self,
+        cx: &Context,
+        field: &str,
+        rows: &[Change],
+        switches: &WriteSwitches,
+    ) -> Result<Vec<Outcome>> {
+        let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
+        let found: Vec<Result<Option<Record>>> = self.read_by(cx, field, &keys, &[]).await?;
+        let ids: Vec<Result<Key>> = found
+            .into_iter()
+            .zip(rows)
+            .map(|(found, row)| match found {
+                _ if row.if_version.is_some() => {
+                    Err(self.unsupported("upsert", "cannot check a version on upsert"))
                 }
-                let [part] = row.key.parts() else {
-                    return Err(Error::invalid(format!("the key of an upsert by {by} has one part")));
-                };
-                let value = serde_json::to_string(part)
-                    .map_err(|source| Error::bug("a key is not JSON").with_source(source))?;
-                let edits: Edits = row.edits.iter().filter(|(name, _)| name != field).cloned().collect();
-                rows::row(record_type, Some((field, &value)), &edits, false, present)
-                    .map(|text| Made { text, key: None })
-                    .map_err(|error| error.with_key(row.key.to_string()))
+                Ok(Some(record)) => Ok(record.key),
+                Ok(None) => Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("no {} has {field} {}", self.record_type_here().name, row.key),
+                )
+                .with_code("no_match")
+                .with_advice(format!(
+                    "Salesforce fills {field} itself, so no record can be created with it: use create, or another key"
+                ))),
+                Err(error) => Err(error),
+            })
+            .map(|id| id.map_err(self.about("upsert")))
+            .collect();
+        let matched: Vec<Change> = ids
+            .iter()
+            .zip(rows)
+            .map(|(id, row)| Change {
+                key: id.as_ref().unwrap_or(&row.key).clone(),
+                edits: row.edits.iter().filter(|(name, _)| name != field).cloned().collect(),
+                if_version: None,
+            })
+            .collect();
+        let present = self.present(cx, "Id", &matched).await?;
+        let ready = self.ready(cx, matched.iter().map(|row| Ok(&row.edits))).await?;
+        let made = ids
+            .into_iter()
+            .zip(&present)
+            .zip(ready)
+            .zip(rows)
+            .map(|(((id, present), ready), row)| {
+                let named = |error: Error| error.with_key(row.key.to_string());
+                let id = id.map_err(named)?;
+                let ready = ready.map_err(named)?;
+                let made = self.made_update(&id.to_string(), &id, &ready.edits, present).map_err(named)?;
+                Ok(Made { parents: ready.parents, ..made })
             })
             .collect();
         self.send_rows(cx, Write::Upsert, made, switches, |rows| {
-            api::upsert(&self.org.version, record_type.name.as_str(), field, rows, switches)
+            api::update(&self.org.version, rows, switches)
         })
         .await
     }
@@ -101,14 +276,40 @@ impl SalesforceRecords {
                 }
                 let id = soql::canonical_id(&row.key.to_string())
                     .ok_or_else(|| not_an_id(&row.key).with_key(row.key.to_string()))?;
-                Ok(Made { text: id, key: Some(row.key.clone()) })
+                Ok(Made { text: id, key: Some(row.key.clone()), parents: Vec::new() })
             })
             .collect();
-        self.send_rows(cx, Write::Delete, made, switches, |ids| {
+        self.send_rows(cx, Write::Delete, made, &switches, |ids| {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            api::delete(&self.org.version, &ids, switches)
+            api::delete(&self.org.version, &ids, &switches)
         })
         .await
+    }
+
+    /// A new row's fields with the mark that it is to carry.
+    fn marked(&self, row: &NewRow) -> Result<Edits> {
+        let mut edits = row.fields.clone();
+        if let Some(mark) = &row.marker {
+            let (field, value) = self.mark(mark).ok_or_else(|| {
+                Error::invalid(format!("{mark} is no mark of {}", self.record_type_here().name))
+                    .with_advice("A mark is an object with one of the fields that `marks` lists")
+            })?;
+            let own = edits.iter().find_map(|(name, edit)| match edit {
+                Edit::Set(own) if *name == field => Some(own.get()),
+                _ => None,
+            });
+            let raw = RawValue::from_string(value.to_string())
+                .map_err(|source| Error::bug("a mark is not JSON").with_source(source))?;
+            match own {
+                Some(own) if own == raw.get() => {}
+                Some(_) => {
+                    return Err(Error::invalid("the row's own value is not its mark")
+                        .with_field(field, format!("its mark is {value}")));
+                }
+                None => edits.push((field, Edit::Set(raw))),
+            }
+        }
+        Ok(edits)
     }
 
     /// What the lists hold now that some edits add to or remove from, by row.
@@ -146,7 +347,7 @@ impl SalesforceRecords {
         cx: &Context,
         write: Write,
         made: Vec<Result<Made>>,
-        switches: WriteSwitches,
+        switches: &WriteSwitches,
         call: impl Fn(&[String]) -> Call + Send + Sync,
     ) -> Result<Vec<Outcome>> {
         let operation = match write {
@@ -157,7 +358,7 @@ impl SalesforceRecords {
         };
         let about = self.about(operation);
         let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(made.len());
-        let mut waiting: Vec<(usize, Made)> = Vec::new();
+        let mut waiting = Placed::new();
         for (place, made) in made.into_iter().enumerate() {
             match made {
                 Ok(made) => {
@@ -223,7 +424,9 @@ impl SalesforceRecords {
                 let read: Vec<Outcome> = results
                     .iter()
                     .zip(&batch)
-                    .map(|(result, (_, made))| rows::outcome(write, result, made.key.as_ref()))
+                    .map(|(result, (_, made))| {
+                        super::parents::told(rows::outcome(write, result, made.key.as_ref()), &made.parents)
+                    })
                     .collect();
                 let met_lock =
                     |outcome: &Outcome| outcome.error().is_some_and(|error| error.retry() == Retry::Always);
@@ -244,9 +447,7 @@ impl SalesforceRecords {
             }
             waiting = locked;
             if !waiting.is_empty() {
-                let most = LOCK_PAUSE * 2_u32.pow(attempt - 1);
-                let pause = most.mul_f64(rand::rng().random_range(0.5..=1.0));
-                cx.clock.sleep(pause).await;
+                cx.clock.sleep(lock_pause(attempt)).await;
                 attempt += 1;
             }
         }
@@ -258,120 +459,61 @@ impl SalesforceRecords {
             .collect())
     }
 
-    /// Updates one row if it did not change since its version.
-    async fn update_if(
-        &self,
-        cx: &Context,
-        row: &Change,
-        version: &str,
-        present: &Present,
-        switches: WriteSwitches,
-    ) -> Result<Outcome> {
-        let record_type = self.record_type_here();
-        let prepared = (|| {
-            let id = soql::canonical_id(&row.key.to_string()).ok_or_else(|| not_an_id(&row.key))?;
-            let since = http_date(version).ok_or_else(|| {
-                Error::invalid(format!("{version:?} is not a version of a Salesforce record"))
-                    .with_advice("Give the @version that search or get printed")
-            })?;
-            let body = rows::body(record_type, &row.edits, present)?;
-            api::update_unmodified(&self.org.version, record_type.name.as_str(), &id, &body, &since, switches)
-        })();
-        let about = self.about("update");
-        let named = |error: Error| about(error).with_key(row.key.to_string());
-        let call = match prepared {
-            Ok(call) => call,
-            Err(error) => return Ok(Outcome::Failed(named(error))),
-        };
-        match cx.send(call).await {
-            Ok(_) => Ok(Outcome::Updated(row.key.clone())),
-            Err(error) if error.kind() == ErrorKind::DryRun => Err(error),
-            Err(error) if error.leaves_open() => Ok(Outcome::lost(&named(error), None)),
-            Err(error) => Ok(Outcome::Failed(named(error))),
-        }
-    }
-
-    /// Updates rows; the ones with a version row by row.
-    pub(super) async fn update_rows(
-        &self,
-        cx: &Context,
-        rows: &[Change],
-        options: &WriteOptions,
-    ) -> Result<Vec<Outcome>> {
-        let switches = self.switches("update", options)?;
-        let record_type = self.record_type_here();
-        let present = self.present(cx, "Id", rows).await?;
-        if switches.all_or_none && rows.iter().any(|row| row.if_version.is_some()) {
-            return Err(
-                self.unsupported("update", "checks versions row by row, so all_or_none cannot go with them")
-            );
-        }
-        let mut plain = Vec::new();
-        let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();
-        for (place, (row, present)) in rows.iter().zip(&present).enumerate() {
-            if let Some(version) = &row.if_version {
-                outcomes[place] = Some(self.update_if(cx, row, version, present, switches).await?);
-                continue;
-            }
-            let made = soql::canonical_id(&row.key.to_string())
-                .ok_or_else(|| not_an_id(&row.key))
-                .and_then(|id| {
-                    let id = Json::from(id).to_string();
-                    rows::row(record_type, Some(("id", &id)), &row.edits, false, present)
-                })
-                .map(|text| Made { text, key: Some(row.key.clone()) })
-                .map_err(|error| error.with_key(row.key.to_string()));
-            plain.push((place, made));
-        }
-        let (places, made): (Vec<usize>, Vec<Result<Made>>) = plain.into_iter().unzip();
-        let sent = self
-            .send_rows(cx, Write::Update, made, switches, |rows| {
-                api::update(&self.org.version, rows, switches)
-            })
-            .await?;
-        for (place, outcome) in places.into_iter().zip(sent) {
-            outcomes[place] = Some(outcome);
-        }
-        Ok(outcomes.into_iter().flatten().collect())
-    }
-
     /// The switches of a write's options.
     fn switches(&self, operation: &'static str, options: &WriteOptions) -> Result<WriteSwitches> {
+        let saves = operation != "delete";
+        let wrong = |name: &str, what: String| {
+            self.about(operation)(
+                Error::invalid(format!("the option {name} is wrong")).with_field(name, what),
+            )
+        };
+        let flag = |name: &str, value: &Json| match value {
+            Json::Bool(flag) => Ok(*flag),
+            Json::String(text) if text == "true" || text == "false" => Ok(text == "true"),
+            other => Err(wrong(name, format!("{other} is not true or false"))),
+        };
         let mut switches = WriteSwitches::default();
         for (name, value) in options {
-            let place = match name.as_str() {
-                "all_or_none" => &mut switches.all_or_none,
-                "allow_duplicates" if operation != "delete" => &mut switches.allow_duplicates,
-                _ => {
-                    return Err(self.about(operation)(
-                        Error::invalid(format!("{operation} has no option {name:?}"))
-                            .with_field(name, "it is all_or_none or allow_duplicates"),
-                    ));
+            match name.as_str() {
+                "all_or_none" => switches.all_or_none = flag(name, value)?,
+                "allow_duplicates" if saves => switches.allow_duplicates = flag(name, value)?,
+                "assignment_rule" if saves => {
+                    let rule = value.as_str().unwrap_or_default();
+                    switches.auto_assign = match rule {
+                        "default" => None,
+                        "none" => Some("FALSE".to_owned()),
+                        id => Some(soql::canonical_id(id).ok_or_else(|| {
+                            wrong(name, format!("{value} is not default, none or the id of a rule"))
+                        })?),
+                    };
                 }
-            };
-            *place = match value {
-                Json::Bool(flag) => *flag,
-                Json::String(text) if text == "true" || text == "false" => text == "true",
-                other => {
-                    return Err(self.about(operation)(
-                        Error::invalid(format!("{other} is not true or false"))
-                            .with_field(name, "true or false"),
-                    ));
-                }
-            };
+                _ => return Err(wrong(name, format!("{operation} has no such option"))),
+            }
         }
         Ok(switches)
     }
 }
 
-/// A row ready to be sent.
-#[derive(Debug, Clone)]
-struct Made {
-    text: String,
-    key: Option<Key>,
+/// A pause before rows that met a lock are sent again, with jitter.
+pub(super) fn lock_pause(attempt: u32) -> Duration {
+    let most = LOCK_PAUSE * 2_u32.pow(attempt.saturating_sub(1).min(16));
+    most.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-fn split(mut rows: Vec<(usize, Made)>) -> Vec<Vec<(usize, Made)>> {
+/// How many rows before each have its key.
+fn turns(rows: &[Change], ignores_case: bool) -> Vec<usize> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    rows.iter()
+        .map(|row| {
+            let key = row.key.to_string();
+            let times = seen.entry(if ignores_case { key.to_lowercase() } else { key }).or_default();
+            *times += 1;
+            *times - 1
+        })
+        .collect()
+}
+
+fn split(mut rows: Placed) -> Vec<Placed> {
     let mut out = Vec::new();
     while rows.len() > BATCH {
         let back = rows.split_off(BATCH);
@@ -385,28 +527,4 @@ fn not_an_id(key: &Key) -> Error {
     Error::new(ErrorKind::NotFound, format!("{:?} is no record id", key.to_string()))
         .with_code("not_an_id")
         .with_advice("A Salesforce id has 15 or 18 letters and digits")
-}
-
-/// A version (an instant, with `+0000` or `Z`) as an HTTP date (RFC 9110 section 5.6.7), seconds rounded up.
-fn http_date(version: &str) -> Option<String> {
-    let text = version.strip_suffix("+0000").map_or_else(|| version.to_owned(), |front| format!("{front}Z"));
-    let instant: Timestamp = text.parse().ok()?;
-    let whole = if instant.subsec_nanosecond() == 0 { instant.as_second() } else { instant.as_second() + 1 };
-    let moment = Timestamp::from_second(whole).ok()?.to_zoned(TimeZone::UTC);
-    Some(moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_becomes_an_http_date() {
-        assert_eq!(
-            http_date("2022-03-17T16:21:26.000+0000").as_deref(),
-            Some("Thu, 17 Mar 2022 16:21:26 GMT")
-        );
-        assert_eq!(http_date("2022-03-17T16:21:26.001Z").as_deref(), Some("Thu, 17 Mar 2022 16:21:27 GMT"));
-        assert_eq!(http_date("W/\"abc\""), None);
-    }
 }

@@ -1,0 +1,144 @@
+//! Creates whose answer was lost. A row that carries a mark, or its own value in a field that serves as one, is
+//! looked for: what arrived is created, what did not may be sent again, and what cannot be told stays unknown.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::Rng as _;
+use serde_json::{Value as Json, json};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::provider::{Context, Edit, NewRow, Outcome, Records, Settled, WriteOptions};
+use crate::record::capability::WriteCapability;
+
+/// How often a row is sent at most.
+const SENDINGS: u32 = 3;
+/// Longest pause before the first look: what was lost may still be under way at the service. It doubles.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// An answer that cannot be matched to its rows.
+pub(super) fn miscounted(answers: usize, rows: usize) -> Error {
+    Error::protocol(format!("{answers} outcomes came for {rows} rows, so nobody knows which is whose"))
+        .with_advice("Look at the provider whether the rows were written before you send them again")
+}
+
+/// The mark of a row: the one that it was given, or its own value in a field that serves as one.
+fn mark_of(row: &NewRow, capability: &WriteCapability, since: Timestamp) -> Option<Json> {
+    let mut mark = row.marker.clone().or_else(|| {
+        capability.marks.iter().find_map(|field| {
+            row.fields.iter().find_map(|(name, edit)| match edit {
+                Edit::Set(value) if name == field => {
+                    let value: Json = serde_json::from_str(value.get()).ok()?;
+                    let says_something =
+                        value.is_number() || value.as_str().is_some_and(|text| !text.is_empty());
+                    says_something.then(|| json!({ name.as_str(): value }))
+                }
+                _ => None,
+            })
+        })
+    })?;
+    // A record that is older than the sending is another's.
+    if let Some(members) = mark.as_object_mut() {
+        members.insert("@since".to_owned(), since.to_string().into());
+    }
+    Some(mark)
+}
+
+/// Creates a batch and finds out about the rows whose answer was lost.
+///
+/// # Errors
+/// The provider's, when nothing is known to have been written.
+pub(super) async fn create(
+    records: &dyn Records,
+    cx: &Context,
+    capability: &WriteCapability,
+    rows: Vec<NewRow>,
+    options: &WriteOptions,
+) -> Result<Vec<Outcome>> {
+    let since = cx.clock.now();
+    let marks: Vec<Option<Json>> = rows.iter().map(|row| mark_of(row, capability, since)).collect();
+    let mut outcomes = answered(records.create(cx, &rows, options).await?, rows.len());
+    if !capability.marker {
+        return Ok(outcomes);
+    }
+    let whole = options.get("all_or_none").is_some_and(|option| *option == json!(true));
+    for sending in 1..=SENDINGS {
+        let open: Vec<usize> = open_places(&outcomes, &marks);
+        if open.is_empty() {
+            break;
+        }
+        pause(cx, sending).await;
+        let asked: Vec<Json> = open.iter().filter_map(|place| marks[*place].clone()).collect();
+        let Ok(settled) = records.settle(cx, &asked).await else { break };
+        if settled.len() != open.len() {
+            break;
+        }
+        let mut absent = Vec::new();
+        for (place, settled) in open.into_iter().zip(settled) {
+            match settled {
+                Settled::Arrived(key) => outcomes[place] = Outcome::Created(key),
+                Settled::Absent => absent.push(place),
+                Settled::CannotTell => {}
+            }
+        }
+        // Part of a batch that belongs together is not sent without the rest.
+        if absent.is_empty() || sending == SENDINGS || (whole && absent.len() != rows.len()) {
+            break;
+        }
+        tracing::info!(rows = absent.len(), "rows whose answer was lost did not arrive; sending them again");
+        let batch: Vec<NewRow> = absent.iter().map(|place| rows[*place].clone()).collect();
+        let Ok(answers) = records.create(cx, &batch, options).await else { break };
+        for (place, outcome) in absent.into_iter().zip(answered(answers, batch.len())) {
+            outcomes[place] = match outcome {
+                // The first sending may have arrived meanwhile, so the next look decides.
+                Outcome::Failed(error) if error.kind() == ErrorKind::Conflict => {
+                    late(records, cx, marks[place].as_ref()).await.unwrap_or(Outcome::Failed(error))
+                }
+                outcome => outcome,
+            };
+        }
+    }
+    // Whoever keeps the outcome can ask again later.
+    Ok(outcomes
+        .into_iter()
+        .zip(marks)
+        .map(|(outcome, mark)| match outcome {
+            Outcome::Unknown { marker, error } => Outcome::Unknown { marker: marker.or(mark), error },
+            known => known,
+        })
+        .collect())
+}
+
+/// The outcomes of rows, all unknown when their number is not that of the rows.
+fn answered(answers: Vec<Outcome>, rows: usize) -> Vec<Outcome> {
+    if answers.len() == rows {
+        return answers;
+    }
+    let error = miscounted(answers.len(), rows);
+    (0..rows).map(|_| Outcome::Unknown { marker: None, error: error.clone() }).collect()
+}
+
+fn open_places(outcomes: &[Outcome], marks: &[Option<Json>]) -> Vec<usize> {
+    outcomes
+        .iter()
+        .zip(marks)
+        .enumerate()
+        .filter(|(_, (outcome, mark))| matches!(outcome, Outcome::Unknown { .. }) && mark.is_some())
+        .map(|(place, _)| place)
+        .collect()
+}
+
+/// A row that was refused the second time because the first had arrived after all.
+async fn late(records: &dyn Records, cx: &Context, mark: Option<&Json>) -> Option<Outcome> {
+    let settled = records.settle(cx, &[mark?.clone()]).await.ok()?;
+    match settled.into_iter().next()? {
+        Settled::Arrived(key) => Some(Outcome::Created(key)),
+        Settled::Absent | Settled::CannotTell => None,
+    }
+}
+
+async fn pause(cx: &Context, sending: u32) {
+    let most = PAUSE.saturating_mul(2_u32.saturating_pow(sending.saturating_sub(1)));
+    let wait = most.mul_f64(rand::rng().random_range(0.5..=1.0));
+    cx.clock.sleep(wait).await;
+}
