@@ -235,12 +235,12 @@ async fn a_parent_is_named_by_a_key_of_its_own() {
     assert!(invoices.record_type().capability.create.as_ref().unwrap().parents_by_key);
     let rows = [
         new(json!({"Subject__c": "a", "Contact__r": {"Email": "m@example.com"},
-                   "Owner": {"Username": user["Username"]}, "OwnerId_type": "User"})),
+                   "Owner": {"Username": user["Username"]}})),
         new(json!({"Subject__c": "b", "Contact__r": {"Email": "m@example.com"}, "Contact__c": contact})),
         new(json!({"Subject__c": "c", "Contact__r": {"Emial": "m@example.com"}})),
         new(json!({"Subject__c": "d", "Contact__r": {"LastName": "Moreau"}})),
         new(json!({"Subject__c": "e", "Contact__r": {"Email": "nobody@example.com"}})),
-        new(json!({"Subject__c": "f", "Owner": {"Username": user["Username"]}})),
+        new(json!({"Subject__c": "f", "Contact__r": {"Email": 7.5}})),
         new(json!({"Subject__c": "g", "Kontakt__r": {"Email": "m@example.com"}})),
         new(json!({"Subject__c": "h", "Contact__r": {"Email": "m@example.com", "Id": contact}})),
         new(json!({"Subject__c": "i", "Contact__r": "m@example.com"})),
@@ -257,7 +257,7 @@ async fn a_parent_is_named_by_a_key_of_its_own() {
         (2, "Contact__r.Emial", "did you mean Email?"),
         (3, "Contact__r.LastName", "is no key of Contact"),
         (4, "Contact__r.Email", "no record of type Contact with Email \"nobody@example.com\""),
-        (5, "OwnerId_type", "is needed beside Owner"),
+        (5, "Contact__r.Email", "no record of type Contact with Email \"7.5\""),
         (6, "Kontakt__r", "has no such field"),
         (7, "Contact__r", "exactly one key"),
         (8, "Contact__r", "exactly one key"),
@@ -294,16 +294,26 @@ async fn a_parent_is_named_by_a_key_of_its_own() {
 async fn the_type_beside_a_polymorphic_reference_must_agree_with_its_id() {
     let org = small().await;
     let user = org.stored("User").into_iter().next().unwrap();
+    let username = row_of(&org, "User", &user)["Username"].clone();
     let cases = open(&org, "Case").await;
     let rows = [
         new(json!({"Subject": "a", "OwnerId": user, "OwnerId_type": "User"})),
         new(json!({"Subject": "b", "OwnerId": user, "OwnerId_type": "Group"})),
         new(json!({"Subject": "c", "OwnerId_type": "User"})),
         new(json!({"Subject": "d", "OwnerId_type": null})),
+        new(json!({"Subject": "e", "Owner": {"Username": username}, "OwnerId_type": "User"})),
+        new(json!({"Subject": "f", "Owner": {"Username": username}})),
     ];
     let outcomes = cases.create(&org.cx, &rows, &none()).await.unwrap();
-    assert_eq!(statuses(&outcomes), ["created", "failed", "failed", "created"], "{outcomes:?}");
-    for (at, told) in [(1, "is the id of a record of type User"), (2, "which this row does not set")] {
+    let expected = ["created", "failed", "failed", "created", "created", "failed"];
+    assert_eq!(statuses(&outcomes), expected, "{outcomes:?}");
+    let by_key = row_of(&org, "Case", &outcomes[4].key().unwrap().to_string());
+    assert_eq!(by_key["OwnerId"], json!(user));
+    for (at, told) in [
+        (1, "is the id of a record of type User"),
+        (2, "which this row does not set"),
+        (5, "is needed beside Owner"),
+    ] {
         let fields = fields_told(&outcomes[at]);
         assert!(fields[0].0 == "OwnerId_type" && fields[0].1.contains(told), "{fields:?}");
     }
@@ -318,16 +328,18 @@ async fn options_reach_salesforce_as_headers_and_unknown_ones_are_refused() {
     let row = || [new(json!({"Subject": "a"}))];
     let chosen = options(json!({"allow_duplicates": true, "assignment_rule": "none", "all_or_none": true}));
     let outcomes = cases.create(&org.cx, &row(), &chosen).await.unwrap();
-    let rule = options(json!({"assignment_rule": "01Q000000000001AAA"}));
+    assert_eq!(statuses(&outcomes), ["created"], "{outcomes:?}");
+    let rule = options(json!({"assignment_rule": "01Q000000000001"}));
     let id = outcomes[0].key().unwrap().to_string();
-    cases.update(&org.cx, &[change(&id, json!({"Subject": "b"}))], &rule).await.unwrap();
+    let outcomes = cases.update(&org.cx, &[change(&id, json!({"Subject": "b"}))], &rule).await.unwrap();
+    assert_eq!(statuses(&outcomes), ["updated"], "{outcomes:?}");
     cases.create(&org.cx, &row(), &options(json!({"assignment_rule": "default"}))).await.unwrap();
     let sent = org.received("/composite/sobjects").await;
     let headers = |at: usize, name: &str| sent[at]["headers"][name].clone();
     assert_eq!(headers(0, "sforce-auto-assign"), "FALSE");
     assert_eq!(headers(0, "sforce-duplicate-rule-header"), "allowSave=true");
     assert!(sent[0]["body"].to_string().contains("allOrNone"));
-    assert_eq!(headers(1, "sforce-auto-assign"), "01Q000000000001AAA");
+    assert_eq!(headers(1, "sforce-auto-assign"), "01Q000000000001EAA", "{sent:#?}");
     assert_eq!(headers(2, "sforce-auto-assign"), Value::Null);
     for wrong in [
         json!({"assignment_rule": "sometimes"}),

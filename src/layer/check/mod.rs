@@ -150,6 +150,8 @@ fn stops_the_rest(error: &Error) -> bool {
         | ErrorKind::ForeignHost
         | ErrorKind::Local
         | ErrorKind::Bug => true,
+        // Refused before the wire, and not for the sake of a row: an option, or what the provider cannot do.
+        ErrorKind::Invalid | ErrorKind::Unsupported => error.status().is_none(),
         // Not even an answer: the service is not there.
         ErrorKind::Unavailable => error.status().is_none(),
         _ => false,

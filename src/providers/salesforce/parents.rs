@@ -9,7 +9,6 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::Described;
-use super::query::type_of_reference;
 use super::records::SalesforceRecords;
 use super::rows;
 use crate::error::{Error, ErrorKind, FieldError, Result};
@@ -97,7 +96,7 @@ impl SalesforceRecords {
     fn check_types(&self, edits: &Edits) -> Result<()> {
         let record_type = self.record_type_here();
         for (name, edit) in edits {
-            let (Edit::Set(said), Some(reference)) = (edit, type_of_reference(record_type, name)) else {
+            let (Edit::Set(said), Some(reference)) = (edit, record_type.reference_of_type_field(name)) else {
                 continue;
             };
             let Ok(said) = serde_json::from_str::<String>(said.get()) else { continue };

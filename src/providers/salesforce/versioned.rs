@@ -116,7 +116,7 @@ impl SalesforceRecords {
                             }
                         }
                     }
-                    Err(error) if rows::leaves_open(&error) => {
+                    Err(error) if error.leaves_open() => {
                         let error = about(error);
                         let found = self.read_back(cx, &batch).await;
                         for ((place, row), doubt) in batch.into_iter().zip(found) {
@@ -125,7 +125,7 @@ impl SalesforceRecords {
                                 Doubt::NotWritten if !last => again.push((place, row)),
                                 Doubt::NotWritten | Doubt::Open => {
                                     let error = error.clone().with_key(row.key.to_string());
-                                    done.push((place, rows::unknown(&error)));
+                                    done.push((place, Outcome::lost(&error, None)));
                                 }
                             }
                         }
@@ -239,7 +239,7 @@ fn holds(record_type: &RecordType, edits: &[(String, Edit)], record: &Record) ->
     edits.iter().all(|(name, edit)| match (record_type.field(name), found.get(name)) {
         (Some(field), Some(found)) => field_holds(field, edit, found.get()),
         // The type beside a polymorphic reference follows from the id.
-        (None, _) => super::query::type_of_reference(record_type, name).is_some(),
+        (None, _) => record_type.reference_of_type_field(name).is_some(),
         _ => false,
     })
 }

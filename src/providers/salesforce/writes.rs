@@ -170,10 +170,10 @@ impl SalesforceRecords {
             api::upsert(&self.org.version, record_type.name.as_str(), (field, unique), rows, &switches)
         };
         // Salesforce refuses all rows of a request that have the same key: the later ones go behind it.
-        let ignores_case = record_type.field(field).is_none_or(|field| field.case_sensitive != Some(true));
-        let turns = turns(rows, ignores_case);
+        let turns = turns(rows);
         if switches.all_or_none || turns.iter().all(|turn| *turn == 0) {
-            return self.send_rows(cx, Write::Upsert, made, &switches, call).await;
+            let sent = self.send_rows(cx, Write::Upsert, made, &switches, call).await?;
+            return Ok(named(sent, rows));
         }
         let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();
         let mut left: Vec<(usize, Result<Made>)> = made.into_iter().enumerate().collect();
@@ -194,7 +194,7 @@ impl SalesforceRecords {
                 outcomes[place] = Some(outcome);
             }
         }
-        Ok(outcomes.into_iter().flatten().collect())
+        Ok(named(outcomes.into_iter().flatten().collect(), rows))
     }
 
     /// An upsert by a field that Salesforce fills itself: records are looked for and updated by their ids;
@@ -500,15 +500,30 @@ pub(super) fn lock_pause(attempt: u32) -> Duration {
     most.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// How many rows before each have its key.
-fn turns(rows: &[Change], ignores_case: bool) -> Vec<usize> {
+/// How many rows before each have its key. Case is ignored even where the field minds it: behind each other
+/// both are safe.
+fn turns(rows: &[Change]) -> Vec<usize> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     rows.iter()
         .map(|row| {
-            let key = row.key.to_string();
-            let times = seen.entry(if ignores_case { key.to_lowercase() } else { key }).or_default();
+            let times = seen.entry(row.key.to_string().to_lowercase()).or_default();
             *times += 1;
             *times - 1
+        })
+        .collect()
+}
+
+/// Outcomes whose errors name the key that each row goes by.
+fn named(outcomes: Vec<Outcome>, rows: &[Change]) -> Vec<Outcome> {
+    outcomes
+        .into_iter()
+        .zip(rows)
+        .map(|(outcome, row)| match outcome {
+            Outcome::Failed(error) => Outcome::Failed(error.with_key(row.key.to_string())),
+            Outcome::Unknown { marker, error } => {
+                Outcome::Unknown { marker, error: error.with_key(row.key.to_string()) }
+            }
+            done => done,
         })
         .collect()
 }
