@@ -119,14 +119,12 @@ pub(super) struct Nav {
     pub(super) on_delete: OnDelete,
     /// The collection on the other side.
     pub(super) back: String,
-    pub(super) schema: String,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) set: String,
-    pub(super) label: String,
     pub(super) id: usize,
     pub(super) primary_name: Option<usize>,
     pub(super) columns: Vec<Column>,
@@ -136,7 +134,6 @@ pub(super) struct Table {
     pub(super) navs: Vec<Nav>,
     pub(super) tracked: bool,
     pub(super) concurrency: bool,
-    pub(super) code: i64,
     pub(super) describe: Arc<Value>,
 }
 
@@ -213,7 +210,6 @@ impl Table {
                         _ => OnDelete::Keep,
                     },
                     back: text(relation, "ReferencedEntityNavigationPropertyName"),
-                    schema: text(relation, "SchemaName"),
                 })
             })
             .collect();
@@ -225,10 +221,8 @@ impl Table {
             return Err(format!("{name}: there is no EntitySetName"));
         }
         Ok(Self {
-            label: label_of(&describe["DisplayName"]).unwrap_or(&name).to_owned(),
             tracked: flag(&describe, "ChangeTrackingEnabled", false),
             concurrency: flag(&describe, "IsOptimisticConcurrencyEnabled", true),
-            code: describe["ObjectTypeCode"].as_i64().unwrap_or_default(),
             name,
             set,
             id,

@@ -25,7 +25,6 @@ pub(super) const NO_CONCURRENCY: &str = "0x8006088d";
 pub(super) const PRIVILEGE: &str = "0x80040220";
 pub(super) const INVALID_ARGUMENT: &str = "0x80040203";
 pub(super) const UNEXPECTED: &str = "0x80040216";
-pub(super) const NO_ATTRIBUTE: &str = "0x80041103";
 pub(super) const TOO_LONG: &str = "0x80044331";
 pub(super) const INTEGER_RANGE: &str = "0x8004432f";
 pub(super) const DECIMAL_RANGE: &str = "0x80044330";

@@ -29,7 +29,6 @@ pub(super) fn owns(name: &str) -> bool {
 /// # Errors
 /// The service's own refusals.
 pub(super) fn handle(model: &Model, call: &Call<'_>) -> Result<Reply, Refusal> {
-    call.get_only()?;
     for option in ["$top", "$skip", "$orderby", "$search", "$apply"] {
         if call.option(option).is_some() {
             let message = format!("The query parameter {option} is not supported.");
@@ -186,8 +185,7 @@ impl Level {
     }
 
     fn answer(self, call: &Call<'_>) -> Result<Reply, Refusal> {
-        let view =
-            View::read(self.class, call.option("$select"), call.option("$expand"), call.prefer.wants_all())?;
+        let view = View::read(self.class, call.option("$select"), call.option("$expand"))?;
         let selected = view.select.as_ref().map(|names| format!("({})", names.join(","))).unwrap_or_default();
         let mut out = Map::new();
         match self.value {
@@ -230,12 +228,7 @@ struct View {
 }
 
 impl View {
-    fn read(
-        class: &'static str,
-        select: Option<&str>,
-        expand: Option<&str>,
-        _all: bool,
-    ) -> Result<Self, Refusal> {
+    fn read(class: &'static str, select: Option<&str>, expand: Option<&str>) -> Result<Self, Refusal> {
         let names = |text: &str| text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();
         let select = select.map(names).filter(|names| !names.iter().any(|name| name == "*"));
         let mut inner = Vec::new();
@@ -259,7 +252,7 @@ impl View {
             if !known {
                 return Err(Refusal::no_property(name, class));
             }
-            let view = Self::read(base_class(name), option("$select"), option("$expand"), false)?;
+            let view = Self::read(base_class(name), option("$select"), option("$expand"))?;
             inner.push((name.to_owned(), view));
         }
         Ok(Self { class, select, expand: inner })

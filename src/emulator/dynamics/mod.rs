@@ -5,6 +5,7 @@
 
 mod address;
 mod aggregate;
+mod batch;
 mod catalogue;
 mod cell;
 mod changes;
@@ -20,13 +21,17 @@ mod guid;
 mod import;
 mod labels;
 mod metadata;
+mod modify;
+mod multiple;
 mod odata;
+mod payload;
 mod query;
 mod read;
 mod request;
 mod rows;
 mod seed;
 mod view;
+mod write;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,6 +45,8 @@ use self::cookie::Cookies;
 use self::describe::{Model, Table};
 use self::entra::Entra;
 use self::errors::Refusal;
+use self::modify::Done;
+use self::payload::ContentIds;
 use self::request::Call;
 use self::rows::{Place, Store};
 use crate::emulator::chance::mix;
@@ -163,7 +170,10 @@ fn answer(environment: &mut Environment, request: &Request, every: Option<usize>
         Ok(call) => call,
         Err(refusal) => return refusal.reply(false),
     };
-    let reply = route(environment, &call, every);
+    let reply = match call.segments.first() {
+        Some(first) if first.name == "$batch" => batch::handle(environment, &call, every),
+        _ => route(environment, &call, &ContentIds::new(), every).map(|done| done.reply),
+    };
     reply.unwrap_or_else(|refusal| refusal.reply(call.prefer.wants_all()))
 }
 
@@ -201,25 +211,29 @@ fn unauthorized(origin: &str, tenant: &str, error: &str) -> Reply {
     reply.with_header(WWW_AUTHENTICATE, &challenge)
 }
 
+/// Answers one request, alone or as a part of a batch; `ids` are the rows that earlier parts made.
 fn route(
     environment: &mut Environment,
     call: &Call<'_>,
-    _every: Option<usize>,
-) -> std::result::Result<Reply, Refusal> {
+    ids: &ContentIds,
+    every: Option<usize>,
+) -> std::result::Result<Done, Refusal> {
+    if matches!(*call.method(), Method::GET | Method::HEAD) {
+        return read_only(environment, call).map(Done::from);
+    }
+    modify::handle(environment, call, ids, every)
+}
+
+fn read_only(environment: &mut Environment, call: &Call<'_>) -> std::result::Result<Reply, Refusal> {
     let first = call.segments.first().map(|segment| segment.name.as_str()).unwrap_or_default();
     match first {
-        "" => {
-            call.get_only()?;
-            Ok(service_document(&environment.store.model, call))
-        }
+        "" => Ok(service_document(&environment.store.model, call)),
         "$metadata" => {
-            call.get_only()?;
             let annotations = call.option("annotations") == Some("true") || call.prefer.wants_all();
             let document = csdl::document(&environment.store.model, annotations);
             Ok(Reply::new(StatusCode::OK, "application/xml", document))
         }
         "WhoAmI" => {
-            call.get_only()?;
             let body = json!({
                 "@odata.context": call.context("Microsoft.Dynamics.CRM.WhoAmIResponse"),
                 "BusinessUnitId": guid::text(environment.standing("businessunit", 0)),
@@ -229,7 +243,6 @@ fn route(
             Ok(json_reply(StatusCode::OK, body.to_string()))
         }
         "RetrieveVersion" => {
-            call.get_only()?;
             let body = json!({
                 "@odata.context": call.context("Microsoft.Dynamics.CRM.RetrieveVersionResponse"),
                 "Version": "9.2.25000.100",

@@ -3,7 +3,7 @@
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderName, StatusCode};
 
-use super::address::{self, Named};
+use super::address::Named;
 use super::cell::Cell;
 use super::describe::Collection;
 use super::errors::Refusal;
@@ -22,7 +22,6 @@ use crate::emulator::service::Reply;
 /// # Errors
 /// The service's own refusals.
 pub(super) fn handle(environment: &mut Environment, call: &Call<'_>) -> Result<Reply, Refusal> {
-    call.get_only()?;
     let Some((first, rest)) = call.segments.split_first() else { return Err(Refusal::no_segment("")) };
     let store = &environment.store;
     let table = store.model.set(&first.name).ok_or_else(|| Refusal::no_segment(&first.name))?;
@@ -192,12 +191,4 @@ pub(super) fn state(store: &Store, table: usize) -> String {
     }
     out.push(']');
     out
-}
-
-/// The row that a text in a body names.
-///
-/// # Errors
-/// As [`address::resolve`].
-pub(super) fn named_row(store: &Store, text: &str) -> Result<Place, Refusal> {
-    address::resolve(store, text)
 }

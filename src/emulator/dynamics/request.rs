@@ -181,15 +181,6 @@ impl<'a> Call<'a> {
     pub(super) fn json(&self) -> Result<Json, Refusal> {
         Ok(Json::read(&self.request.body)?)
     }
-
-    /// Refuses everything but reading.
-    pub(super) fn get_only(&self) -> Result<(), Refusal> {
-        if matches!(*self.method(), Method::GET | Method::HEAD) {
-            Ok(())
-        } else {
-            Err(Refusal::method_not_allowed(self.method()))
-        }
-    }
 }
 
 /// Characters that no alternate key in an address may have, encoded or not.

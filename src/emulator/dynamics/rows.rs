@@ -349,6 +349,11 @@ impl Store {
         }
     }
 
+    /// Whether changes can still be undone together.
+    pub(super) fn is_open(&self) -> bool {
+        self.journal.is_some()
+    }
+
     /// From here on, everything can be undone together.
     pub(super) fn begin(&mut self) {
         self.journal = Some(Vec::new());

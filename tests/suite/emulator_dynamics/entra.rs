@@ -36,6 +36,18 @@ impl Org {
         self.service.credentials()[name].as_str().expect(name).to_owned()
     }
 
+    /// The old access token has ended; a refresh gives another.
+    pub(super) fn renew_token(&mut self) {
+        let (status, tokens) = self.token(&[
+            ("grant_type", "refresh_token"),
+            ("client_id", &self.credential("client_id")),
+            ("client_secret", &self.credential("client_secret")),
+            ("refresh_token", &self.credential("refresh_token")),
+        ]);
+        assert_eq!(status, 200, "{tokens}");
+        self.token = tokens["access_token"].as_str().expect("a token").to_owned();
+    }
+
     /// Walks through the consent page and gives the parameters that came back.
     fn consent(&self, redirect: &str, decision: &str, verifier: &str) -> Vec<(String, String)> {
         let mut query = form_urlencoded::Serializer::new(String::new());

@@ -3,6 +3,7 @@
 mod entra;
 mod metadata;
 mod queries;
+mod writes;
 
 use http::{HeaderMap, Method, StatusCode};
 use recordport::emulator::clock::Clock;
