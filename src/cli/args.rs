@@ -139,7 +139,7 @@ pub struct Emulator {
     /// Start without rows.
     #[arg(long)]
     pub empty: bool,
-    /// Load a real description, such as salesforce:describe_Account.json.
+    /// Load a real description, such as salesforce:describe_Account.json or dynamics:metadata.xml.
     #[arg(long = "import", value_name = "SERVICE:FILE", value_parser = parse_import)]
     pub imports: Vec<(String, PathBuf)>,
 }

@@ -8,6 +8,7 @@
 //! | `GET`, `POST /_emulator/clock` | tells the emulated time, advances it |
 //! | `GET`, `DELETE /_emulator/requests` | what was received (`?method=`, `?path=` with a glob), forgets it |
 //! | `GET /_emulator/state/{service}/{type}` | rows as stored |
+//! | `POST /_emulator/dynamics/...` | what `emulator/dynamics/control.rs` lists |
 //! | `POST /_emulator/salesforce/expire-locators` | makes every open query locator invalid |
 //! | `POST /_emulator/salesforce/permissions`, `fields`, `duplicate-rules` | changes what types look like and refuse |
 //! | `GET`, `POST /_emulator/oauth/clients` | lists and changes OAuth clients |

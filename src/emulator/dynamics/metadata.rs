@@ -37,7 +37,13 @@ pub(super) fn handle(model: &Model, call: &Call<'_>) -> Result<Reply, Refusal> {
     }
     let Some((first, rest)) = call.segments.split_first() else { return Err(Refusal::no_segment("")) };
     let all: Vec<Value> = match first.name.as_str() {
-        "EntityDefinitions" => model.tables.iter().map(|table| (*table.describe).clone()).collect(),
+        "EntityDefinitions" => {
+            let named = |name: &str| {
+                rest.iter().any(|segment| segment.name == name)
+                    || call.option("$expand").is_some_and(|text| text.contains(name))
+            };
+            model.tables.iter().map(|table| without_lists(&table.describe, named)).collect()
+        }
         "GlobalOptionSetDefinitions" => model.choices.clone(),
         _ => relationships(model),
     };
@@ -47,6 +53,13 @@ pub(super) fn handle(model: &Model, call: &Call<'_>) -> Result<Reply, Refusal> {
         level = level.step(segment)?;
     }
     level.answer(call)
+}
+
+/// EntityMetadata without the long lists that nobody asked for.
+fn without_lists(describe: &Value, named: impl Fn(&str) -> bool) -> Value {
+    let members = describe.as_object().into_iter().flatten();
+    let kept = members.filter(|(name, _)| !ENTITY_LISTS.contains(&name.as_str()) || named(name));
+    Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 fn relationships(model: &Model) -> Vec<Value> {

@@ -34,7 +34,7 @@ mod view;
 mod write;
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
@@ -72,6 +72,20 @@ pub struct Dynamics {
     environment: Mutex<Environment>,
 }
 
+/// Tables with their numbers of rows, and global option sets.
+type Listed = (Vec<(Table, u64)>, Vec<Value>);
+
+/// The listed tables, read once in a process: expanding them takes a noticeable time.
+fn listed() -> std::result::Result<&'static Listed, String> {
+    static LISTED: OnceLock<std::result::Result<Listed, String>> = OnceLock::new();
+    let read = || {
+        let catalogue = catalogue::catalogue();
+        let tables = catalogue.tables.into_iter().map(|(describe, rows)| Ok((Table::read(describe)?, rows)));
+        Ok((tables.collect::<std::result::Result<_, String>>()?, catalogue.choices))
+    };
+    LISTED.get_or_init(read).as_ref().map_err(Clone::clone)
+}
+
 /// Everything that requests change.
 #[derive(Debug)]
 struct Environment {
@@ -89,13 +103,9 @@ impl Environment {
             () if FIXED_COUNT.contains(&name) => base,
             () => base.saturating_mul(config.scale).min(u64::from(u32::MAX)),
         };
-        let catalogue = catalogue::catalogue();
-        let mut tables: Vec<(Table, u64)> = Vec::new();
-        for (describe, rows) in catalogue.tables {
-            let table = Table::read(describe)?;
-            let rows = scaled(&table.name, rows);
-            tables.push((table, rows));
-        }
+        let (listed, choices) = listed()?;
+        let mut tables: Vec<(Table, u64)> =
+            listed.iter().map(|(table, rows)| (table.clone(), scaled(&table.name, *rows))).collect();
         for describe in imports {
             let table = Table::read(describe.clone())?;
             match tables.iter_mut().find(|(known, _)| known.name == table.name) {
@@ -107,7 +117,7 @@ impl Environment {
             }
         }
         let (tables, counts): (Vec<Table>, Vec<u64>) = tables.into_iter().unzip();
-        let store = Store::new(config.seed, Model::new(tables, catalogue.choices), &counts);
+        let store = Store::new(config.seed, Model::new(tables, choices.clone()), &counts);
         Ok(Self { store, cookies: Cookies::default(), requests: 0, metadata_version: 1_000_000 })
     }
 

@@ -267,15 +267,20 @@ impl Store {
     pub(super) fn find_by(&self, table: usize, wanted: &[(usize, Cell)]) -> Vec<Place> {
         let rows = self.table(table);
         let fits = |at: &Place| wanted.iter().all(|(column, cell)| same(&self.cell(*at, *column), cell));
-        let telling = wanted.iter().find(|(column, _)| {
-            rows.indexed.get(*column) == Some(&true) && seed::tells(&rows.about.columns[*column])
-        });
-        let Some((column, cell)) = telling else {
+        let indexed = |column: usize| rows.indexed.get(column) == Some(&true);
+        let tells = |column: usize| seed::tells(&rows.about.columns[column]);
+        let best = wanted.iter().filter(|(column, cell)| indexed(*column) && !cell.is_null());
+        let Some((column, cell)) = best.max_by_key(|(column, _)| tells(*column)) else {
             return self.live(table, 0).filter(fits).collect();
         };
         let text = folded(&cell.plain());
         let mut found: Vec<u64> = rows.lookup.get(&(*column, text.clone())).cloned().unwrap_or_default();
-        found.extend(seed::holder(&rows.about.columns[*column], &text).filter(|index| *index < rows.seeded));
+        if tells(*column) {
+            let holder = seed::holder(&rows.about.columns[*column], &text);
+            found.extend(holder.filter(|index| *index < rows.seeded));
+        } else {
+            found.extend(0..rows.seeded);
+        }
         found.sort_unstable();
         found.dedup();
         let places = found.into_iter().map(|index| Place { table, index });

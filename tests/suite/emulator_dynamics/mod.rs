@@ -2,6 +2,7 @@
 
 mod entra;
 mod metadata;
+mod over_http;
 mod queries;
 mod writes;
 
