@@ -319,3 +319,42 @@ fn outcomes_come_while_the_input_is_still_open() {
     assert_eq!(lines.count(), 199);
     assert!(child.wait().expect("ends").success());
 }
+
+#[test]
+fn fault_55_a_target_that_asks_for_a_pause_holds_back_the_source_and_nothing_is_lost_or_doubled() {
+    let emulator = EmulatorProcess::start(&["--scale", "12"]);
+    let home = Home::connected(&emulator);
+    let before = emulator.state("Task").len();
+    let path = "/services/data/*/composite/sobjects";
+    emulator.fault(&json!({"method": "POST", "path": path, "kind": "429", "nth": 2, "times": 2, "retry_after": "1"}));
+    let mut source = home
+        .command(&["search", "sf", "Contact", "--select", "Id", "--page-size", "200"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut rename = std::process::Command::new("sed")
+        .args(["-u", "s/\"Id\"/\"Subject\"/"])
+        .stdin(source.stdout.take().expect("a pipe"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut target = home.command(&["create", "sf", "Task"]);
+    target.stdin(rename.stdout.take().expect("a pipe")).stdout(Stdio::piped());
+    let target = target.spawn().expect("starts");
+    // The place in the source's result is gone by the time that it goes on.
+    while emulator.requests("/services/data/v60.0/composite").len() < 2 {
+        std::thread::yield_now();
+    }
+    emulator.control("POST", "salesforce/expire-locators", &json!({}));
+    let told = target.wait_with_output().expect("ends");
+    assert!(source.wait().expect("ends").success() && rename.wait().expect("ends").success());
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let mut ids: Vec<Value> = emulator.state("Contact").iter().map(|row| row["Id"].clone()).collect();
+    let tasks = emulator.state("Task");
+    assert_eq!(tasks.len(), before + ids.len());
+    let is_copy = |row: &&Value| row["Subject"].as_str().is_some_and(|subject| subject.starts_with("003"));
+    let mut copies: Vec<Value> = tasks.iter().filter(is_copy).map(|row| row["Subject"].clone()).collect();
+    ids.sort_by_key(Value::to_string);
+    copies.sort_by_key(Value::to_string);
+    assert_eq!(copies, ids);
+}
