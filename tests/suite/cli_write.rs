@@ -326,7 +326,9 @@ fn fault_55_a_target_that_asks_for_a_pause_holds_back_the_source_and_nothing_is_
     let home = Home::connected(&emulator);
     let before = emulator.state("Task").len();
     let path = "/services/data/*/composite/sobjects";
-    emulator.fault(&json!({"method": "POST", "path": path, "kind": "429", "nth": 2, "times": 2, "retry_after": "1"}));
+    emulator.fault(
+        &json!({"method": "POST", "path": path, "kind": "429", "nth": 2, "times": 2, "retry_after": "1"}),
+    );
     let mut source = home
         .command(&["search", "sf", "Contact", "--select", "Id", "--page-size", "200"])
         .stdout(Stdio::piped())
