@@ -26,7 +26,7 @@ struct Operation {
 }
 
 enum Part {
-    Single(Operation),
+    Single(Box<Operation>),
     ChangeSet(Vec<Operation>),
 }
 
@@ -243,7 +243,7 @@ fn read(request: &Request) -> Result<Vec<Part>, Refusal> {
             out.push(Part::ChangeSet(operations));
         } else {
             number += 1;
-            out.push(Part::Single(operation(part, request)?));
+            out.push(Part::Single(Box::new(operation(part, request)?)));
         }
     }
     if number > MOST && out.len() > 1 {

@@ -259,7 +259,11 @@ fn generic(store: &Store, at: Place, column: &Column, hash: u64) -> Cell {
         }
         Kind::Boolean => Cell::Boolean(hash & 1 == 1),
         Kind::State => {
-            let state = if hash % 4 == 0 { pick(&column.options, hash >> 8) } else { column.options.first() };
+            let state = if hash.is_multiple_of(4) {
+                pick(&column.options, hash >> 8)
+            } else {
+                column.options.first()
+            };
             state.map_or(Cell::Null, |state| Cell::Integer(state.value))
         }
         Kind::Status => {
