@@ -1,12 +1,13 @@
 //! The providers, by name. Each folder knows one service's protocol and nothing of the others.
 
+pub mod dynamics;
 pub mod salesforce;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::ProviderFactory;
 use crate::record::nearest::nearest;
 
-static ALL: &[&dyn ProviderFactory] = &[&salesforce::Salesforce];
+static ALL: &[&dyn ProviderFactory] = &[&salesforce::Salesforce, &dynamics::Dynamics];
 
 /// Every provider, in the order in which they are listed.
 #[must_use]
@@ -43,6 +44,7 @@ mod tests {
     fn a_provider_is_found_by_name_and_alias_and_a_misspelt_one_is_suggested() {
         assert_eq!(find("salesforce").unwrap().info().name, "salesforce");
         assert_eq!(find("SFDC").unwrap().info().name, "salesforce");
+        assert_eq!(find("dataverse").unwrap().info().name, "dynamics");
         let error = find("salesfroce").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.advice().unwrap().contains("Did you mean salesforce"), "{error}");

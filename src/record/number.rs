@@ -54,6 +54,31 @@ impl Number {
         &self.text
     }
 
+    /// The number without exponent, leading `+` and needless zeros; `None` when that takes more than `most`
+    /// digits.
+    #[must_use]
+    pub fn plain(&self, most: usize) -> Option<String> {
+        if self.digits.is_empty() {
+            return Some("0".to_owned());
+        }
+        let count = i64::try_from(self.digits.len()).ok()?;
+        let length = usize::try_from(self.magnitude.max(count) - self.magnitude.min(0)).ok()?;
+        if length > most {
+            return None;
+        }
+        let digits = String::from_utf8_lossy(&self.digits);
+        let padded = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
+        let (whole, fraction) = match usize::try_from(self.magnitude) {
+            Ok(at) if at >= digits.len() => {
+                (format!("{digits}{}", padded(self.magnitude - count)), String::new())
+            }
+            Ok(at) if at > 0 => (digits[..at].to_owned(), digits[at..].to_owned()),
+            _ => ("0".to_owned(), format!("{}{digits}", padded(-self.magnitude))),
+        };
+        let sign = if self.negative { "-" } else { "" };
+        Some(if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") })
+    }
+
     /// Whether there is nothing behind the decimal point.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -110,6 +135,25 @@ impl Ord for Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_plainly_up_to_a_length() {
+        for (text, plain) in [
+            ("5", "5"),
+            ("-12.50", "-12.5"),
+            ("+007", "7"),
+            ("1e3", "1000"),
+            ("1.5e-3", "0.0015"),
+            ("0.1", "0.1"),
+            ("-0e9", "0"),
+            ("120", "120"),
+        ] {
+            assert_eq!(Number::parse(text).unwrap().plain(15).as_deref(), Some(plain), "{text}");
+        }
+        for long in ["1e15", "1e400", "1e-15", "1234567890123456", "0.1234567890123456"] {
+            assert_eq!(Number::parse(long).unwrap().plain(15), None, "{long}");
+        }
+    }
 
     #[test]
     fn numbers_compare_by_value_whatever_their_spelling() {
