@@ -43,22 +43,29 @@ fn every_provider_lists_its_hosts_and_scopes() {
         let mut scopes = BTreeSet::new();
         let configurations = match factory.info().name {
             "salesforce" => vec![json!({}), json!({ "sandbox": true }), json!({ "my_domain": "acme" })],
+            "dynamics" => ["acme.crm4.dynamics.com", "acme.crm.microsoftdynamics.us", "acme.crm.dynamics.cn"]
+                .map(|environment| json!({ "environment": environment }))
+                .to_vec(),
             _ => vec![json!({})],
         };
         for config in configurations {
             let sign_in = factory.sign_in(&config, None).expect("a sign-in");
-            hosts.extend(host_names(&sign_in.hosts));
+            let told = |text: &str| match config["environment"].as_str() {
+                Some(environment) => text.replace(environment, "ENVIRONMENT"),
+                None => text.to_owned(),
+            };
+            hosts.extend(host_names(&sign_in.hosts).iter().map(|host| told(host)));
             for address in
                 [&sign_in.authorize_url, &sign_in.token_url, &sign_in.revoke_url].into_iter().flatten()
             {
                 assert!(sign_in.hosts.allow(address), "{section}: {address} is none of its hosts");
             }
-            scopes.extend(sign_in.scopes.into_iter().map(|scope| {
+            scopes.extend(sign_in.scopes.iter().chain(&sign_in.client_scopes).map(|scope| {
                 let mode = match scope.needed_for {
                     AccessMode::ReadOnly => "read-only",
                     AccessMode::ReadWrite => "read-write",
                 };
-                vec![scope.name, mode.to_owned(), scope.why]
+                vec![told(&scope.name), mode.to_owned(), scope.why.clone()]
             }));
         }
         assert_eq!(first(table(section, "Host | When")), hosts, "{section}");

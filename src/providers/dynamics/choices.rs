@@ -53,7 +53,7 @@ pub(super) async fn options(
     })?;
     match &field.field_type {
         FieldType::Picklist(picklist) | FieldType::MultiPicklist { picklist, .. } => {
-            choices::picklist_page(picklist, field.controlled_by.as_deref(), ask)
+            choices::picklist_page(record_type, field, picklist, ask)
         }
         FieldType::Reference(reference) => records(environment, cx, reference, ask).await,
         _ => Err(Error::invalid(format!("{path} has no list of values"))

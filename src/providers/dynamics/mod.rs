@@ -73,6 +73,11 @@ impl ProviderFactory for Dynamics {
         DynamicsConfig::parse(config)?.sign_in(endpoint)
     }
 
+    fn quota_reserve(&self, _: &Json) -> Result<Option<u64>> {
+        // The window is five minutes long and refusals name their pause: nothing has to be kept back.
+        Ok(Some(0))
+    }
+
     fn dialect(&self) -> Arc<dyn Dialect> {
         Arc::new(DynamicsDialect)
     }

@@ -91,7 +91,7 @@ async fn created_is_found_once(subject: Arc<Subject>, name: TypeName) -> bool {
     }
     let known = subject.known_keys(&record_type).await;
     let key = create_one(&records, &subject, values::required_only(&record_type, &known)).await;
-    let page = record_type.capability.search.as_ref().unwrap().page_min;
+    let page = record_type.capability.search.as_ref().unwrap().page_min.max(100);
     let found = subject.search(&records, None, &[], Some(page)).await;
     if found.len() <= usize::try_from(page).unwrap() {
         return false;
@@ -350,12 +350,17 @@ async fn version_is_honest(subject: Arc<Subject>, name: TypeName) -> bool {
         edits: vec![(field.clone(), values::set(&json!(text)))],
         if_version: Some(version.to_owned()),
     };
+    let mut old = "1999-01-01T00:00:00Z".to_owned();
+    if update.version == VersionSupport::Exact {
+        // The version that was read is stale once the record has changed.
+        old = some.version.clone().expect("a record has its version");
+        let fresh =
+            records.update(&subject.cx, &[change(&old, "fresh")], &WriteOptions::new()).await.unwrap();
+        assert!(matches!(fresh[0], Outcome::Updated(_)), "{fresh:?}");
+    }
     subject.forget_requests().await;
-    let stale = records
-        .update(&subject.cx, &[change("1999-01-01T00:00:00Z", "stale")], &WriteOptions::new())
-        .await
-        .unwrap()
-        .remove(0);
+    let stale =
+        records.update(&subject.cx, &[change(&old, "stale")], &WriteOptions::new()).await.unwrap().remove(0);
     let error = stale.error().expect("a stale or unchecked version is not written over");
     match update.version {
         VersionSupport::None => {
@@ -543,9 +548,13 @@ async fn ambiguous_create_is_unknown(subject: Arc<Subject>, name: TypeName) -> b
     }
     let known = subject.known_keys(&record_type).await;
     for kind in ["drop_after_commit", "503_after_commit"] {
-        let row = NewRow { fields: values::required_only(&record_type, &known), marker: None };
+        // With the types of references told, nothing but the create itself is sent.
+        let fields = values::with_types(&record_type, values::required_only(&record_type, &known), &known);
+        let row = NewRow { fields, marker: None };
         let before = subject.stored(&name).await.len();
-        subject.fault(json!({"method": "POST", "path": "/services/data/*", "kind": kind, "times": 1})).await;
+        subject
+            .fault(json!({"method": "POST", "path": subject.write_path(), "kind": kind, "times": 1}))
+            .await;
         let outcome = records
             .create(&subject.cx, std::slice::from_ref(&row), &WriteOptions::new())
             .await

@@ -2,6 +2,7 @@
 //! allows it. The matrix of cases and types is printed to standard error.
 
 mod cases;
+mod dynamics;
 mod salesforce;
 mod subject;
 mod values;

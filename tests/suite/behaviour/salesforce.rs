@@ -18,6 +18,10 @@ impl Service for Salesforce {
         "/services/data/*/query*"
     }
 
+    fn write_path(&self) -> &'static str {
+        "/services/data/*"
+    }
+
     fn is_write(&self, request: &Value) -> bool {
         request["method"] != "GET" && request["path"].as_str().unwrap().starts_with("/services/data/")
     }

@@ -31,6 +31,8 @@ use crate::support::emulated::{self, Emulated};
 pub(super) trait Service: Send + Sync {
     /// Glob of the requests that answer pages of a search.
     fn page_path(&self) -> &'static str;
+    /// Glob of the requests that write.
+    fn write_path(&self) -> &'static str;
     /// Whether a request of the log is a write.
     fn is_write(&self, request: &Value) -> bool;
     /// Gets a new access token for a refresh token, as the service's protocol has it.
@@ -162,6 +164,10 @@ impl Subject {
         self.service.page_path()
     }
 
+    pub(super) fn write_path(&self) -> &'static str {
+        self.service.write_path()
+    }
+
     pub(super) fn plain_text_field(&self, record_type: &RecordType) -> String {
         self.service.plain_text_field(record_type)
     }
@@ -205,10 +211,12 @@ impl Subject {
                     continue;
                 }
                 let Some(rows) = self.try_stored(&target).await else { continue };
-                let keys = rows
-                    .iter()
-                    .take(3)
-                    .filter_map(|row| row[&reference.id_field].as_str().map(str::to_owned));
+                let id_field = match reference.id_field.as_str() {
+                    // Each target has a key of its own.
+                    "" => self.open_unchecked(&target).await.record_type().key.0[0].clone(),
+                    id_field => id_field.to_owned(),
+                };
+                let keys = rows.iter().take(3).filter_map(|row| row[&id_field].as_str().map(str::to_owned));
                 known.insert(target.to_string(), keys.collect());
             }
         }

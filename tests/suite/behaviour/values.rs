@@ -40,6 +40,23 @@ pub(crate) fn required_only(record_type: &RecordType, known: &KnownKeys) -> Edit
         .collect()
 }
 
+/// The same row with the types of its references with several targets.
+pub(crate) fn with_types(record_type: &RecordType, mut row: Edits, known: &KnownKeys) -> Edits {
+    let mut types = Edits::new();
+    for (name, _) in &row {
+        let Some(FieldType::Reference(reference)) = record_type.field(name).map(|field| &field.field_type)
+        else {
+            continue;
+        };
+        let target = reference.targets.iter().find(|target| known.contains_key(*target));
+        if let (Some(type_field), Some(target)) = (&reference.type_field, target) {
+            types.push((type_field.clone(), set(&json!(target))));
+        }
+    }
+    row.extend(types);
+    row
+}
+
 /// The same row with other values in its unique fields.
 pub(crate) fn renewed(record_type: &RecordType, row: &Edits, known: &KnownKeys) -> Edits {
     row.iter()
