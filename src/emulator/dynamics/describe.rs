@@ -32,7 +32,7 @@ pub(super) enum Kind {
     DateTime,
     Lookup,
     Image,
-    /// Nothing that rows show: virtual columns, party lists, files.
+    /// Nothing that rows show: virtual columns, party lists.
     Other,
 }
 
@@ -314,6 +314,8 @@ fn kind(about: &Value) -> Kind {
     match (type_name, about["AttributeType"].as_str().unwrap_or_default()) {
         ("MultiSelectPicklistType", _) => Kind::Multi,
         ("ImageType", _) => Kind::Image,
+        // A row shows the id of the file.
+        ("FileType", _) => Kind::Guid,
         (_, "Uniqueidentifier") => Kind::Guid,
         (_, "String" | "EntityName") => Kind::Text,
         (_, "Memo") => Kind::Memo,

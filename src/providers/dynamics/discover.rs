@@ -265,6 +265,7 @@ fn capability(table: &Table, id: &str, alternate_keys: &[AlternateKey]) -> Capab
         upsert: writable.then(|| UpsertCapability {
             write: write(write_options(true)),
             by: insertable.chain(std::iter::once(primary)).collect(),
+            match_only: Vec::new(),
         }),
         delete: writable.then(|| WriteCapability { version, ..write(write_options(false)) }),
         changes: None,
