@@ -260,7 +260,11 @@ fn capability(table: &Table, id: &str, alternate_keys: &[AlternateKey]) -> Capab
                 .chain(alternate_keys.iter().map(|key| key.fields.clone()))
                 .collect(),
         }),
-        create: writable.then(|| WriteCapability { marker: true, ..write(write_options(true)) }),
+        create: writable.then(|| WriteCapability {
+            marker: true,
+            marks: vec![id.to_owned()],
+            ..write(write_options(true))
+        }),
         update: writable.then(|| WriteCapability { version, ..write(write_options(true)) }),
         upsert: writable.then(|| UpsertCapability {
             write: write(write_options(true)),
@@ -268,7 +272,7 @@ fn capability(table: &Table, id: &str, alternate_keys: &[AlternateKey]) -> Capab
             match_only: Vec::new(),
         }),
         delete: writable.then(|| WriteCapability { version, ..write(write_options(false)) }),
-        changes: None,
+        changes: Some(super::changes::capability(table.change_tracking_enabled == Some(true))),
         content: None,
     }
 }

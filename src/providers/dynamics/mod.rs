@@ -2,6 +2,7 @@
 //! run time; queries are OData; writes go through `$batch`, each row an operation of its own.
 
 mod api;
+mod changes;
 mod choices;
 mod config;
 mod dialect;

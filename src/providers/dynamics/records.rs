@@ -371,10 +371,12 @@ impl Records for DynamicsRecords {
     }
 
     async fn settle(&self, cx: &Context, marks: &[Json]) -> Result<Vec<Settled>> {
-        let ids: Vec<Option<Key>> = marks
-            .iter()
-            .map(|mark| mark.as_str().and_then(super::odata::canonical_guid).map(Key::text))
-            .collect();
+        // A mark is the id itself, or the row's own value of it.
+        let id_of = |mark: &Json| {
+            let id = mark.as_str().or_else(|| mark.get(&self.described.wires.id)?.as_str())?;
+            super::odata::canonical_guid(id).map(Key::text)
+        };
+        let ids: Vec<Option<Key>> = marks.iter().map(id_of).collect();
         let wanted: Vec<Key> = ids.iter().flatten().cloned().collect();
         let by = self.record_type_here().key.clone();
         let select = [FieldPath::of(by.0.clone())];
@@ -393,8 +395,13 @@ impl Records for DynamicsRecords {
             .collect()
     }
 
-    async fn changes(&self, _: &Context, _: Option<&Checkpoint>, _: &[FieldPath]) -> Result<ChangePage> {
-        Err(self.unsupported("changes", "changes are not read by this version of recordport"))
+    async fn changes(
+        &self,
+        cx: &Context,
+        since: Option<&Checkpoint>,
+        select: &[FieldPath],
+    ) -> Result<ChangePage> {
+        self.change_page(cx, since, select).await.map_err(self.about("changes"))
     }
 
     async fn read_content(&self, _: &Context, _: &Key, _: &str) -> Result<Content> {

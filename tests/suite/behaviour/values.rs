@@ -94,6 +94,7 @@ pub(crate) fn ordinary(field: &Field, known: &KnownKeys) -> Value {
     match &field.field_type {
         FieldType::Text { max_length, form } => {
             let text = match form {
+                TextForm::Id => uuid::Uuid::new_v4().to_string(),
                 TextForm::Email => format!("row{number}@example.com"),
                 TextForm::Phone => format!("+42055{number:07}"),
                 TextForm::Url => format!("https://example.com/{number}"),
@@ -147,7 +148,8 @@ pub(crate) fn extremes(field: &Field) -> Vec<String> {
         FieldType::Text { max_length, form: TextForm::Plain | TextForm::Multiline } if !field.unique => {
             let most = usize::try_from(max_length.unwrap_or(40)).unwrap_or(40).min(2_000);
             let mut values = vec![
-                json!("🙂".chars().cycle().take(most.min(10)).collect::<String>()).to_string(),
+                // Some services count the halves of such a character.
+                json!("🙂".chars().cycle().take((most / 2).clamp(1, 10)).collect::<String>()).to_string(),
                 json!("x".repeat(most)).to_string(),
             ];
             if most >= 24 {
@@ -168,11 +170,21 @@ pub(crate) fn extremes(field: &Field) -> Vec<String> {
             let whole = usize::try_from(*precision).unwrap_or(1).saturating_sub(scale).max(1);
             let fraction =
                 if scale == 0 { String::new() } else { format!(".{}", "9".repeat(scale - 1) + "1") };
-            vec![
+            use recordport::record::number::Number;
+            let end = |end: &Option<String>| end.as_deref().and_then(Number::parse);
+            let (least, most) = (end(&field.minimum), end(&field.maximum));
+            let inside = |text: &String| {
+                let number = Number::parse(text).unwrap();
+                least.as_ref().is_none_or(|least| number >= *least)
+                    && most.as_ref().is_none_or(|most| number <= *most)
+            };
+            let digits = [
                 "0".into(),
                 format!("{}{fraction}", "9".repeat(whole.min(12))),
                 format!("-{}{fraction}", "9".repeat(whole.min(12))),
-            ]
+            ];
+            let own = [&field.minimum, &field.maximum].into_iter().flatten().cloned();
+            digits.into_iter().filter(inside).chain(own).collect()
         }
         FieldType::Date => vec![r#""1900-01-01""#.into(), r#""2400-02-29""#.into(), r#""3999-12-31""#.into()],
         FieldType::Instant => vec![r#""1900-01-01T00:00:00Z""#.into(), r#""3999-12-31T23:59:59Z""#.into()],
