@@ -307,7 +307,8 @@ fn check_form(field: &Field, read: &Value, stored: &Value) -> std::result::Resul
         (FieldType::Boolean, Value::Bool(_))
         | (FieldType::Text { .. } | FieldType::Reference(_) | FieldType::Picklist(_), Value::String(_))
         | (FieldType::Integer { .. } | FieldType::Decimal { .. }, Value::Number(_)) => {
-            read.to_string() == stored.to_string()
+            // Whole and decimal forms of one number differ as values.
+            format!("{read}") == format!("{stored}")
         }
         _ => false,
     };

@@ -170,6 +170,11 @@ fn words(pair: Pair<'_, Rule>) -> Words {
         }
         Rule::both => {
             let mut list: Vec<Words> = operands(pair);
+            // Punctuation between words is no word; where it stands alone, it is refused.
+            let is_word = |part: &Words| !matches!(part, Words::Phrase(tokens) if tokens.is_empty());
+            if list.iter().any(is_word) {
+                list.retain(is_word);
+            }
             if list.len() == 1 { list.remove(0) } else { Words::All(list) }
         }
         Rule::excluded => {

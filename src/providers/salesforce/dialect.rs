@@ -658,7 +658,7 @@ mod tests {
         let mut answer = reply(200, "{}");
         answer.headers.insert(
             HeaderName::from_static("sforce-limit-info"),
-            HeaderValue::from_static("api-usage=18/5000; per-app-api-usage=17/250(appName=x)"),
+            HeaderValue::from_static("api-usage=18/5000"),
         );
         answer.headers.insert(HeaderName::from_static("x-sfdc-request-id"), HeaderValue::from_static("abc"));
         let quota = SalesforceDialect.quota(&answer);

@@ -161,7 +161,7 @@ fn capability(describe: &Describe, alternate_keys: &[AlternateKey]) -> Capabilit
         upsert: object.updateable.then(|| {
             let inserts = |key: &&AlternateKey| object.createable && key.insertable;
             let inserting = alternate_keys.iter().filter(inserts).map(|key| key.fields.clone());
-            let finding = found_by.iter().filter(|key| !inserts(*key)).map(|key| key.fields.clone());
+            let finding = found_by.iter().filter(|key| !inserts(key)).map(|key| key.fields.clone());
             let match_only: Vec<KeyFields> = finding.chain([primary]).collect();
             UpsertCapability {
                 write: write(true),

@@ -2,6 +2,7 @@
 //! id of a polymorphic reference.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -77,14 +78,14 @@ impl SalesforceRecords {
                 let target = target_of(record_type, relationship(name)?, edits).ok()?;
                 Some((target, name))
             }) {
-                if !known.contains_key(&target) {
-                    let described = self.org.described(cx, &target).await;
+                if let Entry::Vacant(place) = known.entry(target) {
+                    let described = self.org.described(cx, place.key()).await;
                     if let Err(error) = &described
                         && !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden)
                     {
                         return Err(error.clone());
                     }
-                    known.insert(target, described);
+                    place.insert(described);
                 }
             }
             out.push(with_keys(record_type, edits, &known));
