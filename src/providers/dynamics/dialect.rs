@@ -133,7 +133,7 @@ fn by_status(status: u16) -> Meaning {
         300..=399 => {
             (ErrorKind::Protocol, Retry::Never, "The answer leads elsewhere, which an API answer must not")
         }
-        400..=499 => (ErrorKind::Refused, Retry::Never, ""),
+        402..=499 => (ErrorKind::Refused, Retry::Never, ""),
         _ => (ErrorKind::Protocol, Retry::IfIdempotent, ""),
     };
     Meaning { kind, retry, advice }
@@ -293,6 +293,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::from(body.to_owned()),
+            stream: None,
         };
         DynamicsDialect.error(&Call::get("search", "api", "/api/data/v9.2/accounts"), &reply)
     }

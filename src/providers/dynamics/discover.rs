@@ -204,7 +204,6 @@ fn is_lookup(kind: &str) -> bool {
 
 /// The relationships that paths can go through. A navigation property is often called as its column; a path
 /// then names the target too, as Dataverse does where there are several (`primarycontactid_contact`).
-#[expect(clippy::type_complexity, reason = "two views of one list")]
 fn relationships(
     columns: &[&Attribute],
     lookups: &HashMap<String, Vec<(String, String)>>,

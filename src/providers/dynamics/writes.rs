@@ -253,7 +253,6 @@ impl DynamicsRecords {
     }
 
     /// Which of the rows whose key cannot stand in an address exist: `None` for the other rows, else the id.
-    #[expect(clippy::type_complexity, reason = "three answers for each row")]
     async fn found_by_query(
         &self,
         cx: &Context,
