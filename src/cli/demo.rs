@@ -20,6 +20,8 @@ use crate::workspace::{LOOPBACK_CA, Workspace};
 
 /// Name of the connection that the demo makes.
 const CONNECTION: &str = "demo";
+/// Name of its connection to Dynamics 365.
+const DYNAMICS: &str = "erp";
 
 /// Shows the road; with `--once` without anybody's help.
 pub(crate) async fn run(session: &mut Session, args: args::Demo) -> Done {
@@ -109,7 +111,61 @@ impl Demo<'_> {
                 return Ok(code);
             }
         }
-        self.write(select).await
+        let code = self.write(select).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        self.dynamics(&url).await
+    }
+
+    /// The same road at the next provider.
+    async fn dynamics(&mut self, url: &str) -> Done {
+        let code = self.connect(&["connect", "dynamics", DYNAMICS, "--emulator", url]).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        let condition = "emailaddress1 IS NOT NULL AND (gendercode IN (1, 2) OR lastname LIKE '%e%')";
+        let select =
+            "fullname,emailaddress1,parentcustomerid,parentcustomerid_type,parentcustomerid_account.name";
+        let search = ["search", DYNAMICS, "contact", "--where", condition, "--select", select];
+        let explain = [&search[..], &["--explain"]].concat();
+        let ordered = [&search[..], &["--order-by", "lastname", "--limit", "5"]].concat();
+        let looking: [&[&str]; 5] = [
+            &["connections", "test", DYNAMICS],
+            &["types", DYNAMICS, "--search", "invoice"],
+            &["schema", "show", DYNAMICS, "new_invoice", "--for", "create", "--annotations", "none"],
+            &explain,
+            &ordered,
+        ];
+        for words in looking {
+            let (code, _) = self.step(words, None).await?;
+            if code != 0 {
+                return Ok(code);
+            }
+        }
+        let row = "{\"new_name\":\"Demo 1\",\"new_quantity\":3,\"new_amount\":12.50,\"new_tags\":[1,2]}\n";
+        let (code, printed) = self.step(&["create", DYNAMICS, "new_invoice"], Some(row.to_owned())).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        let keys = keys(&printed)?;
+        let mut get = vec![
+            "get",
+            DYNAMICS,
+            "new_invoice",
+            "--select",
+            "new_name,new_amount,new_tags,statuscode_formatted",
+        ];
+        get.extend(keys.iter().map(String::as_str));
+        let mut delete = vec!["delete", DYNAMICS, "new_invoice"];
+        delete.extend(keys.iter().map(String::as_str));
+        for words in [&get[..], &delete[..]] {
+            let (code, _) = self.step(words, None).await?;
+            if code != 0 {
+                return Ok(code);
+            }
+        }
+        Ok(0)
     }
 
     /// Creates, updates and deletes, each step with the keys that the one before printed.

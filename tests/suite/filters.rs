@@ -1,4 +1,4 @@
-//! The judge of filters: generated conditions over the emulated Salesforce's rows find what SQLite finds in the
+//! The judge of filters: generated conditions over an emulated service's rows find what SQLite finds in the
 //! same rows with the same conditions, evaluated here alone and through the provider.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,19 +24,41 @@ use super::support::wired_org::Connected as Org;
 
 const FILTERS: usize = 1_000;
 
-/// Relationship, reference field and type of a parent.
+/// Relationship, reference field as stored, and type of a parent.
 type Parent = (&'static str, &'static str, &'static str);
 
-/// Types with the parent whose fields are asked for, too.
-const TYPES: &[(&str, Option<Parent>)] = &[
-    ("Account", None),
-    ("Contact", Some(("Account", "AccountId", "Account"))),
-    ("Invoice__c", Some(("Account__r", "Account__c", "Account"))),
-];
+/// What is asked of one service.
+struct Ground {
+    service: &'static str,
+    /// Types with the parent whose fields are asked for, too.
+    types: &'static [(&'static str, Option<Parent>)],
+    /// The parent's fields that are asked for: one of each kind.
+    parent_fields: &'static [&'static str],
+    /// What stands between the values of a list as stored.
+    between: char,
+}
 
-/// The parent's fields that are asked for: one of each kind.
-const PARENT_FIELDS: &[&str] =
-    &["Name", "Type", "AnnualRevenue", "NumberOfEmployees", "CreatedDate", "IsPartner"];
+const SALESFORCE: Ground = Ground {
+    service: "salesforce",
+    types: &[
+        ("Account", None),
+        ("Contact", Some(("Account", "AccountId", "Account"))),
+        ("Invoice__c", Some(("Account__r", "Account__c", "Account"))),
+    ],
+    parent_fields: &["Name", "Type", "AnnualRevenue", "NumberOfEmployees", "CreatedDate", "IsPartner"],
+    between: ';',
+};
+
+const DYNAMICS: Ground = Ground {
+    service: "dynamics",
+    types: &[
+        ("account", None),
+        ("contact", Some(("parentcustomerid_account", "_parentcustomerid_value", "account"))),
+        ("new_invoice", Some(("new_Account", "_new_account_value", "account"))),
+    ],
+    parent_fields: &["name", "customertypecode", "revenue", "numberofemployees", "createdon", "creditonhold"],
+    between: ',',
+};
 
 type Row = BTreeMap<String, Box<RawValue>>;
 
@@ -78,6 +100,8 @@ struct Column {
 /// The rows of one type, in SQLite and as records.
 struct Table {
     name: &'static str,
+    /// The key's field.
+    id: String,
     columns: Vec<Column>,
     sqlite: Connection,
     keys: Vec<String>,
@@ -172,8 +196,9 @@ fn written(kind: ValueKind, text: String) -> String {
 }
 
 impl Table {
-    async fn load(org: &Org, name: &'static str, parent: Option<(&str, &str, &str)>) -> Self {
+    async fn load(org: &Org, ground: &Ground, name: &'static str, parent: Option<Parent>) -> Self {
         let own = org.open(name).await;
+        let id = own.record_type().key.0[0].clone();
         let mut fields: Vec<(FieldPath, Field)> = own
             .record_type()
             .fields
@@ -185,12 +210,13 @@ impl Table {
         let mut parents: BTreeMap<String, Row> = BTreeMap::new();
         if let Some((relationship, _, target)) = parent {
             let target_type = org.open(target).await;
-            for field in PARENT_FIELDS {
+            for field in ground.parent_fields {
                 let field = target_type.record_type().field(field).expect("a parent's field");
                 fields.push((FieldPath::of([relationship, field.name.as_str()]), field.clone()));
             }
+            let id = &target_type.record_type().key.0[0];
             for row in rows(&org.state(target).await) {
-                parents.insert(text_of(row.get("Id").map(AsRef::as_ref)).unwrap(), row);
+                parents.insert(text_of(row.get(id).map(AsRef::as_ref)).unwrap(), row);
             }
         }
         let mut columns: Vec<Column> = fields
@@ -215,7 +241,7 @@ impl Table {
         let mut records = Vec::new();
         sqlite.execute_batch("BEGIN").unwrap();
         for row in &stored {
-            let key = text_of(row.get("Id").map(AsRef::as_ref)).unwrap();
+            let key = text_of(row.get(&id).map(AsRef::as_ref)).unwrap();
             let mut values = vec![quoted(&key)];
             let mut members: Vec<String> = Vec::new();
             let mut nested: Vec<String> = Vec::new();
@@ -224,16 +250,22 @@ impl Table {
             });
             for column in &mut columns {
                 let holder = if column.path.is_single() { Some(row) } else { above };
-                let raw = holder.and_then(|row| row.get(column.path.leaf())).map(AsRef::as_ref);
+                let raw = holder.and_then(|row| row.get(column.field.wire())).map(AsRef::as_ref);
                 let text = text_of(raw).map(|text| written(column.kind, text));
                 let json = match (&text, raw) {
                     _ if column.multi => {
-                        let items: Vec<&str> = text.iter().flat_map(|text| text.split(';')).collect();
-                        values.push(quoted(&json!(items).to_string()));
-                        let folded: Vec<String> = items.iter().map(|item| fold(item)).collect();
-                        values.push(quoted(&json!(folded).to_string()));
+                        let items: Vec<&str> =
+                            text.iter().flat_map(|text| text.split(ground.between)).collect();
                         column.seen.extend(items.iter().map(|item| (*item).to_owned()));
-                        json!(items).to_string()
+                        let numbers = column.kind == ValueKind::Number;
+                        let judged: Vec<String> = items
+                            .iter()
+                            .map(|item| if numbers { sortable_number(item) } else { (*item).to_owned() })
+                            .collect();
+                        values.push(quoted(&json!(judged).to_string()));
+                        let folded: Vec<String> = judged.iter().map(|item| fold(item)).collect();
+                        values.push(quoted(&json!(folded).to_string()));
+                        if numbers { format!("[{}]", items.join(",")) } else { json!(items).to_string() }
                     }
                     (Some(text), Some(raw)) => {
                         values.push(literal(column.kind, text));
@@ -270,7 +302,7 @@ impl Table {
             column.seen.sort();
             column.seen.dedup();
         }
-        Self { name, columns, sqlite, keys, records }
+        Self { name, id, columns, sqlite, keys, records }
     }
 
     fn ask(&self, sql: &str) -> Vec<String> {
@@ -712,7 +744,7 @@ fn case(table: &Table, deck: &mut Deck, dice: &mut Dice, number: usize) -> Case 
     let patterns = number % 2 == 1;
     let depth = number % 5;
     let filter = deck.node(table, dice, depth, patterns);
-    let mut draft = QueryDraft { select: vec![FieldPath::parse("Id")], ..QueryDraft::default() };
+    let mut draft = QueryDraft { select: vec![FieldPath::parse(&table.id)], ..QueryDraft::default() };
     let where_form = filter.print(&|leaf| leaf.to_where(table));
     let text = match (where_form, filter.to_group(table)) {
         (Some(text), _) if patterns => {
@@ -766,15 +798,24 @@ struct Tally {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_filters_find_what_sqlite_finds() {
+    judge(&SALESFORCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_filters_find_at_dynamics_what_sqlite_finds() {
+    judge(&DYNAMICS).await;
+}
+
+async fn judge(ground: &Ground) {
     let config = EmulatorConfig {
         start_at: Some("2026-03-04T10:00:00Z".parse().expect("a moment")),
         ..EmulatorConfig::default()
     };
-    let org = Org::start(config).await;
+    let org = Org::to(ground.service, config).await;
     let mut dice = Dice(20_260_304);
     let mut tables = Vec::new();
-    for (name, parent) in TYPES {
-        let table = Table::load(&org, name, *parent).await;
+    for (name, parent) in ground.types {
+        let table = Table::load(&org, ground, name, *parent).await;
         let deck = Deck::shuffled(&table, &mut dice);
         tables.push((table, deck, org.open(name).await));
     }
@@ -783,7 +824,7 @@ async fn a_thousand_filters_find_what_sqlite_finds() {
     let (mut with_rows, mut ordered_there, mut ordered_here, mut limited) = (0, 0, 0, 0);
     let mut wrong: Vec<String> = Vec::new();
     for number in 0..FILTERS {
-        let (table, deck, records) = &mut tables[number % TYPES.len()];
+        let (table, deck, records) = &mut tables[number % ground.types.len()];
         let Case { filter, text, mut draft } = case(table, deck, &mut dice, number);
         let condition = filter.print(&|leaf| Some(leaf.to_sqlite(table))).expect("SQLite has words for all");
         let mut expected = table.ask(&format!("SELECT \"@key\" FROM t WHERE {condition} ORDER BY \"@key\""));

@@ -19,6 +19,7 @@ mod connect_privacy;
 mod connect_process;
 mod connect_store;
 mod connect_tokens;
+mod dynamics;
 mod emulator_dynamics;
 mod emulator_faults;
 mod emulator_frame;

@@ -256,9 +256,21 @@ async fn salesforces_schemas_are_those_in_the_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_schemas_of_dynamics_are_those_in_the_files() {
+    let made: Vec<Made> =
+        all_types("dynamics").await.iter().flat_map(|records| schemas_of(&**records)).collect();
+    assert!(made.len() >= 8 * SchemaPurpose::ALL.len(), "{} schemas", made.len());
+    compare("dynamics", &made);
+    assert_sound(&made).await;
+    insta::with_settings!({snapshot_path => folder("dynamics"), prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("summary", summary(&made));
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_options_of_every_write_are_described_in_the_profile() {
     let mut entries = Vec::new();
-    for records in all_types("salesforce").await {
+    for records in all_types("salesforce").await.into_iter().chain(all_types("dynamics").await) {
         let record_type = records.record_type();
         let can = &record_type.capability;
         let upsert = can.upsert.as_ref().map(|upsert| &upsert.write);

@@ -294,7 +294,8 @@ fn generic(store: &Store, at: Place, column: &Column, hash: u64) -> Cell {
         },
         Kind::DateTime => Cell::Instant(match hash % 41 {
             0 => -6_847_804_800,
-            1 => 253_402_214_400,
+            // 9999-12-30T00:00:00Z, near the last instant there is.
+            1 => 253_402_128_000,
             _ => FIRST_CREATED + ((hash >> 8) % (2 * YEAR_SECONDS)) as i64,
         }),
         Kind::Guid => Cell::Guid(super::guid::fresh(store.seed ^ hash, at.index)),

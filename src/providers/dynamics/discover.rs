@@ -241,7 +241,11 @@ fn capability(table: &Table, id: &str, alternate_keys: &[AlternateKey]) -> Capab
     } else {
         VersionSupport::None
     };
-    let write = |options: Json| WriteCapability { options, ..WriteCapability::batches_of(BATCH) };
+    let write = |saves: bool| WriteCapability {
+        options: write_options(saves),
+        parents_by_key: saves,
+        ..WriteCapability::batches_of(BATCH)
+    };
     let insertable = alternate_keys.iter().filter(|key| key.insertable).map(|key| key.fields.clone());
     Capability {
         search: Some(SearchCapability {
@@ -259,18 +263,14 @@ fn capability(table: &Table, id: &str, alternate_keys: &[AlternateKey]) -> Capab
                 .chain(alternate_keys.iter().map(|key| key.fields.clone()))
                 .collect(),
         }),
-        create: writable.then(|| WriteCapability {
-            marker: true,
-            marks: vec![id.to_owned()],
-            ..write(write_options(true))
-        }),
-        update: writable.then(|| WriteCapability { version, ..write(write_options(true)) }),
+        create: writable.then(|| WriteCapability { marker: true, marks: vec![id.to_owned()], ..write(true) }),
+        update: writable.then(|| WriteCapability { version, ..write(true) }),
         upsert: writable.then(|| UpsertCapability {
-            write: write(write_options(true)),
+            write: write(true),
             by: insertable.chain(std::iter::once(primary)).collect(),
             match_only: Vec::new(),
         }),
-        delete: writable.then(|| WriteCapability { version, ..write(write_options(false)) }),
+        delete: writable.then(|| WriteCapability { version, ..write(false) }),
         changes: Some(super::changes::capability(table.change_tracking_enabled == Some(true))),
         content: None,
     }

@@ -468,3 +468,152 @@ fn word(comparison: Comparison) -> &'static str {
         Comparison::GreaterOrEqual => "ge",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::provider::At;
+    use crate::provider::pushdown::split;
+    use crate::record::record_type::{ListWire, Picklist, Reference, ResolvedField};
+    use crate::record::{Capability, FieldPath, KeyFields, QueryDraft, RecordType, TypeName, where_text};
+
+    fn field(name: &str, field_type: FieldType) -> Field {
+        Field { filterable: true, ..Field::new(name, field_type) }
+    }
+
+    fn resolved() -> Resolved {
+        let numbers = || Picklist { integer: true, restricted: true, values: Vec::new() };
+        let lookup = Reference {
+            targets: vec!["contact".into()],
+            relationship: None,
+            type_field: None,
+            id_field: "contactid".into(),
+            label_field: None,
+            max_length: None,
+        };
+        let record_type = RecordType {
+            name: TypeName::new("account"),
+            provider: "dynamics".into(),
+            label: "Account".into(),
+            label_plural: "Accounts".into(),
+            description: None,
+            custom: false,
+            fields: vec![
+                Field {
+                    case_sensitive: Some(false),
+                    empty_is_null: true,
+                    ..field("name", FieldType::text(160))
+                },
+                field("revenue", FieldType::Decimal { precision: Some(17), scale: Some(2) }),
+                field("latitude", FieldType::Decimal { precision: None, scale: Some(5) }),
+                field("kind", FieldType::Picklist(numbers())),
+                field("tags", FieldType::MultiPicklist { picklist: numbers(), wire: ListWire::Comma }),
+                field("due", FieldType::Date),
+                field("createdon", FieldType::Instant),
+                field("modifiedon", FieldType::Instant),
+                field("hold", FieldType::Boolean),
+                Field {
+                    wire_name: Some("_primarycontactid_value".into()),
+                    ..field("primarycontactid", FieldType::Reference(lookup))
+                },
+            ],
+            key: KeyFields::single("accountid"),
+            alternate_keys: Vec::new(),
+            relationships: Vec::new(),
+            capability: Capability::default(),
+        };
+        let path = FieldPath::parse("primarycontactid_contact.fullname");
+        let parent = Field {
+            wire_name: Some("primarycontactid/fullname".into()),
+            ..field("fullname", FieldType::text(160))
+        };
+        let resolved = ResolvedField { path: path.clone(), field: parent, owner: TypeName::new("contact") };
+        Resolved { record_type: Arc::new(record_type), fields: BTreeMap::from([(path, resolved)]) }
+    }
+
+    /// What is sent for a condition, and how exact it is.
+    fn sent(text: &str) -> (String, At) {
+        let resolved = resolved();
+        let draft =
+            QueryDraft { where_text: Some(where_text::parse(text).unwrap()), ..QueryDraft::default() };
+        let query = draft.typed(&resolved, Timestamp::UNIX_EPOCH, &TimeZone::UTC).unwrap();
+        let judge = Judge::new(query.filter.as_ref(), &resolved, usize::MAX);
+        let split = split(query.filter.as_ref(), |condition| judge.judge(condition));
+        let worst = split.conditions.iter().map(|condition| condition.at).max().unwrap();
+        (split.native.map(|native| native.print(" and ", " or ")).unwrap_or_default(), worst)
+    }
+
+    #[test]
+    fn each_kind_of_condition_is_sent_as_far_as_it_is_right() {
+        use At::{Exact, Here, Superset};
+        let id = "78914942-34cb-ed11-b596-0022481d68cd";
+        for (text, native, at) in [
+            ("name = 'O''Neil'", "name eq 'O''Neil'", Superset),
+            ("name != 'a'", "name ne null", Superset),
+            ("name = ' a'", "name ne null", Superset),
+            ("name IS NULL", "name eq null", Exact),
+            ("name LIKE 'a[b]%'", "startswith(name,'a_b_')", Superset),
+            ("name LIKE '%a\\%b'", "endswith(name,'a%b')", Superset),
+            (
+                "name LIKE 'ab%cd%e'",
+                "(startswith(name,'ab') and contains(name,'cd') and endswith(name,'e'))",
+                Superset,
+            ),
+            ("name LIKE '%'", "name ne null", Superset),
+            ("name NOT LIKE 'a%'", "name ne null", Superset),
+            ("name ILIKE 'abc%'", "startswith(name,'abc')", Superset),
+            ("name ILIKE 'task%'", "name ne null", Superset),
+            ("name IN ('a', 'b')", "(name eq 'a' or name eq 'b')", Superset),
+            ("revenue >= 12.50", "(revenue ge 12.5 and revenue ne null)", Exact),
+            ("revenue = 1e400", "revenue ne null", Superset),
+            ("kind != 2", "(kind ne 2 and kind ne null)", Exact),
+            (
+                "kind IN (1, 2)",
+                "Microsoft.Dynamics.CRM.In(PropertyName='kind',PropertyValues=['1','2'])",
+                Exact,
+            ),
+            ("kind NOT IN (1, 2)", "(kind ne 1 and kind ne 2 and kind ne null)", Exact),
+            ("kind = 9999999999", "kind ne null", Superset),
+            (
+                "tags = 2",
+                "(Microsoft.Dynamics.CRM.ContainValues(PropertyName='tags',PropertyValues=['2']))",
+                Superset,
+            ),
+            ("tags != 2", "", Here),
+            ("due = '2026-01-31'", "due eq 2026-01-31", Exact),
+            ("due < '1700-01-01'", "due ne null", Superset),
+            (
+                "createdon < '2026-01-31T09:30:00.5Z'",
+                "(createdon le 2026-01-31T09:30:00Z and createdon ne null)",
+                Exact,
+            ),
+            ("createdon = '2026-01-31T09:30:00.5Z'", "createdon ne null", Superset),
+            (
+                "createdon < modifiedon",
+                "(createdon lt modifiedon and createdon ne null and modifiedon ne null)",
+                Exact,
+            ),
+            ("hold != TRUE", "hold eq false", Exact),
+            ("primarycontactid IS NULL", "_primarycontactid_value eq null", Exact),
+            ("primarycontactid = 'no id'", "_primarycontactid_value ne null", Superset),
+            ("primarycontactid_contact.fullname IS NULL", "", Here),
+            ("primarycontactid_contact.fullname = 'a'", "primarycontactid/fullname eq 'a'", Superset),
+            ("primarycontactid_contact.fullname = 'a' OR kind = 1", "", Here),
+        ] {
+            let (found, verdict) = sent(text);
+            assert_eq!((found.as_str(), verdict), (native, at), "{text}");
+        }
+        assert_eq!(
+            sent(&format!("primarycontactid = '{id}'")),
+            (format!("_primarycontactid_value eq {id}"), Exact)
+        );
+        let (native, at) = sent("latitude = 47.63958");
+        assert!(native.starts_with("(latitude ge 47.63956") && at == Superset, "{native}");
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use rand::Rng as _;
 use serde_json::Value as Json;
+use serde_json::value::to_raw_value;
 
 use super::discover::BATCH;
 use super::records::{DynamicsRecords, missing, replies};
@@ -14,6 +15,7 @@ use super::{api, dialect, keys, odata};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::http::multipart::{Part, PartReply};
 use crate::provider::{Change, Context, Edit, Edits, NewRow, Outcome, VersionedKey, WriteOptions};
+use crate::record::record_type::Reference;
 use crate::record::value::ValueKind;
 use crate::record::{FieldPath, FieldType, Key, KeyFields};
 
@@ -82,12 +84,13 @@ impl DynamicsRecords {
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
         let switches = self.switches("create", options)?;
-        let edits: Vec<&Edits> = rows.iter().map(|row| &row.fields).collect();
+        let edits: Vec<Edits> = rows.iter().map(|row| self.with_parents(&row.fields)).collect();
         let binds = self.binds(cx, &edits).await?;
         let made = rows
             .iter()
+            .zip(&edits)
             .zip(binds)
-            .map(|(row, binds)| {
+            .map(|((row, edits), binds)| {
                 let mut front = Vec::new();
                 if let Some(marker) = &row.marker {
                     let id = marker.as_str().and_then(odata::canonical_guid).ok_or_else(|| {
@@ -95,7 +98,7 @@ impl DynamicsRecords {
                     })?;
                     front.push((self.described.wires.id.clone(), rows::text(&id)));
                 }
-                let body = rows::body(&self.described, &front, &row.fields, true, &Present::new(), &binds?)?;
+                let body = rows::body(&self.described, &front, edits, true, &Present::new(), &binds?)?;
                 let mut part = api::part_write(self.version(), Method::POST, &self.described.wires.set, body);
                 switches.put(&mut part);
                 Ok(Operation {
@@ -120,15 +123,16 @@ impl DynamicsRecords {
         let switches = self.switches("update", options)?;
         let by = self.record_type_here().key.clone();
         let present = self.present(cx, &by, rows).await?;
-        let edits: Vec<&Edits> = rows.iter().map(|row| &row.edits).collect();
+        let edits: Vec<Edits> = rows.iter().map(|row| self.with_parents(&row.edits)).collect();
         let binds = self.binds(cx, &edits).await?;
         let made = rows
             .iter()
+            .zip(&edits)
             .zip(present.iter().zip(binds))
-            .map(|(row, (present, binds))| {
+            .map(|((row, edits), (present, binds))| {
                 let id = keys::id_of(&row.key)?;
                 let condition = version_of(row.if_version.as_deref())?;
-                let body = rows::body(&self.described, &[], &row.edits, false, present, &binds?)?;
+                let body = rows::body(&self.described, &[], edits, false, present, &binds?)?;
                 let resource = format!("{}({id})", self.described.wires.set);
                 let part = api::part_write(self.version(), Method::PATCH, &resource, body);
                 let mut part = api::if_match(part, condition);
@@ -163,19 +167,20 @@ impl DynamicsRecords {
             return Err(self.unsupported("upsert", &format!("does not upsert {} by {by}", record_type.name)));
         }
         let present = self.present(cx, by, rows).await?;
-        let edits: Vec<&Edits> = rows.iter().map(|row| &row.edits).collect();
+        let edits: Vec<Edits> = rows.iter().map(|row| self.with_parents(&row.edits)).collect();
         let binds = self.binds(cx, &edits).await?;
         let elsewhere = self.found_by_query(cx, by, rows).await?;
         let made: Vec<Result<Operation>> = rows
             .iter()
+            .zip(&edits)
             .zip(present.iter().zip(binds))
             .zip(elsewhere)
-            .map(|((row, (present, binds)), elsewhere)| {
+            .map(|(((row, edits), (present, binds)), elsewhere)| {
                 if row.if_version.is_some() {
                     return Err(self.unsupported("upsert", "cannot check a version on upsert"));
                 }
                 let without_key: Edits =
-                    row.edits.iter().filter(|(name, _)| !by.0.contains(name)).cloned().collect();
+                    edits.iter().filter(|(name, _)| !by.0.contains(name)).cloned().collect();
                 let body = |front: &[(String, String)], creates| {
                     rows::body(&self.described, front, &without_key, creates, present, &binds.clone()?)
                 };
@@ -306,9 +311,44 @@ impl DynamicsRecords {
             .collect())
     }
 
+    /// The edits with each parent that is named by a key of its own (`"new_Account":{"accountnumber":"A1"}`) as
+    /// the value of its lookup, which tells the parent's type too.
+    fn with_parents(&self, edits: &Edits) -> Edits {
+        let record_type = self.record_type_here();
+        let mut out = Edits::with_capacity(edits.len());
+        for (name, edit) in edits {
+            let relationship = match record_type.field(name) {
+                None => record_type.relationship(name),
+                Some(_) => None,
+            };
+            let way = relationship.and_then(|way| Some((way, self.described.wires.ways.get(&way.name)?)));
+            let Some((way, (_, target))) = way else {
+                out.push((name.clone(), edit.clone()));
+                continue;
+            };
+            match edit {
+                Edit::Set(parent) if parent.get().trim() != "null" => {
+                    let (Ok(parent), Ok(target)) = (to_raw_value(parent.get()), to_raw_value(target)) else {
+                        out.push((name.clone(), edit.clone()));
+                        continue;
+                    };
+                    out.push((way.field.clone(), Edit::Set(parent)));
+                    let field = record_type.field(&way.field).map(|field| &field.field_type);
+                    if let Some(FieldType::Reference(Reference { type_field: Some(type_field), .. })) = field
+                    {
+                        out.push((type_field.clone(), Edit::Set(target)));
+                    }
+                }
+                Edit::Set(_) | Edit::Clear => out.push((way.field.clone(), Edit::Clear)),
+                Edit::List { .. } => out.push((way.field.clone(), edit.clone())),
+            }
+        }
+        out
+    }
+
     /// Where the lookups of each row lead. For a lookup with several targets whose row does not tell the type,
     /// Dataverse is asked which table has the record.
-    async fn binds(&self, cx: &Context, rows: &[&Edits]) -> Result<Vec<Result<Binds>>> {
+    async fn binds(&self, cx: &Context, rows: &[Edits]) -> Result<Vec<Result<Binds>>> {
         struct Wanted {
             row: usize,
             field: String,

@@ -1,4 +1,4 @@
-//! The real Salesforce provider on the real HTTP plane, with one token, against an emulator of its own.
+//! A real provider on the real HTTP plane, with one token, against an emulator of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,17 +35,22 @@ pub(crate) struct Connected {
     pub(crate) emulator: Watched,
     pub(crate) cx: Context,
     pub(crate) provider: Arc<dyn Provider>,
+    service: &'static str,
 }
 
 impl Connected {
     pub(crate) async fn start(config: EmulatorConfig) -> Self {
+        Self::to("salesforce", config).await
+    }
+
+    /// Connected to another service.
+    pub(crate) async fn to(service: &'static str, config: EmulatorConfig) -> Self {
         let emulator = Watched::from(Emulator::start(config).await.expect("starts"));
         let base = Url::parse(&emulator.http_url()).expect("an address");
-        let factory = recordport::providers::find("salesforce").expect("known");
+        let factory = recordport::providers::find(service).expect("known");
         let config = Value::Null;
         let sign_in = factory.sign_in(&config, Some(&base)).expect("a sign-in");
-        let token =
-            emulator.credentials()["salesforce"]["access_token"].as_str().expect("a token").to_owned();
+        let token = emulator.credentials()[service]["access_token"].as_str().expect("a token").to_owned();
         let access = Access {
             generation: 1,
             authorization: SecretString::from(format!("Bearer {token}")),
@@ -66,7 +71,8 @@ impl Connected {
             dry_run: None,
         });
         let provider = factory.provider(&config).expect("a provider");
-        Self { emulator, cx: Context { http, clock, connection: "org".to_owned(), refresh: false }, provider }
+        let cx = Context { http, clock, connection: "org".to_owned(), refresh: false };
+        Self { emulator, cx, provider, service }
     }
 
     pub(crate) async fn open(&self, name: &str) -> Arc<dyn Records> {
@@ -75,7 +81,7 @@ impl Connected {
 
     /// The rows of a type as stored.
     pub(crate) async fn state(&self, name: &str) -> String {
-        let address = format!("{}/_emulator/state/salesforce/{name}", self.emulator.http_url());
+        let address = format!("{}/_emulator/state/{}/{name}", self.emulator.http_url(), self.service);
         let answer = super::emulated::client().get(address).send().await.expect("is answered");
         answer.text().await.expect("a body")
     }
