@@ -559,7 +559,7 @@ mod tests {
             ("name = ' a'", "name ne null", Superset),
             ("name IS NULL", "name eq null", Exact),
             ("name LIKE 'a[b]%'", "startswith(name,'a_b_')", Superset),
-            ("name LIKE '%a\\%b'", "endswith(name,'a%b')", Superset),
+            ("name LIKE '%a!%b' ESCAPE '!'", "endswith(name,'a%b')", Superset),
             (
                 "name LIKE 'ab%cd%e'",
                 "(startswith(name,'ab') and contains(name,'cd') and endswith(name,'e'))",
