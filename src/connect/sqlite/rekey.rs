@@ -1,5 +1,7 @@
 //! A change of the master key: everything is sealed anew in one step.
 
+use std::time::{Duration, Instant};
+
 use super::database::failed;
 use super::keys::{label, new_data_key, seal_into};
 use super::{Work, parse};
@@ -7,15 +9,23 @@ use crate::connect::key::{KeyPlace, MasterKey};
 use crate::connect::store::Rekeyed;
 use crate::error::{Error, Result};
 
+/// How long another change of keys is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 impl Work<'_> {
     pub(super) fn rekey(&mut self) -> Result<Rekeyed> {
         let home = self.home;
         let lock = home.open_or_create("recordport.lock")?;
-        lock.try_lock().map_err(|_| {
-            Error::local("another process is changing the master key or making the store")
-                .with_code("rekey_locked")
-                .with_advice("Try again when it has ended")
-        })?;
+        let begun = Instant::now();
+        // A process that is just being started holds our own lock for a moment, until its program takes over.
+        while lock.try_lock().is_err() {
+            if begun.elapsed() > LOCK_PATIENCE {
+                return Err(Error::local("another process is changing the master key or making the store")
+                    .with_code("rekey_locked")
+                    .with_advice("Try again when it has ended"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let settings = &self.settings.keys;
         let mut masters = MasterKey::load(home, settings)?;
         let in_use = |db: &rusqlite::Connection, id: &str| {
