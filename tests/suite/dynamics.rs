@@ -11,6 +11,7 @@ use recordport::record::{FieldPath, FieldType, Key, KeyFields, QueryDraft};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::support::command::Home;
 use crate::support::wired_org::Connected;
 
 async fn environment() -> Connected {
@@ -259,4 +260,34 @@ async fn columns_are_described_from_their_definitions_and_nothing_is_required_bu
         .map(|field| field.name.as_str())
         .collect();
     assert_eq!(required, ["title", "customerid"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_signs_in_by_code_secret_key_or_token() {
+    let emulator = recordport::emulator::Emulator::start(EmulatorConfig::default()).await.expect("starts");
+    let url = emulator.http_url();
+    tokio::task::spawn_blocking(move || {
+        let home = Home::new();
+        for grant in ["code", "client-credentials", "jwt", "token"] {
+            let name = format!("by-{grant}");
+            let words = [
+                "connect",
+                "dataverse",
+                name.as_str(),
+                "--emulator",
+                url.as_str(),
+                "--grant",
+                grant,
+                "--no-browser",
+            ];
+            let connected = &home.run(&words).expect(0).lines()[0];
+            assert_eq!((&connected["provider"], &connected["grant"]), (&json!("dynamics"), &json!(grant)));
+            let found =
+                home.run(&["search", &name, "contact", "--limit", "2", "--select", "fullname"]).expect(0);
+            assert_eq!(found.lines().len(), 2, "{found:?}");
+        }
+    })
+    .await
+    .expect("runs");
+    emulator.shutdown().await;
 }
