@@ -806,6 +806,7 @@ async fn a_thousand_filters_find_at_dynamics_what_sqlite_finds() {
     judge(&DYNAMICS).await;
 }
 
+#[expect(clippy::print_stdout, reason = "the table of operators is part of what the test tells")]
 async fn judge(ground: &Ground) {
     let config = EmulatorConfig {
         start_at: Some("2026-03-04T10:00:00Z".parse().expect("a moment")),
