@@ -23,6 +23,7 @@ mod control;
 pub mod dynamics;
 pub mod faults;
 pub mod grants;
+pub mod jira;
 mod json;
 mod request_log;
 pub mod salesforce;
@@ -244,7 +245,11 @@ impl Drop for Emulator {
 
 /// The services that this version emulates.
 fn services(config: &ServiceConfig) -> Result<Vec<Arc<dyn Service>>> {
-    Ok(vec![Arc::new(salesforce::Salesforce::start(config)?), Arc::new(dynamics::Dynamics::start(config)?)])
+    Ok(vec![
+        Arc::new(salesforce::Salesforce::start(config)?),
+        Arc::new(dynamics::Dynamics::start(config)?),
+        Arc::new(jira::Jira::start(config)?),
+    ])
 }
 
 fn import(services: &[Arc<dyn Service>], name: &str, file: &Path) -> Result<()> {

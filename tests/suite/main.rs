@@ -23,6 +23,7 @@ mod dynamics;
 mod emulator_dynamics;
 mod emulator_faults;
 mod emulator_frame;
+mod emulator_jira;
 mod emulator_oauth;
 mod emulator_salesforce;
 mod faults;
