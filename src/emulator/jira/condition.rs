@@ -30,7 +30,7 @@ pub(super) struct Context<'a> {
 pub(super) enum Check {
     All(Vec<Check>),
     Any(Vec<Check>),
-    Ask(Column, Ask),
+    Ask(Column, Box<Ask>),
 }
 
 #[derive(Debug)]
@@ -71,7 +71,7 @@ fn clause(context: Context<'_>, own: &Clause, not: bool) -> Result<Check, Refusa
     let mut refused = None;
     for column in columns {
         match ask(context, &column, own, not) {
-            Ok(ask) => checks.push(Check::Ask(column, ask)),
+            Ok(ask) => checks.push(Check::Ask(column, Box::new(ask))),
             Err(refusal) => refused = Some(refusal),
         }
     }

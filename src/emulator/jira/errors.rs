@@ -10,7 +10,7 @@ use crate::emulator::service::Reply;
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
-    body: Body,
+    body: Box<Body>,
     header: Option<(HeaderName, String)>,
 }
 
@@ -34,7 +34,7 @@ impl Refusal {
     /// A sentence of the application.
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         let body = Body::Collection { messages: vec![message.into()], errors: Map::new() };
-        Self { status, body, header: None }
+        Self { status, body: Box::new(body), header: None }
     }
 
     pub(super) fn bad(message: impl Into<String>) -> Self {
@@ -48,7 +48,7 @@ impl Refusal {
     /// What is wrong, field by field.
     pub(super) fn fields(errors: Map<String, Value>) -> Self {
         let body = Body::Collection { messages: Vec::new(), errors };
-        Self { status: StatusCode::BAD_REQUEST, body, header: None }
+        Self { status: StatusCode::BAD_REQUEST, body: Box::new(body), header: None }
     }
 
     pub(super) fn field(id: &str, message: impl Into<String>) -> Self {
@@ -59,12 +59,12 @@ impl Refusal {
 
     pub(super) fn query(message: impl Into<String>) -> Self {
         let body = Body::Query(vec![message.into()]);
-        Self { status: StatusCode::BAD_REQUEST, body, header: None }
+        Self { status: StatusCode::BAD_REQUEST, body: Box::new(body), header: None }
     }
 
     /// A problem that the framework finds before the application is asked.
     pub(super) fn problem(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, body: Body::Problem(detail.into()), header: None }
+        Self { status, body: Box::new(Body::Problem(detail.into())), header: None }
     }
 
     pub(super) fn method(method: &Method, allowed: &str) -> Self {
@@ -75,16 +75,16 @@ impl Refusal {
     }
 
     pub(super) fn other(status: StatusCode, body: Value) -> Self {
-        Self { status, body: Body::Other(body), header: None }
+        Self { status, body: Box::new(Body::Other(body)), header: None }
     }
 
     pub(super) fn text(status: StatusCode, content_type: &'static str, text: impl Into<String>) -> Self {
-        Self { status, body: Body::Text(content_type, text.into()), header: None }
+        Self { status, body: Box::new(Body::Text(content_type, text.into())), header: None }
     }
 
     /// The same refusal as an element of a bulk answer.
     pub(super) fn element(&self, number: usize) -> Value {
-        let (messages, errors) = match &self.body {
+        let (messages, errors) = match &*self.body {
             Body::Collection { messages, errors } => (messages.clone(), errors.clone()),
             Body::Query(messages) => (messages.clone(), Map::new()),
             Body::Problem(text) | Body::Text(_, text) => (vec![text.clone()], Map::new()),
@@ -99,7 +99,7 @@ impl Refusal {
 
     /// The complete answer to a request at this path.
     pub(super) fn reply(&self, path: &str) -> Reply {
-        let reply = match &self.body {
+        let reply = match &*self.body {
             Body::Collection { messages, errors } => {
                 Reply::json(self.status, &json!({ "errorMessages": messages, "errors": errors }))
             }

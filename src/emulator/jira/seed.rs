@@ -25,7 +25,7 @@ pub(super) fn issue(model: &Model, seed: u64, id: u64) -> Issue {
     let Some(project) = model.projects.get(place as usize) else {
         return bare(id, number, fields);
     };
-    let head = (number - 1) % FAMILY == 0;
+    let head = (number - 1).is_multiple_of(FAMILY);
     let issue_type = kind_of(project, number, hash("issuetype"));
     let created = LATEST - 400 * 24 * HOUR + (hash("created") % (399 * 24 * 3_600_000)) as i64;
     let step = ((LATEST - created) / 4).max(1) as u64;

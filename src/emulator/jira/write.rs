@@ -182,7 +182,7 @@ fn create_one(store: &mut Store, call: &Call<'_>, body: &Value) -> Result<Value,
         voters: Vec::new(),
         history: Vec::new(),
     };
-    let draft = Draft::read(store, call, &issue, body, &[])?;
+    let draft = Draft::read(store, call, &issue, body, &["project", "issuetype"])?;
     let missing = missing(store, &issue, &draft, true);
     if !missing.is_empty() {
         return Err(Refusal::fields(missing));
