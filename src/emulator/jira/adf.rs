@@ -78,7 +78,9 @@ const DEEPEST: usize = 64;
 pub(super) fn is_document(value: &Value) -> bool {
     value["type"] == "doc"
         && value["version"] == 1
-        && value["content"].as_array().is_some_and(|list| list.iter().all(|node| is_node(node, &["block"], 0)))
+        && value["content"]
+            .as_array()
+            .is_some_and(|list| list.iter().all(|node| is_node(node, &["block"], 0)))
 }
 
 fn is_node(node: &Value, allowed: &[&str], depth: usize) -> bool {
@@ -110,9 +112,9 @@ fn is_node(node: &Value, allowed: &[&str], depth: usize) -> bool {
     }
     match node.get("content") {
         None => true,
-        Some(content) => content
-            .as_array()
-            .is_some_and(|list| list.iter().all(|child| is_node(child, inside, depth + 1))),
+        Some(content) => {
+            content.as_array().is_some_and(|list| list.iter().all(|child| is_node(child, inside, depth + 1)))
+        }
     }
 }
 

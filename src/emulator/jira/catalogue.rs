@@ -85,7 +85,14 @@ const CUSTOMS: [(u64, &str, &str, &str, &str, &str); 26] = [
     (10_013, "Team", "team", "", "com.atlassian.jira.plugin.system.customfieldtypes:atlassian-team", ""),
     (10_020, "Severity", "option", "", "select", "Critical,Major,Minor,It's \"odd\" \\ here"),
     (10_021, "Affected Areas", "array", "option", "multiselect", "Network,Storage,Billing,Sign-in"),
-    (10_022, "Location", "option-with-child", "", "cascadingselect", "Europe:Berlin:Lyon:Oslo,America:Chicago:Toronto,Asia"),
+    (
+        10_022,
+        "Location",
+        "option-with-child",
+        "",
+        "cascadingselect",
+        "Europe:Berlin:Lyon:Oslo,America:Chicago:Toronto,Asia",
+    ),
     (10_023, "Impact", "option", "", "radiobuttons", "One user,One team,Everybody"),
     (10_024, "Checks", "array", "option", "multicheckboxes", "Backup taken,Customer told,Rollback plan"),
     (10_025, "Approver", "user", "", "userpicker", ""),
@@ -105,7 +112,14 @@ const CUSTOMS: [(u64, &str, &str, &str, &str, &str); 26] = [
     (10_039, "Impact", "string", "", "textfield", ""),
     (10_040, "External Status", "string", "", "readonlyfield", ""),
     (10_041, "Customer Health", "any", "", "com.example.health:score", ""),
-    (10_042, "Design", "design.field.name", "", "com.atlassian.jira.plugins.jira-development-integration-plugin:designcf", ""),
+    (
+        10_042,
+        "Design",
+        "design.field.name",
+        "",
+        "com.atlassian.jira.plugins.jira-development-integration-plugin:designcf",
+        "",
+    ),
 ];
 
 /// What an app calls its own field, besides the id.
@@ -128,7 +142,11 @@ const SCREENS: [(&str, &str, &str); 6] = [
         "summary! issuetype! project! description reporter assignee priority labels components duedate timetracking parent \
          issuelinks attachment customfield_10022 customfield_10025 customfield_10028 customfield_10030!",
     ),
-    ("OPS", SUBTASK, "summary! issuetype! project! parent! description reporter assignee priority labels duedate timetracking"),
+    (
+        "OPS",
+        SUBTASK,
+        "summary! issuetype! project! parent! description reporter assignee priority labels duedate timetracking",
+    ),
     (
         "WEB",
         "10001",
@@ -150,16 +168,19 @@ const SCREENS: [(&str, &str, &str); 6] = [
 
 pub(super) fn catalogue(seed: u64) -> Model {
     let types = [("10001", "Epic", 1), ("10002", "Story", 0), ("10003", "Bug", 0), ("10004", "Task", 0)];
-    let mut types: Vec<IssueType> = types
-        .map(|(id, name, level)| IssueType { id: id.to_owned(), name: name.to_owned(), level })
-        .into();
+    let mut types: Vec<IssueType> =
+        types.map(|(id, name, level)| IssueType { id: id.to_owned(), name: name.to_owned(), level }).into();
     types.push(IssueType { id: SUBTASK.to_owned(), name: "Sub-task".to_owned(), level: -1 });
     let projects = [("10000", "OPS", "Operations"), ("10001", "WEB", "Website")];
     let projects = projects.map(|(id, key, name)| Project {
         id: id.to_owned(),
         key: key.to_owned(),
         name: name.to_owned(),
-        screens: SCREENS.iter().filter(|screen| screen.0 == key).map(|screen| read(screen.1, screen.2)).collect(),
+        screens: SCREENS
+            .iter()
+            .filter(|screen| screen.0 == key)
+            .map(|screen| read(screen.1, screen.2))
+            .collect(),
         versions: parts(id, 100, &["1.0", "1.1", "2.0"]),
         components: parts(id, 200, &["API", "Web, mobile", "Back office"]),
     });
@@ -195,7 +216,11 @@ fn people(seed: u64) -> Vec<Person> {
             Person {
                 account: format!("712020:{id}"),
                 name: format!("{given} {family}"),
-                email: if index == 0 { "admin@emulated.example".to_owned() } else { format!("user{index}@emulated.example") },
+                email: if index == 0 {
+                    "admin@emulated.example".to_owned()
+                } else {
+                    format!("user{index}@emulated.example")
+                },
                 active: index + 1 != PEOPLE,
             }
         })

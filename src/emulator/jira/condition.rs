@@ -47,7 +47,8 @@ pub(super) enum Ask {
 /// # Errors
 /// A field that does not exist, an operator that a field does not have, a value that is no date or number.
 pub(super) fn prepare(context: Context<'_>, expr: &Expr, not: bool) -> Result<Check, Refusal> {
-    let each = |list: &[Expr]| list.iter().map(|own| prepare(context, own, not)).collect::<Result<Vec<_>, _>>();
+    let each =
+        |list: &[Expr]| list.iter().map(|own| prepare(context, own, not)).collect::<Result<Vec<_>, _>>();
     match expr {
         Expr::All(list) if not => each(list).map(Check::Any),
         Expr::Any(list) if not => each(list).map(Check::All),
@@ -116,9 +117,7 @@ fn ask(context: Context<'_>, column: &Column, own: &Clause, negated: bool) -> Re
                 }
                 ("~" | "!~", _) => Err(unsupported(operator)),
                 (_, _) if words => Err(unsupported(operator)),
-                ("=" | "!=", value) => {
-                    ids(context, column, own, std::slice::from_ref(value), not)
-                }
+                ("=" | "!=", value) => ids(context, column, own, std::slice::from_ref(value), not),
                 (_, Operand::Empty) => Err(unsupported(operator)),
                 (_, value) if column.is_ordered() => {
                     let value = lookup::ordinal(context, column, &own.field, value)?;

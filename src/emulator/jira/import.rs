@@ -22,8 +22,10 @@ pub(super) fn apply(model: &mut Model, text: &str) -> Result<(), String> {
     }
     // Cloud says fields, its specification also results, Data Center values.
     let rows = ["fields", "results", "values"].iter().find_map(|name| whole[*name].as_array());
-    let rows = rows.filter(|rows| rows.iter().all(|own| own["fieldId"].is_string() && own["schema"].is_object()));
-    let rows = rows.ok_or("this is no create metadata: it has neither projects nor fields with fieldId and schema")?;
+    let rows =
+        rows.filter(|rows| rows.iter().all(|own| own["fieldId"].is_string() && own["schema"].is_object()));
+    let rows =
+        rows.ok_or("this is no create metadata: it has neither projects nor fields with fieldId and schema")?;
     let allowed = |field: &str| {
         let own = rows.iter().find(|own| own["fieldId"] == field);
         own.and_then(|own| own["allowedValues"].get(0)).cloned()

@@ -60,9 +60,18 @@ pub(super) struct Clause {
 pub(super) enum Test {
     /// `=`, `!=`, `~`, `!~`, `<`, `<=`, `>`, `>=`.
     Compare(String, Operand),
-    In { not: bool, values: Vec<Operand> },
-    Empty { not: bool },
-    Was { not: bool, values: Vec<Operand>, when: Vec<Predicate> },
+    In {
+        not: bool,
+        values: Vec<Operand>,
+    },
+    Empty {
+        not: bool,
+    },
+    Was {
+        not: bool,
+        values: Vec<Operand>,
+        when: Vec<Predicate>,
+    },
     Changed(Vec<Predicate>),
 }
 
@@ -339,11 +348,15 @@ mod tests {
 
     #[test]
     fn and_binds_more_than_or_and_order_follows() {
-        let query = parse("a = 1 or b = 2 AND not c in (3, EMPTY) ORDER BY a DESC, \"b c\"").expect("a query");
+        let query =
+            parse("a = 1 or b = 2 AND not c in (3, EMPTY) ORDER BY a DESC, \"b c\"").expect("a query");
         assert_eq!(query.order, [("a".to_owned(), true), ("b c".to_owned(), false)]);
         let Some(Expr::Any(parts)) = query.condition else { panic!("no or") };
         assert!(matches!(&parts[1], Expr::All(list) if matches!(list[1], Expr::Not(_))));
         assert_eq!(parse("order by created").expect("a query").condition, None);
-        assert!(matches!(one("status was not in (a, b) before \"-1d\" by x()").test, Test::Was { not: true, .. }));
+        assert!(matches!(
+            one("status was not in (a, b) before \"-1d\" by x()").test,
+            Test::Was { not: true, .. }
+        ));
     }
 }

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::condition::{Context, date};
 use super::errors::Refusal;
 use super::jql::Operand;
-use super::model::{CATEGORIES, Field, GROUPS, Kind, Model, PRIORITIES, RESOLUTIONS, SPRINTS, STATUSES, status};
+use super::model::{
+    CATEGORIES, Field, GROUPS, Kind, Model, PRIORITIES, RESOLUTIONS, SPRINTS, STATUSES, status,
+};
 use super::moments;
 use super::store::{Issue, Store};
 
@@ -36,8 +38,7 @@ impl Column {
 
     /// Whether it is searched by words alone.
     pub(super) fn has_words(&self) -> bool {
-        matches!(self, Self::Comments | Self::AllText)
-            || matches!(self.kind(), Some(Kind::Text | Kind::Rich))
+        matches!(self, Self::Comments | Self::AllText) || matches!(self.kind(), Some(Kind::Text | Kind::Rich))
     }
 
     pub(super) fn is_version(&self) -> bool {
@@ -46,8 +47,7 @@ impl Column {
 
     pub(super) fn is_ordered(&self) -> bool {
         let numbers = matches!(self, Self::Field(field) if NUMBERS.contains(&field.id.as_str()));
-        let kinds =
-            matches!(self.kind(), Some(Kind::Number | Kind::Date | Kind::Moment | Kind::Priority));
+        let kinds = matches!(self.kind(), Some(Kind::Number | Kind::Date | Kind::Moment | Kind::Priority));
         numbers || kinds || self.is_version() || matches!(self, Self::Key | Self::Property(..))
     }
 
@@ -115,7 +115,8 @@ fn of_text(context: Context<'_>, column: &Column, name: &str, text: &str) -> Res
     let field = match column {
         Column::Key => return Ok(store.find(text).map(|issue| issue.id.to_string()).into_iter().collect()),
         Column::Category => {
-            let fits = |own: &&(u8, &str, &str, &str)| own.0.to_string() == text || same(own.1) || same(own.3);
+            let fits =
+                |own: &&(u8, &str, &str, &str)| own.0.to_string() == text || same(own.1) || same(own.3);
             return Ok(CATEGORIES.iter().filter(fits).map(|own| own.0.to_string()).collect());
         }
         Column::Watchers | Column::Voters => return Ok(people(store, text)),
@@ -133,16 +134,19 @@ fn of_text(context: Context<'_>, column: &Column, name: &str, text: &str) -> Res
             let types = store.model.types.iter().filter(|own| own.id == text || same(&own.name));
             types.map(|own| own.id.clone()).collect()
         }
-        Kind::Status => {
-            STATUSES.iter().filter(|own| own.id == text || same(own.name)).map(|own| own.id.to_owned()).collect()
-        }
+        Kind::Status => STATUSES
+            .iter()
+            .filter(|own| own.id == text || same(own.name))
+            .map(|own| own.id.to_owned())
+            .collect(),
         Kind::Priority => pairs(&PRIORITIES),
         Kind::Resolution if same("unresolved") => Vec::new(),
         Kind::Resolution => pairs(&RESOLUTIONS),
         Kind::Version | Kind::Versions | Kind::Components => {
-            let parts = store.model.projects.iter().flat_map(|own| {
-                if field.kind == Kind::Components { &own.components } else { &own.versions }
-            });
+            let parts =
+                store.model.projects.iter().flat_map(|own| {
+                    if field.kind == Kind::Components { &own.components } else { &own.versions }
+                });
             parts.filter(|own| own.id == text || same(&own.name)).map(|own| own.id.clone()).collect()
         }
         Kind::Choice | Kind::Choices | Kind::Cascade => {
@@ -353,7 +357,8 @@ pub(super) fn ordinals(store: &Store, issue: &Issue, column: &Column) -> Vec<f64
 /// How two issues stand to each other in a column; what is empty comes last.
 pub(super) fn order(store: &Store, column: &Column, left: &Issue, right: &Issue) -> Ordering {
     if matches!(column, Column::Key) {
-        let place = |own: &Issue| (store.key(own).rsplit_once('-').map(|parts| parts.0.to_owned()), own.number);
+        let place =
+            |own: &Issue| (store.key(own).rsplit_once('-').map(|parts| parts.0.to_owned()), own.number);
         return place(left).cmp(&place(right));
     }
     if column.is_ordered() {

@@ -21,7 +21,14 @@ pub(super) fn handle(store: &Store, call: &Call<'_>) -> Option<Result<Reply, Ref
     let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
     let known = matches!(
         segments.as_slice(),
-        ["field" | "issuetype" | "priority" | "status" | "statuscategory" | "resolution" | "issueLinkType" | "label"]
+        ["field"
+            | "issuetype"
+            | "priority"
+            | "status"
+            | "statuscategory"
+            | "resolution"
+            | "issueLinkType"
+            | "label"]
             | ["field" | "project" | "user" | "users" | "resolution", "search"]
             | ["user", "assignable", "search"]
             | ["groups", "picker"]
@@ -53,12 +60,12 @@ fn answer(store: &Store, call: &Call<'_>, segments: &[&str]) -> Result<Reply, Re
                 .collect();
             page(call, 50, &found)
         }
-        ["issuetype"] => listed(signed_in, store.model.types.iter().map(|own| render::issue_type(store, call, &own.id))),
+        ["issuetype"] => {
+            listed(signed_in, store.model.types.iter().map(|own| render::issue_type(store, call, &own.id)))
+        }
         ["priority"] => listed(signed_in, PRIORITIES.iter().map(|own| render::priority(call, own.0))),
         ["status"] => listed(signed_in, STATUSES.iter().map(|own| render::status(call, own.id))),
-        ["statuscategory"] => {
-            listed(signed_in, CATEGORIES.iter().map(|own| super::model::category(own.0)))
-        }
+        ["statuscategory"] => listed(signed_in, CATEGORIES.iter().map(|own| super::model::category(own.0))),
         ["resolution"] => listed(signed_in, RESOLUTIONS.iter().map(|own| resolution(call, own.0))),
         ["resolution", "search"] => {
             let all: Vec<Value> = RESOLUTIONS.iter().map(|own| resolution(call, own.0)).collect();
@@ -107,7 +114,9 @@ fn answer(store: &Store, call: &Call<'_>, segments: &[&str]) -> Result<Reply, Re
         ["issue", "createmeta", key, "issuetypes", issue_type] => {
             let own = project(store, call, key)?;
             let screen = own.screen(issue_type).ok_or_else(|| {
-                Refusal::not_found(format!("No issue type with id '{issue_type}' could be found in the project."))
+                Refusal::not_found(format!(
+                    "No issue type with id '{issue_type}' could be found in the project."
+                ))
             })?;
             let fields = screens::fields(store, call, own, screen, true);
             let fields: Vec<Value> = fields.into_iter().map(|(_, field)| field).collect();
@@ -149,7 +158,8 @@ fn form_page(call: &Call<'_>, rows: &str, all: &[Value]) -> Result<Reply, Refusa
 /// Create metadata in the older form, all in one.
 fn whole_metadata(store: &Store, call: &Call<'_>) -> Value {
     let keys = call.list("projectKeys");
-    let wanted = |own: &&Project| keys.is_empty() || keys.iter().any(|key| key.eq_ignore_ascii_case(&own.key));
+    let wanted =
+        |own: &&Project| keys.is_empty() || keys.iter().any(|key| key.eq_ignore_ascii_case(&own.key));
     let with_fields = call.expands("projects.issuetypes.fields");
     let projects: Vec<Value> = visible(store, call)
         .filter(wanted)
@@ -157,9 +167,8 @@ fn whole_metadata(store: &Store, call: &Call<'_>) -> Value {
             let types = own.screens.iter().map(|screen| {
                 let mut value = render::issue_type(store, call, &screen.issue_type);
                 if with_fields {
-                    value["fields"] = Value::Object(
-                        screens::fields(store, call, own, screen, true).into_iter().collect(),
-                    );
+                    value["fields"] =
+                        Value::Object(screens::fields(store, call, own, screen, true).into_iter().collect());
                 }
                 value
             });

@@ -93,9 +93,10 @@ impl Jira {
         let wrong = |what: String| crate::error::Error::bug(format!("the list of fields: {what}"));
         let site = Site::new(config, &[], config.empty).map_err(wrong)?;
         let sandbox = Site::new(config, &[], true).map_err(wrong)?;
-        let (account, name, email) = site.store.model.people.first().map_or_else(Default::default, |own| {
-            (own.account.clone(), own.name.clone(), own.email.clone())
-        });
+        let (account, name, email) =
+            site.store.model.people.first().map_or_else(Default::default, |own| {
+                (own.account.clone(), own.name.clone(), own.email.clone())
+            });
         Ok(Self {
             config: config.clone(),
             atlassian: Atlassian::start(config, &account, &name, &email),
@@ -269,12 +270,9 @@ impl Service for Jira {
             StatusCode::UNAUTHORIZED => {
                 Reply::json(status, &json!({ "code": 401, "message": "Unauthorized" }))
             }
-            StatusCode::TOO_MANY_REQUESTS => {
-                Refusal::new(status, "Rate limit exceeded.").reply("").with_header(
-                    HeaderName::from_static("ratelimit-reason"),
-                    "jira-burst-based",
-                )
-            }
+            StatusCode::TOO_MANY_REQUESTS => Refusal::new(status, "Rate limit exceeded.")
+                .reply("")
+                .with_header(HeaderName::from_static("ratelimit-reason"), "jira-burst-based"),
             StatusCode::FORBIDDEN => {
                 Refusal::new(status, "You do not have permission to perform this operation.").reply("")
             }

@@ -223,8 +223,7 @@ pub(super) const PRIORITIES: [(&str, &str); 5] =
     [("1", "Highest"), ("2", "High"), ("3", "Medium"), ("4", "Low"), ("5", "Lowest")];
 pub(super) const RESOLUTIONS: [(&str, &str); 4] =
     [("10000", "Done"), ("10001", "Won't Do"), ("10002", "Duplicate"), ("10003", "Cannot Reproduce")];
-pub(super) const GROUPS: [&str; 4] =
-    ["jira-administrators", "jira-users", "operations", "support"];
+pub(super) const GROUPS: [&str; 4] = ["jira-administrators", "jira-users", "operations", "support"];
 /// Number, name and state.
 pub(super) const SPRINTS: [(u64, &str, &str); 3] =
     [(1, "WEB Sprint 1", "closed"), (2, "WEB Sprint 2", "active"), (3, "WEB Sprint 3", "future")];
@@ -239,7 +238,13 @@ pub(super) const LINK_TYPES: [(&str, &str, &str, &str); 3] = [
 pub(super) const STEPS: [Transition; 5] = [
     Transition { id: "11", name: "Start", from: &["10000"], to: "10001", required: &[] },
     Transition { id: "21", name: "Review", from: &["10001"], to: "10002", required: &[] },
-    Transition { id: "31", name: "Resolve", from: &["10001", "10002"], to: "10003", required: &["resolution"] },
+    Transition {
+        id: "31",
+        name: "Resolve",
+        from: &["10001", "10002"],
+        to: "10003",
+        required: &["resolution"],
+    },
     Transition { id: "41", name: "Back to work", from: &["10002"], to: "10001", required: &[] },
     Transition { id: "51", name: "Reopen", from: &["10003"], to: "10000", required: &[] },
 ];

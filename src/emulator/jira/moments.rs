@@ -39,7 +39,8 @@ fn shift(from: &Zoned, text: &str, units: &str) -> Option<Zoned> {
     let mut at = from.clone();
     let mut some = false;
     for period in rest.split_whitespace() {
-        let (digits, unit) = period.split_at(period.len().checked_sub(1).filter(|at| period.is_char_boundary(*at))?);
+        let (digits, unit) =
+            period.split_at(period.len().checked_sub(1).filter(|at| period.is_char_boundary(*at))?);
         let count: i64 = digits.parse().ok().filter(|count| (0..100_000).contains(count))?;
         if !units.contains(unit) {
             return None;

@@ -128,7 +128,9 @@ fn read_note(
     let place = Place { store, project, documents: call.documents() };
     let name = if list == List::Comments { "body" } else { "comment" };
     let text = match (&body[name], list, old) {
-        (Value::Null, List::Comments, _) => return Err(Refusal::field("comment", "Comment body can not be empty!")),
+        (Value::Null, List::Comments, _) => {
+            return Err(Refusal::field("comment", "Comment body can not be empty!"));
+        }
         (Value::Null, List::Work, Some(old)) => old.body.clone(),
         (Value::Null, List::Work, None) => Value::Null,
         (given, _, _) => place.rich(given).map_err(|message| Refusal::field("comment", message))?,

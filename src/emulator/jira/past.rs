@@ -29,9 +29,14 @@ enum What {
 
 const DAY: i64 = 86_400_000;
 
-fn window(context: Context<'_>, field: &str, when: &[Predicate], what: What, not: bool) -> Result<Past, Refusal> {
-    let mut past =
-        Past { field: field.to_owned(), not, from: i64::MIN, to: i64::MAX, by: None, what };
+fn window(
+    context: Context<'_>,
+    field: &str,
+    when: &[Predicate],
+    what: What,
+    not: bool,
+) -> Result<Past, Refusal> {
+    let mut past = Past { field: field.to_owned(), not, from: i64::MIN, to: i64::MAX, by: None, what };
     let people = Column::Field(Box::new(super::model::Field {
         id: "reporter".to_owned(),
         key: "reporter".to_owned(),
@@ -43,7 +48,8 @@ fn window(context: Context<'_>, field: &str, when: &[Predicate], what: What, not
         navigable: false,
     }));
     for predicate in when {
-        let at = |number: usize| date(context, field, predicate.values.get(number).unwrap_or(&Operand::Empty));
+        let at =
+            |number: usize| date(context, field, predicate.values.get(number).unwrap_or(&Operand::Empty));
         match predicate.word.as_str() {
             "after" => past.from = at(0)?,
             "before" => past.to = at(0)?,
@@ -92,7 +98,8 @@ fn has(value: &Value, ids: &HashSet<String>, empty: bool) -> bool {
     match value {
         Value::Null => empty,
         Value::Array(list) => {
-            (list.is_empty() && empty) || list.iter().any(|own| own.as_str().is_some_and(|own| ids.contains(own)))
+            (list.is_empty() && empty)
+                || list.iter().any(|own| own.as_str().is_some_and(|own| ids.contains(own)))
         }
         other => other.as_str().is_some_and(|own| ids.contains(own)),
     }

@@ -78,7 +78,9 @@ pub(super) fn handle(store: &Store, call: &Call<'_>) -> Option<Result<Reply, Ref
     Some(match segments.as_slice() {
         ["issue", "bulkfetch"] => call.only(&[Method::POST]).and_then(|()| bulk_fetch(store, call)),
         ["issue", key] if get => one(store, call, key),
-        ["issue", key, "editmeta"] => call.only(&[Method::GET]).and_then(|()| edit_metadata(store, call, key)),
+        ["issue", key, "editmeta"] => {
+            call.only(&[Method::GET]).and_then(|()| edit_metadata(store, call, key))
+        }
         ["issue", key, "changelog"] => call.only(&[Method::GET]).and_then(|()| changelog(store, call, key)),
         _ => return None,
     })
@@ -106,13 +108,11 @@ fn one(store: &Store, call: &Call<'_>, key: &str) -> Result<Reply, Refusal> {
 pub(super) fn describe(store: &Store, wanted: &Wanted, value: &mut Value) {
     let shown = || store.model.fields.iter().filter(|field| wanted.has(field));
     if wanted.expands("names") {
-        value["names"] =
-            Value::Object(shown().map(|field| (field.id.clone(), json!(field.name))).collect());
+        value["names"] = Value::Object(shown().map(|field| (field.id.clone(), json!(field.name))).collect());
     }
     if wanted.expands("schema") {
         let with = shown().filter(|field| !field.schema.is_null());
-        value["schema"] =
-            Value::Object(with.map(|field| (field.id.clone(), field.schema.clone())).collect());
+        value["schema"] = Value::Object(with.map(|field| (field.id.clone(), field.schema.clone())).collect());
     }
 }
 

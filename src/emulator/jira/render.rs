@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::adf;
 use super::call::Call;
-use super::model::{self, Choice, Field, Kind, LINK_TYPES, PRIORITIES, Part, Person, Project, RESOLUTIONS, SPRINTS};
+use super::model::{
+    self, Choice, Field, Kind, LINK_TYPES, PRIORITIES, Part, Person, Project, RESOLUTIONS, SPRINTS,
+};
 use super::store::{Attachment, Issue, Note, Store};
 
 /// The zone of everybody's profile: three hours behind UTC all year.
@@ -319,10 +321,15 @@ fn computed(store: &Store, call: &Call<'_>, issue: &Issue, id: &str) -> Value {
             model::status(issue.text("status")).map_or(Value::Null, |own| model::category(own.category))
         }
         "statuscategorychangedate" => {
-            let last = issue.history.iter().rev().find(|change| {
-                change.differences.iter().any(|difference| difference.field == "status")
-            });
-            last.map_or_else(|| moment(issue.get("created").as_i64().unwrap_or(0)), |change| moment(change.at))
+            let last = issue
+                .history
+                .iter()
+                .rev()
+                .find(|change| change.differences.iter().any(|difference| difference.field == "status"));
+            last.map_or_else(
+                || moment(issue.get("created").as_i64().unwrap_or(0)),
+                |change| moment(change.at),
+            )
         }
         "subtasks" => store.subtasks(issue.id).iter().map(|own| brief(store, call, own)).collect(),
         "timeoriginalestimate" => estimate["original"].clone(),

@@ -102,9 +102,7 @@ pub(super) fn has_default(field: &Field) -> bool {
 
 fn complete(call: &Call<'_>, field: &Field, project: &Project) -> Option<String> {
     match (field.id.as_str(), field.kind) {
-        ("assignee", _) => {
-            Some(call.link(&format!("user/assignable/search?project={}&query=", project.key)))
-        }
+        ("assignee", _) => Some(call.link(&format!("user/assignable/search?project={}&query=", project.key))),
         (_, Kind::User | Kind::Users) => Some(call.link("user/search?query=")),
         (_, Kind::Group | Kind::Groups) => Some(call.link("groups/picker?query=")),
         ("labels", _) => Some(format!("{}/rest/api/1.0/labels/suggest?query=", call.base)),

@@ -93,10 +93,9 @@ fn asked(call: &Call<'_>) -> Result<Asked, Refusal> {
         let texts = |name: &str| -> Result<Vec<String>, Refusal> {
             match &body[name] {
                 Value::Null => Ok(Vec::new()),
-                Value::Array(list) => list
-                    .iter()
-                    .map(|own| own.as_str().map(str::to_owned).ok_or_else(invalid))
-                    .collect(),
+                Value::Array(list) => {
+                    list.iter().map(|own| own.as_str().map(str::to_owned).ok_or_else(invalid)).collect()
+                }
                 _ => Err(invalid()),
             }
         };
@@ -115,7 +114,12 @@ fn asked(call: &Call<'_>) -> Result<Asked, Refusal> {
         if wanted.properties.len() > 5 || too_many {
             return Err(invalid());
         }
-        return Ok(Asked { jql: text("jql")?.unwrap_or_default(), token: text("nextPageToken")?, size, wanted });
+        return Ok(Asked {
+            jql: text("jql")?.unwrap_or_default(),
+            token: text("nextPageToken")?,
+            size,
+            wanted,
+        });
     }
     if *call.method() == Method::POST {
         return Err(invalid());
@@ -136,9 +140,7 @@ fn page(store: &Store, open: &mut Open, call: &Call<'_>) -> Result<Reply, Refusa
         None => None,
     };
     let size = usize::try_from(asked.size).ok().filter(|size| (1..=5_000).contains(size));
-    let size = size.ok_or_else(|| {
-        Refusal::bad("The maxResults parameter must be between 1 and 5,000.")
-    })?;
+    let size = size.ok_or_else(|| Refusal::bad("The maxResults parameter must be between 1 and 5,000."))?;
     let size = if asked.wanted.is_slim() { size } else { size.min(FULL_PAGE) };
     let (number, ids, start) = match resumed {
         Some(resumed) => resumed,
@@ -196,7 +198,9 @@ fn find(store: &Store, call: &Call<'_>, text: &str) -> Result<Vec<Arc<Issue>>, R
     let mut order = Vec::new();
     for (name, down) in &query.order {
         let column = lookup::columns(&store.model, name).into_iter().next().ok_or_else(|| {
-            Refusal::query(format!("Field '{name}' does not exist or this field cannot be viewed by anonymous users."))
+            Refusal::query(format!(
+                "Field '{name}' does not exist or this field cannot be viewed by anonymous users."
+            ))
         })?;
         order.push((column, *down));
     }

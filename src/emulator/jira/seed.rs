@@ -3,7 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::adf;
-use super::model::{DONE, Field, GROUPS, Kind, Model, PRIORITIES, Project, RESOLUTIONS, SPRINTS, STATUSES, SUBTASK};
+use super::model::{
+    DONE, Field, GROUPS, Kind, Model, PRIORITIES, Project, RESOLUTIONS, SPRINTS, STATUSES, SUBTASK,
+};
 use super::store::{Change, Difference, FIRST, Issue, Note, SEEDED};
 use crate::emulator::chance::{hash_text, mix, pick, word};
 use crate::emulator::vocabulary::{FIRM, SUBJECTS, TRADE};
@@ -113,16 +115,7 @@ fn bare(id: u64, number: u64, fields: Map<String, Value>) -> Issue {
 }
 
 fn note(id: u64, author: String, body: Value, at: i64) -> Note {
-    Note {
-        id,
-        author,
-        body,
-        created: at,
-        updated: at,
-        visibility: Value::Null,
-        started: 0,
-        seconds: 0,
-    }
+    Note { id, author, body, created: at, updated: at, visibility: Value::Null, started: 0, seconds: 0 }
 }
 
 /// The first of a family can have children; what follows may be one.

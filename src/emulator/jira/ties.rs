@@ -16,9 +16,7 @@ const LONGEST: usize = 32_768;
 pub(super) fn add_link(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     call.only(&[Method::POST])?;
     let body = call.json()?;
-    let named = |value: &Value| {
-        value["key"].as_str().or(value["id"].as_str()).unwrap_or_default().to_owned()
-    };
+    let named = |value: &Value| value["key"].as_str().or(value["id"].as_str()).unwrap_or_default().to_owned();
     let kind = &body["type"];
     let same = |own: &&(&str, &str, &str, &str)| {
         kind["id"].as_str() == Some(own.0)
@@ -33,10 +31,8 @@ pub(super) fn add_link(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refu
     if inward == outward {
         return Err(Refusal::bad("You cannot link an issue to itself."));
     }
-    let known = store
-        .links
-        .values()
-        .any(|own| own.kind == kind.0 && own.inward == inward && own.outward == outward);
+    let known =
+        store.links.values().any(|own| own.kind == kind.0 && own.inward == inward && own.outward == outward);
     if !known {
         let id = store.claim_part();
         store.links.insert(id, Link { kind: kind.0, inward, outward });
@@ -77,12 +73,7 @@ pub(super) fn properties(store: &Store, call: &Call<'_>, key: &str) -> Result<Re
     Ok(Reply::json(StatusCode::OK, &json!({ "keys": keys.collect::<Vec<_>>() })))
 }
 
-pub(super) fn property(
-    store: &mut Store,
-    call: &Call<'_>,
-    key: &str,
-    name: &str,
-) -> Result<Reply, Refusal> {
+pub(super) fn property(store: &mut Store, call: &Call<'_>, key: &str, name: &str) -> Result<Reply, Refusal> {
     call.only(&[Method::GET, Method::PUT, Method::DELETE])?;
     let issue = read::find(store, call, key)?;
     let missing = || Refusal::not_found(format!("The property with key '{name}' does not exist."));
@@ -109,12 +100,7 @@ pub(super) fn property(
 }
 
 /// Watchers, or votes when `votes`.
-pub(super) fn watchers(
-    store: &mut Store,
-    call: &Call<'_>,
-    key: &str,
-    votes: bool,
-) -> Result<Reply, Refusal> {
+pub(super) fn watchers(store: &mut Store, call: &Call<'_>, key: &str, votes: bool) -> Result<Reply, Refusal> {
     call.only(&[Method::GET, Method::POST, Method::DELETE])?;
     let issue = read::find(store, call, key)?;
     let me = call.account.clone().unwrap_or_default();
@@ -127,11 +113,8 @@ pub(super) fn watchers(
             .collect();
         let what = if votes { "votes" } else { "watchers" };
         let mut body = json!({ "self": call.link(&format!("issue/{}/{what}", issue.id)) });
-        let (flag, count, rows) = if votes {
-            ("hasVoted", "votes", "voters")
-        } else {
-            ("isWatching", "watchCount", "watchers")
-        };
+        let (flag, count, rows) =
+            if votes { ("hasVoted", "votes", "voters") } else { ("isWatching", "watchCount", "watchers") };
         body[flag] = json!(list.contains(&me));
         body[count] = json!(list.len());
         body[rows] = Value::Array(people);
@@ -146,7 +129,9 @@ pub(super) fn watchers(
         None => me,
     };
     if store.model.person(&account).is_none() {
-        return Err(Refusal::not_found("Specified user does not exist or you do not have required permissions"));
+        return Err(Refusal::not_found(
+            "Specified user does not exist or you do not have required permissions",
+        ));
     }
     let mut issue = (*issue).clone();
     let list = if votes { &mut issue.voters } else { &mut issue.watchers };

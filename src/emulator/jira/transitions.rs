@@ -54,9 +54,9 @@ pub(super) fn handle(store: &mut Store, call: &Call<'_>, key: &str) -> Result<Re
         Value::Number(id) => id.to_string(),
         _ => return Err(Refusal::bad("Missing 'transition' identifier")),
     };
-    let step = steps(store, &issue).find(|own| own.id == wanted).ok_or_else(|| {
-        Refusal::bad(format!("Transition id '{wanted}' is not valid for this issue."))
-    })?;
+    let step = steps(store, &issue)
+        .find(|own| own.id == wanted)
+        .ok_or_else(|| Refusal::bad(format!("Transition id '{wanted}' is not valid for this issue.")))?;
     let mut new = (*issue).clone();
     let draft = write::Draft::read(store, call, &new, &body, step.required)?;
     let mut errors = Map::new();

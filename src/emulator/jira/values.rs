@@ -7,8 +7,7 @@ use super::model::{Field, GROUPS, Kind, PRIORITIES, Project, RESOLUTIONS, SPRINT
 use super::moments;
 use super::store::Store;
 
-const NOT_ADF: &str =
-    "Operation value must be an Atlassian Document (see the Atlassian Document Format)";
+const NOT_ADF: &str = "Operation value must be an Atlassian Document (see the Atlassian Document Format)";
 
 /// Where a value is written.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +87,8 @@ impl Place<'_> {
                 let account = given["accountId"].as_str().or(given["id"].as_str()).unwrap_or_default();
                 let known = model.person(account).filter(|own| own.active);
                 known.map(|own| json!(own.account)).ok_or_else(|| {
-                    "Specify a valid value for this field: the user does not exist or is not active.".to_owned()
+                    "Specify a valid value for this field: the user does not exist or is not active."
+                        .to_owned()
                 })
             }
             Kind::Group | Kind::Groups => {
@@ -107,7 +107,8 @@ impl Place<'_> {
                 let parts = if components { &self.project.components } else { &self.project.versions };
                 let pairs: Vec<(&str, &str)> =
                     parts.iter().map(|own| (own.id.as_str(), own.name.as_str())).collect();
-                named(&pairs, given).ok_or_else(|| not_valid(if components { "Component" } else { "Version" }, given))
+                named(&pairs, given)
+                    .ok_or_else(|| not_valid(if components { "Component" } else { "Version" }, given))
             }
             Kind::Priority => named(&PRIORITIES, given).ok_or_else(|| not_valid("Priority", given)),
             Kind::Resolution => named(&RESOLUTIONS, given).ok_or_else(|| not_valid("Resolution", given)),
@@ -145,8 +146,7 @@ impl Place<'_> {
     }
 
     fn cascade(&self, field: &Field, given: &Value) -> Result<Value, String> {
-        let missing =
-            |of: &str| format!("Could not find valid 'id' or 'value' in the {of} Option object.");
+        let missing = |of: &str| format!("Could not find valid 'id' or 'value' in the {of} Option object.");
         let parent = option(&field.choices, given).ok_or_else(|| missing("Parent"))?;
         match &given["child"] {
             Value::Null => Ok(json!([parent.id])),
@@ -227,9 +227,8 @@ fn time_tracking(given: &Value) -> Result<Value, String> {
     let mut out = json!({});
     for (name, own) in [("originalEstimate", "original"), ("remainingEstimate", "remaining")] {
         if let Some(text) = given[name].as_str() {
-            let seconds = seconds(text).ok_or_else(|| {
-                format!("'{text}' is not a valid duration: use the format '3w 4d 12h'")
-            })?;
+            let seconds = seconds(text)
+                .ok_or_else(|| format!("'{text}' is not a valid duration: use the format '3w 4d 12h'"))?;
             out[own] = json!(seconds);
         }
     }

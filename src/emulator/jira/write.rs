@@ -145,7 +145,8 @@ pub(super) fn create(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusa
 
 fn create_one(store: &mut Store, call: &Call<'_>, body: &Value) -> Result<Value, Refusal> {
     let fields = body["fields"].as_object().ok_or_else(|| Refusal::field("fields", "can't be null"))?;
-    let named = |value: &Value| ["id", "key"].iter().find_map(|name| value[*name].as_str().map(str::to_owned));
+    let named =
+        |value: &Value| ["id", "key"].iter().find_map(|name| value[*name].as_str().map(str::to_owned));
     let project = fields.get("project").and_then(named).filter(|_| call.account.is_some());
     let project = project.and_then(|named| store.model.project(&named)).cloned();
     let project = project.ok_or_else(|| Refusal::field("project", "Specify a valid project ID or key"))?;

@@ -33,7 +33,8 @@ fn projects_have_different_screens_and_forms_come_in_pages() {
     let site = site();
     let types = site.json("issue/createmeta/OPS/issuetypes");
     assert_eq!(names(&types["issueTypes"], "name"), ["Bug", "Task", "Sub-task"]);
-    let form = |project: &str| site.json(&format!("issue/createmeta/{project}/issuetypes/10003?maxResults=200"));
+    let form =
+        |project: &str| site.json(&format!("issue/createmeta/{project}/issuetypes/10003?maxResults=200"));
     let required = |form: &Value| -> BTreeSet<String> {
         let fields = form["fields"].as_array().expect("fields").iter();
         let required = fields.filter(|own| own["required"] == true);
@@ -89,7 +90,9 @@ fn a_form_filled_with_every_kind_of_field_creates_an_issue_that_reads_the_same()
     let key = site.bug(written.clone());
     let issue = site.json(&format!("issue/{key}"));
     let fields = &issue["fields"];
-    for id in ["customfield_10028", "customfield_10029", "customfield_10030", "customfield_10031", "description"] {
+    for id in
+        ["customfield_10028", "customfield_10029", "customfield_10030", "customfield_10031", "description"]
+    {
         assert_eq!(fields[id], written[id], "{id}");
     }
     assert_eq!(names(&fields["customfield_10021"], "value"), ["Network", "Billing"]);

@@ -15,8 +15,11 @@ fn conditions_agree_with_the_rows_as_stored() {
     let option = |row: &Value, id: &str| row["fields"][id]["value"].as_str().map(str::to_owned);
     let check = |jql: &str, holds: &dyn Fn(&Value) -> bool| {
         let found: BTreeSet<String> = site.keys(jql).into_iter().collect();
-        let expected: BTreeSet<String> =
-            rows.iter().filter(|row| holds(row)).map(|row| row["key"].as_str().expect("a key").to_owned()).collect();
+        let expected: BTreeSet<String> = rows
+            .iter()
+            .filter(|row| holds(row))
+            .map(|row| row["key"].as_str().expect("a key").to_owned())
+            .collect();
         assert!(!expected.is_empty() && expected.len() < rows.len(), "{jql} tells nothing apart");
         assert_eq!(found, expected, "{jql}");
     };
@@ -32,9 +35,7 @@ fn conditions_agree_with_the_rows_as_stored() {
         option(row, "customfield_10020").as_deref() == Some("It's \"odd\" \\ here")
     });
     check("assignee is EMPTY", &|row| fields(row, "assignee").is_null());
-    check("resolution = Unresolved OR resolution = Done", &|row| {
-        fields(row, "resolution")["name"] == "Done"
-    });
+    check("resolution = Unresolved OR resolution = Done", &|row| fields(row, "resolution")["name"] == "Done");
     check("labels = urgent and labels not in (q3)", &|row| {
         let labels = fields(row, "labels");
         let has = |label: &str| labels.as_array().is_some_and(|list| list.contains(&json!(label)));
@@ -150,7 +151,8 @@ fn text_counts_and_changes_are_found() {
     assert!(site.keys("description ~ \"zeb\"").is_empty());
     let counted = site.write(Method::POST, "search/approximate-count", &json!({ "jql": "project = OPS" }));
     assert_eq!(body(&counted), json!({ "count": 121 }));
-    let moved = site.write(Method::POST, &format!("issue/{key}/transitions"), &json!({ "transition": { "id": 11 } }));
+    let moved =
+        site.write(Method::POST, &format!("issue/{key}/transitions"), &json!({ "transition": { "id": 11 } }));
     assert_eq!(moved.status, StatusCode::NO_CONTENT);
     let since = "status changed from \"To Do\" to \"In Progress\" after \"2026-03-04\" by currentUser()";
     assert_eq!(site.keys(since), [key]);

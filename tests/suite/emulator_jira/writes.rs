@@ -15,7 +15,10 @@ fn a_create_tells_all_that_is_wrong_by_field() {
         body(&reply)["errors"].clone()
     };
     assert_eq!(refused(json!({ "summary": "x" })), json!({ "project": "Specify a valid project ID or key" }));
-    assert_eq!(refused(json!({ "project": { "key": "OPS" } })), json!({ "issuetype": "Specify an issue type" }));
+    assert_eq!(
+        refused(json!({ "project": { "key": "OPS" } })),
+        json!({ "issuetype": "Specify an issue type" })
+    );
     let wrong = bug(json!({
         "description": "plain",
         "customfield_10010": 3,
@@ -87,7 +90,8 @@ fn fields_replace_and_verbs_add_and_remove_and_the_changelog_tells() {
     assert_eq!(site.field(&key, "labels"), json!(["b", "c"]));
     assert_eq!(site.field(&key, "comment")["total"], 1);
     let items = site.json(&format!("issue/{key}/changelog"))["values"][0]["items"].clone();
-    let summary = items.as_array().expect("items").iter().find(|own| own["field"] == "summary").expect("a summary");
+    let summary =
+        items.as_array().expect("items").iter().find(|own| own["field"] == "summary").expect("a summary");
     assert_eq!((&summary["fromString"], &summary["toString"]), (&json!("Printer on fire"), &json!("New")));
     let both = edit(json!({ "fields": { "labels": [] }, "update": { "labels": [{ "add": "x" }] } }));
     assert_eq!(both.status, StatusCode::BAD_REQUEST);
@@ -95,7 +99,11 @@ fn fields_replace_and_verbs_add_and_remove_and_the_changelog_tells() {
     assert_eq!(edit(json!({ "fields": { "customfield_10020": null } })).status, StatusCode::BAD_REQUEST);
     assert_eq!(edit(json!({ "fields": { "labels": [] } })).status, StatusCode::NO_CONTENT);
     assert_eq!(site.field(&key, "labels"), json!([]));
-    let returned = site.write(Method::PUT, &format!("issue/{key}?returnIssue=true"), &json!({ "fields": { "summary": "Z" } }));
+    let returned = site.write(
+        Method::PUT,
+        &format!("issue/{key}?returnIssue=true"),
+        &json!({ "fields": { "summary": "Z" } }),
+    );
     assert_eq!(body(&returned)["fields"]["summary"], "Z");
 }
 
@@ -109,11 +117,13 @@ fn a_transition_goes_only_where_the_workflow_leads_and_with_what_it_requires() {
     assert_eq!(go(json!({ "transition": { "id": "31" } })).status, StatusCode::BAD_REQUEST);
     assert_eq!(go(json!({ "transition": { "id": "11" } })).status, StatusCode::NO_CONTENT);
     let open = site.json(&format!("issue/{key}/transitions?expand=transitions.fields"));
-    let resolve = open["transitions"].as_array().expect("steps").iter().find(|own| own["id"] == "31").expect("a step");
+    let resolve =
+        open["transitions"].as_array().expect("steps").iter().find(|own| own["id"] == "31").expect("a step");
     assert_eq!(resolve["fields"]["resolution"]["required"], true);
     let refused = go(json!({ "transition": { "id": "31" } }));
     assert_eq!(body(&refused)["errors"], json!({ "resolution": "Resolution is required." }));
-    let done = go(json!({ "transition": { "id": "31" }, "fields": { "resolution": { "name": "Won't Do" } } }));
+    let done =
+        go(json!({ "transition": { "id": "31" }, "fields": { "resolution": { "name": "Won't Do" } } }));
     assert_eq!(done.status, StatusCode::NO_CONTENT, "{}", text(&done));
     assert_eq!(site.field(&key, "status")["name"], "Done");
     assert_eq!(site.field(&key, "resolution")["name"], "Won't Do");
@@ -145,8 +155,10 @@ fn subtasks_hold_a_delete_back_until_it_says_so() {
 #[test]
 fn comments_work_properties_watchers_and_links_hang_on_issues() {
     let site = site();
-    let (key, other) = (site.bug(json!({ "timetracking": { "originalEstimate": "2h" } })), site.bug(json!({})));
-    let comment = site.write(Method::POST, &format!("issue/{key}/comment"), &json!({ "body": document("one") }));
+    let (key, other) =
+        (site.bug(json!({ "timetracking": { "originalEstimate": "2h" } })), site.bug(json!({})));
+    let comment =
+        site.write(Method::POST, &format!("issue/{key}/comment"), &json!({ "body": document("one") }));
     assert_eq!(comment.status, StatusCode::CREATED);
     let address = header(&comment, "location").replace(&format!("{ORIGIN}/rest/api/3/"), "");
     assert_eq!(site.write(Method::PUT, &address, &json!({ "body": document("two") })).status, StatusCode::OK);
@@ -177,7 +189,10 @@ fn comments_work_properties_watchers_and_links_hang_on_issues() {
     assert_eq!((gone.status, site.field(&key, "issuelinks")), (StatusCode::NO_CONTENT, json!([])));
 
     let person = site.json("users/search")[2]["accountId"].clone();
-    assert_eq!(site.write(Method::POST, &format!("issue/{key}/watchers"), &person).status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        site.write(Method::POST, &format!("issue/{key}/watchers"), &person).status,
+        StatusCode::NO_CONTENT
+    );
     assert_eq!(site.field(&key, "watches")["watchCount"], 2);
     let assigned = site.write(Method::PUT, &format!("issue/{key}/assignee"), &json!({ "accountId": person }));
     assert_eq!(assigned.status, StatusCode::NO_CONTENT);

@@ -149,8 +149,7 @@ impl Atlassian {
         let Ok(granted) = self.grants.check(&request.headers, request.now) else {
             return gateway_refusal("Unauthorized").reply(&request.path);
         };
-        let scopes: Vec<&String> =
-            granted.scopes.iter().filter(|scope| scope.contains(":jira-")).collect();
+        let scopes: Vec<&String> = granted.scopes.iter().filter(|scope| scope.contains(":jira-")).collect();
         let chosen = |site: &&CloudSite| granted.has(&format!("{SITE}{}", site.id));
         let sites: Vec<Value> = self
             .sites

@@ -54,8 +54,7 @@ impl Atlassian {
                 })
             }
             "refresh_token" => {
-                let token =
-                    parameters.get("refresh_token").ok_or_else(|| Fault::missing("refresh_token"))?;
+                let token = parameters.get("refresh_token").ok_or_else(|| Fault::missing("refresh_token"))?;
                 self.grants.refresh(token, id, request.now).map_err(|_| {
                     Fault(StatusCode::FORBIDDEN, "invalid_grant", UNKNOWN_REFRESH_TOKEN.to_owned())
                 })
@@ -70,13 +69,8 @@ impl Atlassian {
 }
 
 fn answer(issued: &Issued) -> Reply {
-    let scopes: Vec<&str> = issued
-        .granted
-        .scopes
-        .iter()
-        .map(String::as_str)
-        .filter(|scope| !scope.starts_with(SITE))
-        .collect();
+    let scopes: Vec<&str> =
+        issued.granted.scopes.iter().map(String::as_str).filter(|scope| !scope.starts_with(SITE)).collect();
     let mut body = json!({
         "access_token": issued.access_token,
         "expires_in": issued.expires_in.as_secs(),
