@@ -9,6 +9,7 @@ mod dialect;
 mod discover;
 mod judge;
 mod keys;
+mod lookups;
 mod metadata;
 mod odata;
 mod paths;
