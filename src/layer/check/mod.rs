@@ -4,7 +4,7 @@
 //! keys are refused; a row that the record type refutes fails alone, with a reason for each field, while the
 //! other rows go on; batches over the capability's limit are split, and outcomes come back in the order of the
 //! rows. Batches of creates are sent several at once, as many as the capability says; those that share a parent
-//! go one after another ([`apart`]). A create whose answer was lost is looked for by its mark ([`doubt`]).
+//! go one after another (`apart.rs`). A create whose answer was lost is looked for by its mark (`doubt.rs`).
 
 mod apart;
 mod dependent;
