@@ -175,7 +175,7 @@ fn comments_work_properties_watchers_and_links_hang_on_issues() {
     assert_eq!(site.write(Method::PUT, &property, &json!({ "run": 1 })).status, StatusCode::CREATED);
     assert_eq!(site.write(Method::PUT, &property, &json!({ "run": 2 })).status, StatusCode::OK);
     assert_eq!(site.json(&property), json!({ "key": "marker", "value": { "run": 2 } }));
-    assert_eq!(site.keys("issue.property[marker].run = 2"), [key.clone()]);
+    assert_eq!(site.keys("issue.property[marker].run = 2"), std::slice::from_ref(&key));
 
     let link = json!({
         "type": { "name": "Blocks" }, "inwardIssue": { "key": key }, "outwardIssue": { "key": other },
