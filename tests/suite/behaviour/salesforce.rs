@@ -67,7 +67,7 @@ impl Service for Salesforce {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn salesforce_behaves() {
-    let config = EmulatorConfig { scale: 3, ..EmulatorConfig::default() };
+    let config = EmulatorConfig { scale: 4, ..EmulatorConfig::default() };
     let emulator = recordport::emulator::Emulator::start(config).await.unwrap();
     let emulated = Emulated { emulator: emulator.into(), client: emulated::client() };
     let factory = providers::find("salesforce").unwrap();
