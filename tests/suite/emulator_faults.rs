@@ -576,6 +576,66 @@ async fn page_faults_work_on_salesforce_listings() {
     );
 }
 
+/// Pages of a Jira search, whose token stands in the body of a POST.
+async fn jira_pages(emulator: &Emulator, limit: usize) -> Vec<(u16, Value)> {
+    let credentials = emulator.credentials()["jira"].clone();
+    let text = |name: &str| credentials[name].as_str().expect("a credential").to_owned();
+    let mut pages: Vec<(u16, Value)> = Vec::new();
+    let mut asked = json!({ "jql": "project = OPS", "maxResults": 40, "fields": ["summary"] });
+    while pages.len() < limit {
+        let response = client()
+            .post(format!("{}/rest/api/3/search/jql", emulator.http_url()))
+            .basic_auth(text("email"), Some(text("api_token")))
+            .header("content-type", "application/json")
+            .body(asked.to_string())
+            .send()
+            .await
+            .expect("is answered");
+        let status = response.status().as_u16();
+        let page = json_of(response).await;
+        let next = page["nextPageToken"].clone();
+        pages.push((status, page));
+        if next.is_null() {
+            break;
+        }
+        asked["nextPageToken"] = next;
+    }
+    pages
+}
+
+#[tokio::test]
+async fn page_faults_work_where_the_token_stands_in_the_body() {
+    let emulator = Emulator::start(EmulatorConfig::default()).await.expect("starts");
+    let fault = |rule: Value| {
+        let rule = Rule::parse(rule.to_string().as_bytes(), &["jira"]).expect("a rule");
+        emulator.faults().add(rule).expect("room");
+    };
+    let keys = |pages: &[(u16, Value)]| -> Vec<String> {
+        let records = pages.iter().flat_map(|(_, page)| page["issues"].as_array().expect("issues"));
+        records.map(|record| record["key"].as_str().expect("a key").to_owned()).collect()
+    };
+    let honest = jira_pages(&emulator, 99).await;
+    assert_eq!((honest.len(), keys(&honest).len()), (3, 120));
+    for page in [1, 2, 3] {
+        fault(json!({ "kind": "emptypage", "path": "*/search/jql", "page": page }));
+        let pages = jira_pages(&emulator, 99).await;
+        assert_eq!((pages.len(), keys(&pages)), (4, keys(&honest)), "before page {page}");
+        assert_eq!(pages[page - 1].1["isLast"], false);
+    }
+    fault(json!({ "kind": "short", "page": 2 }));
+    let pages = jira_pages(&emulator, 99).await;
+    assert_eq!((pages.len(), &pages[1].1["isLast"]), (2, &json!(true)));
+
+    fault(json!({ "kind": "loop", "page": 2 }));
+    let pages = jira_pages(&emulator, 6).await;
+    assert!(pages.len() == 6 && pages[2..].iter().all(|(_, page)| page == &pages[2].1), "page 3 for ever");
+    emulator.reset();
+
+    fault(json!({ "kind": "429", "page": 3 }));
+    let pages = jira_pages(&emulator, 99).await;
+    assert_eq!((pages.len(), pages[2].0), (3, 429));
+}
+
 #[tokio::test]
 async fn an_answer_with_tokens_can_be_lost_where_the_rule_names_the_endpoint() {
     let emulator = Emulator::start(EmulatorConfig::default()).await.expect("starts");

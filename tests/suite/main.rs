@@ -31,6 +31,7 @@ mod faults_meanwhile;
 mod faults_of_writes;
 mod filters;
 mod http_plane;
+mod jira_openapi;
 mod licences;
 mod pushdown;
 mod record_check;

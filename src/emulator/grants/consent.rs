@@ -25,18 +25,48 @@ pub struct ConsentPage<'a> {
     pub action: &'a str,
     /// The one-time number from [`Grants::ask`](super::Grants::ask), sent back as `request`.
     pub number: &'a str,
+    /// What the user chooses besides, when there is anything.
+    pub choice: Option<Choice<'a>>,
+}
+
+/// A list from which the user chooses one.
+#[derive(Debug)]
+pub struct Choice<'a> {
+    /// The name that the form sends it by.
+    pub name: &'a str,
+    /// The words before the list.
+    pub label: &'a str,
+    /// Values with their words.
+    pub options: Vec<(String, String)>,
+    /// The value chosen at first.
+    pub chosen: &'a str,
+}
+
+impl Choice<'_> {
+    fn html(&self) -> String {
+        let options: String = self
+            .options
+            .iter()
+            .map(|(value, words)| {
+                let selected = if value == self.chosen { " selected" } else { "" };
+                format!("<option value=\"{}\"{selected}>{}</option>", escape(value), escape(words))
+            })
+            .collect();
+        let (name, label) = (escape(self.name), escape(self.label));
+        format!("<label>{label} <select name=\"{name}\">{options}</select></label>")
+    }
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0;background:#f3f4f6;color:#1f2937}\
 main{max-width:32rem;margin:3rem auto;padding:2rem;background:#fff;border-radius:.5rem;\
 box-shadow:0 1px 4px #0003}h1{font-size:1.3rem;margin-top:0}li{margin:.4rem 0}code{background:#f3f4f6;\
-padding:.1rem .3rem;border-radius:.2rem}form{display:flex;gap:1rem;margin-top:1.5rem}button{font:inherit;\
+padding:.1rem .3rem;border-radius:.2rem}form{display:flex;flex-wrap:wrap;gap:1rem;align-items:center;margin-top:1.5rem}button,select{font:inherit;\
 padding:.5rem 1.5rem;border-radius:.3rem;border:1px solid #9ca3af;background:#fff;cursor:pointer}\
 button[value=allow]{background:#1d4ed8;border-color:#1d4ed8;color:#fff}small{color:#6b7280}";
 
 impl ConsentPage<'_> {
-    /// The page as an answer that no cache keeps and no frame shows. The form sends `request` and `decision`
-    /// (`allow` or `deny`).
+    /// The page as an answer that no cache keeps and no frame shows. The form sends `request`, `decision`
+    /// (`allow` or `deny`) and the choice, when there is one.
     #[must_use]
     pub fn reply(&self) -> Reply {
         let scopes: String = self
@@ -50,7 +80,7 @@ impl ConsentPage<'_> {
              <ul>{scopes}</ul>\
              <p>The answer goes to <code>{redirect}</code>.</p>\
              <form method=\"post\" action=\"{action}\">\
-             <input type=\"hidden\" name=\"request\" value=\"{number}\">\
+             <input type=\"hidden\" name=\"request\" value=\"{number}\">{choice}\
              <button type=\"submit\" name=\"decision\" value=\"allow\">Allow</button>\
              <button type=\"submit\" name=\"decision\" value=\"deny\">Deny</button></form>\
              <p><small>This is an emulated {service}. No real account is involved.</small></p>",
@@ -60,6 +90,7 @@ impl ConsentPage<'_> {
             redirect = escape(self.redirect_uri),
             action = escape(self.action),
             number = escape(self.number),
+            choice = self.choice.as_ref().map(Choice::html).unwrap_or_default(),
         );
         page(StatusCode::OK, &format!("Allow access to {}?", self.service), &body)
     }

@@ -32,7 +32,8 @@ pub(super) fn handle(store: &mut Store, request: &Request) -> Reply {
     let done = match (&request.method, request.path.strip_prefix(ROOT)) {
         (&Method::POST, Some("screens")) => serde_json::from_slice(&request.body)
             .map_err(|error| error.to_string())
-            .and_then(|patch| screen(store, &patch)),
+            .and_then(|patch| screen(store, &patch))
+            .map(|()| store.screens_changed()),
         _ => Err("POST to screens".to_owned()),
     };
     match done {

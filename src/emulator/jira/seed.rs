@@ -27,7 +27,7 @@ pub(super) fn issue(model: &Model, seed: u64, id: u64) -> Issue {
     let Some(project) = model.projects.get(place as usize) else {
         return bare(id, number, fields);
     };
-    let head = (number - 1).is_multiple_of(FAMILY);
+    let head = is_head(id);
     let issue_type = kind_of(project, number, hash("issuetype"));
     let created = LATEST - 400 * 24 * HOUR + (hash("created") % (399 * 24 * 3_600_000)) as i64;
     let step = ((LATEST - created) / 4).max(1) as u64;
@@ -92,6 +92,11 @@ pub(super) fn issue(model: &Model, seed: u64, id: u64) -> Issue {
         issue.work.push(work);
     }
     issue
+}
+
+/// Whether others may hang on this issue.
+pub(super) fn is_head(id: u64) -> bool {
+    ((id - FIRST) / SEEDED).is_multiple_of(FAMILY)
 }
 
 /// Only issues with time tracking have records of work.

@@ -1,7 +1,7 @@
 //! The issues of a site: made from the seed when asked for, kept once they are changed.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -13,6 +13,9 @@ use super::seed;
 pub(super) const FIRST: u64 = 10_000;
 /// Projects that have rows at the start, taken in turn.
 pub(super) const SEEDED: u64 = 2;
+
+/// Issues as the seed made them that are kept at most; made anew when they are asked for again.
+const MOST_KEPT: usize = 20_000;
 
 /// A comment, or a record of work.
 #[derive(Debug, Clone)]
@@ -110,8 +113,12 @@ pub(super) struct Store {
     seed: u64,
     /// How many issues the seed makes.
     count: u64,
+    /// Issues as the seed made them, for the next time they are asked for.
+    seeded: Mutex<HashMap<u64, Arc<Issue>>>,
     /// Issues that are no longer as the seed made them; `None` when deleted.
     changed: BTreeMap<u64, Option<Arc<Issue>>>,
+    /// Parents and children among the changed ones.
+    families: BTreeSet<(u64, u64)>,
     /// Ids of issues made by requests, by project and number.
     made: HashMap<(String, u64), u64>,
     next_issue: u64,
@@ -126,7 +133,9 @@ impl Store {
             links: BTreeMap::new(),
             seed,
             count,
+            seeded: Mutex::default(),
             changed: BTreeMap::new(),
+            families: BTreeSet::new(),
             made: HashMap::new(),
             next_issue: FIRST + count,
             next_number: HashMap::new(),
@@ -138,8 +147,26 @@ impl Store {
     pub(super) fn get(&self, id: u64) -> Option<Arc<Issue>> {
         match self.changed.get(&id) {
             Some(changed) => changed.clone(),
-            None => self.is_seeded(id).then(|| Arc::new(seed::issue(&self.model, self.seed, id))),
+            None => self.is_seeded(id).then(|| self.as_seeded(id)),
         }
+    }
+
+    fn as_seeded(&self, id: u64) -> Arc<Issue> {
+        let mut kept = self.seeded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(issue) = kept.get(&id) {
+            return Arc::clone(issue);
+        }
+        let issue = Arc::new(seed::issue(&self.model, self.seed, id));
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        kept.insert(id, Arc::clone(&issue));
+        issue
+    }
+
+    /// Forgets issues as the seed made them, since they depend on the screens.
+    pub(super) fn screens_changed(&self) {
+        self.seeded.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn is_seeded(&self, id: u64) -> bool {
@@ -198,19 +225,31 @@ impl Store {
     }
 
     pub(super) fn keep(&mut self, issue: Issue) {
+        self.leave_family(issue.id);
+        self.families.extend(issue.parent().map(|parent| (parent, issue.id)));
         self.changed.insert(issue.id, Some(Arc::new(issue)));
     }
 
     pub(super) fn remove(&mut self, id: u64) {
+        self.leave_family(id);
         self.changed.insert(id, None);
         self.links.retain(|_, link| link.inward != id && link.outward != id);
     }
 
+    fn leave_family(&mut self, id: u64) {
+        let before = self.changed.get(&id).and_then(Option::as_ref);
+        if let Some(parent) = before.and_then(|issue| issue.parent()) {
+            self.families.remove(&(parent, id));
+        }
+    }
+
     /// Issues that name this one as their parent.
     pub(super) fn children(&self, id: u64) -> Vec<Arc<Issue>> {
-        // The seed puts children right behind their parents.
-        let near = (id + 1..id + 2 * SEEDED * seed::FAMILY).filter(|near| !self.changed.contains_key(near));
-        let mut ids: Vec<u64> = near.chain(self.changed.keys().copied()).collect();
+        // The seed puts children right behind their parents, and only some can be parents.
+        let reach = if self.is_seeded(id) && seed::is_head(id) { SEEDED * seed::FAMILY } else { 0 };
+        let near = (id + 1..=id + reach).filter(|near| !self.changed.contains_key(near));
+        let changed = self.families.range((id, 0)..=(id, u64::MAX)).map(|(_, child)| *child);
+        let mut ids: Vec<u64> = near.chain(changed).collect();
         ids.sort_unstable();
         ids.into_iter()
             .filter_map(|child| self.get(child))

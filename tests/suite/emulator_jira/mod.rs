@@ -1,5 +1,6 @@
 //! The emulated Jira Cloud, asked through its service trait.
 
+mod conformance;
 mod metadata;
 mod queries;
 mod sign_in;
@@ -14,8 +15,11 @@ use serde_json::{Value, json};
 
 const ORIGIN: &str = "http://127.0.0.1:9";
 
+use crate::jira_openapi::{Conforming, Judged};
+
+/// Every answer is judged by the service's OpenAPI document, whatever a test is about.
 struct Site {
-    service: Jira,
+    service: Conforming,
     clock: Clock,
     authorization: String,
     _dir: tempfile::TempDir,
@@ -26,7 +30,7 @@ fn site() -> Site {
     let clock = Clock::new(Some("2026-03-04T10:00:00Z".parse().expect("a moment")));
     let config =
         ServiceConfig { seed: 7, scale: 1, empty: false, dir: dir.path().to_owned(), clock: clock.clone() };
-    let service = Jira::start(&config).expect("the service starts");
+    let service = Conforming::new(Jira::start(&config).expect("the service starts"), Judged::Answers);
     let credentials = service.credentials();
     let text = |name: &str| credentials[name].as_str().expect(name).to_owned();
     let authorization = basic(&text("email"), &text("api_token"));
@@ -53,6 +57,14 @@ fn header(reply: &Reply, name: &str) -> String {
 fn document(text: &str) -> Value {
     json!({ "type": "doc", "version": 1, "content": [
         { "type": "paragraph", "content": [{ "type": "text", "text": text }] }] })
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.service.report().assert_conforms();
+        }
+    }
 }
 
 impl Site {

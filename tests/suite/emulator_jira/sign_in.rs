@@ -40,6 +40,11 @@ impl Site {
 
     /// Walks through the consent page and gives the code.
     fn code(&self, decision: &str) -> Url {
+        self.answer(&[("decision", decision)]).1
+    }
+
+    /// The consent page, and where its form leads with this in it.
+    fn answer(&self, chosen: &[(&str, &str)]) -> (String, Url) {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs([
             ("audience", "api.atlassian.com"),
@@ -53,9 +58,10 @@ impl Site {
         let page = self.send(Method::GET, &format!("/authorize?{}", query.finish()), &[], "");
         let html = text(&page);
         let number = html.split("name=\"request\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
-        let form = format!("request={}&decision={decision}", number.expect("a number"));
-        let answer = self.send(Method::POST, "/authorize", &[], &form);
-        Url::parse(&header(&answer, "location")).expect("an address")
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("request", number.expect("a number")).extend_pairs(chosen);
+        let answer = self.send(Method::POST, "/authorize", &[], &form.finish());
+        (html.clone(), Url::parse(&header(&answer, "location")).expect("an address"))
     }
 }
 
@@ -95,6 +101,35 @@ fn a_code_buys_tokens_by_json_or_form_and_only_with_the_secret() {
         assert!(header(&at_site, "content-type").starts_with("text/html"));
     }
     assert_eq!(parameter(&site.code("deny"), "error").as_deref(), Some("access_denied"));
+}
+
+#[test]
+fn the_consent_page_lets_the_user_choose_the_site() {
+    let mut site = site();
+    let mut seen = Vec::new();
+    for chosen in [None, Some("all")] {
+        let mut form = vec![("decision", "allow")];
+        form.extend(chosen.map(|chosen| ("site", chosen)));
+        let (html, url) = site.answer(&form);
+        let list = html.split("<select name=\"site\">").nth(1).expect("a list of sites");
+        let list = list.split("</select>").next().expect("it ends");
+        assert_eq!(list.matches("<option ").count(), 3, "two sites, and all: {list}");
+        assert_eq!(list.matches(" selected").count(), 1, "{list}");
+        let asked = json!({
+            "grant_type": "authorization_code",
+            "client_id": site.credential("client_id"),
+            "client_secret": site.credential("client_secret"),
+            "code": parameter(&url, "code").expect("a code"),
+            "redirect_uri": site.credential("redirect_uri"),
+        });
+        let (_, tokens) = site.token(&asked, false);
+        let authorization = format!("Bearer {}", tokens["access_token"].as_str().expect("a token"));
+        let before = std::mem::replace(&mut site.authorization, authorization);
+        let resources = body(&site.send(Method::GET, "/oauth/token/accessible-resources", &[], ""));
+        site.authorization = before;
+        seen.push(resources.as_array().expect("sites").len());
+    }
+    assert_eq!(seen, [1, 2]);
 }
 
 #[test]

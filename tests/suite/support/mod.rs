@@ -6,6 +6,7 @@ pub(crate) mod emulated;
 pub(crate) mod evidence;
 pub(crate) mod node;
 pub(crate) mod notes;
+pub(crate) mod openapi;
 pub(crate) mod org;
 pub(crate) mod plane;
 pub(crate) mod raw;

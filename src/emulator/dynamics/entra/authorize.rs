@@ -81,6 +81,7 @@ impl Entra {
             redirect_uri,
             action: &request.path,
             number: &number,
+            choice: None,
         }
         .reply()
     }

@@ -1,10 +1,10 @@
 //! The authorisation endpoint: a consent page per site, and its form.
 //!
-//! The page is for the first site; `site` in the address or in the form names another, or `all`.
+//! The page has a list of the sites, of which the first is chosen; `site` in the address chooses another, or `all`.
 
-use super::{Atlassian, SITE};
+use super::{ALL, Atlassian, SITE};
 use crate::emulator::grants::Authorization;
-use crate::emulator::grants::consent::{self, ConsentPage};
+use crate::emulator::grants::consent::{self, Choice, ConsentPage};
 use crate::emulator::grants::parameters::Parameters;
 use crate::emulator::service::{Reply, Request};
 
@@ -56,6 +56,7 @@ impl Atlassian {
         };
         let number = self.grants.ask(asked, request.now);
         let names: Vec<String> = sites.iter().map(|site| format!("{}.atlassian.net", site.name)).collect();
+        let chosen = if sites.len() > 1 { ALL } else { sites.first().map_or("", |site| site.name) };
         let service = format!("{SERVICE} at {}", names.join(" and "));
         ConsentPage {
             service: &service,
@@ -65,8 +66,16 @@ impl Atlassian {
             redirect_uri,
             action: "/authorize",
             number: &number,
+            choice: Some(Choice { name: "site", label: "Site", options: self.offered(), chosen }),
         }
         .reply()
+    }
+
+    /// The sites that the page offers, and all of them together.
+    fn offered(&self) -> Vec<(String, String)> {
+        let own =
+            self.sites.iter().map(|site| (site.name.to_owned(), format!("{}.atlassian.net", site.name)));
+        own.chain([(ALL.to_owned(), "All sites".to_owned())]).collect()
     }
 
     /// The consent page's form; `site` in it outranks the site that the page showed.

@@ -35,6 +35,8 @@ const SCOPES: [&str; 7] = [
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 /// Marks, among the scopes of an authorisation, the site that the user chose.
 const SITE: &str = "\u{1}site=";
+/// Chooses every site.
+const ALL: &str = "all";
 const DAY: i64 = 86_400;
 const UNAUTHENTICATED: &str = "Client must be authenticated to access this resource.";
 
@@ -253,7 +255,7 @@ impl Atlassian {
     fn chosen(&self, wanted: Option<&str>) -> Vec<&CloudSite> {
         match wanted {
             None => self.sites.iter().take(1).collect(),
-            Some("all") => self.sites.iter().collect(),
+            Some(ALL) => self.sites.iter().collect(),
             Some(one) => self.sites.iter().filter(|site| site.name == one || site.id == one).collect(),
         }
     }

@@ -78,6 +78,7 @@ impl OAuth {
             redirect_uri,
             action: AUTHORIZE,
             number: &number,
+            choice: None,
         }
         .reply()
     }
