@@ -8,8 +8,11 @@ pub mod choices;
 pub mod content;
 pub mod context;
 pub mod filter_support;
+pub mod keyed;
 pub mod outcome;
+pub mod paths;
 pub mod plan;
+pub mod present;
 pub mod pushdown;
 pub mod search;
 

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -112,6 +113,40 @@ impl Checkpoint {
         }
     }
 
+    /// The checkpoint of a type at a provider's place, which has a member `form`.
+    ///
+    /// # Errors
+    /// When the place cannot be written as JSON.
+    pub fn at(record_type: &RecordType, place: &impl Serialize) -> Result<Self> {
+        let position = serde_json::to_value(place)
+            .map_err(|source| Error::bug("a place is not JSON").with_source(source))?;
+        Ok(Self { position, ..Self::beginning(record_type) })
+    }
+
+    /// The provider's place, of the form that it writes now; `None` at the beginning of everything.
+    ///
+    /// # Errors
+    /// Invalid with the code `bad_checkpoint` for a place of another form.
+    pub fn place<T: DeserializeOwned>(&self, form: u32) -> Result<Option<T>> {
+        if self.position.is_null() {
+            return Ok(None);
+        }
+        if self.position.get("form").and_then(Value::as_u64).is_some_and(|own| own != u64::from(form)) {
+            return Err(Self::useless("the checkpoint was written by another version of recordport"));
+        }
+        T::deserialize(&self.position)
+            .map(Some)
+            .map_err(|source| Self::useless("the checkpoint is damaged").with_source(source))
+    }
+
+    /// The error for a checkpoint that nothing can go on from.
+    #[must_use]
+    pub fn useless(why: &str) -> Error {
+        Error::invalid(why)
+            .with_code("bad_checkpoint")
+            .with_advice("Begin anew without a checkpoint, or with `beginning`")
+    }
+
     /// Refuses a checkpoint of another provider or record type.
     ///
     /// # Errors
@@ -164,7 +199,7 @@ fn encode(value: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap_or_default())
 }
 
-fn decode<T: for<'de> Deserialize<'de>>(text: &str, what: &str) -> Result<T> {
+fn decode<T: DeserializeOwned>(text: &str, what: &str) -> Result<T> {
     URL_SAFE_NO_PAD
         .decode(text.trim())
         .ok()

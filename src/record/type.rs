@@ -1,6 +1,8 @@
 //! Record types: everything a provider's metadata says about a type and its fields, in one neutral form from
 //! which schemas, capabilities, checks and transcoding are derived.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -67,6 +69,16 @@ impl RecordType {
         self.fields.iter().find(|field| {
             matches!(&field.field_type, FieldType::Reference(reference) if reference.type_field.as_deref() == Some(name))
         })
+    }
+
+    /// The paths of a selection; an empty one stands for every property of the type.
+    #[must_use]
+    pub fn selection<'a>(&self, select: &'a [FieldPath]) -> Cow<'a, [FieldPath]> {
+        if select.is_empty() {
+            self.fields.iter().flat_map(Field::own_paths).collect()
+        } else {
+            Cow::Borrowed(select)
+        }
     }
 
     /// A relationship by name.
@@ -175,6 +187,15 @@ impl Field {
             examples: Vec::new(),
             note: None,
         }
+    }
+
+    /// The properties that the field gives: itself, and the type of a reference with several targets.
+    pub fn own_paths(&self) -> impl Iterator<Item = FieldPath> + use<> {
+        let type_field = match &self.field_type {
+            FieldType::Reference(reference) => reference.type_field.clone(),
+            _ => None,
+        };
+        [Some(self.name.clone()), type_field].into_iter().flatten().map(|name| FieldPath::of([name]))
     }
 
     /// The name on the wire.

@@ -65,20 +65,7 @@ impl Place {
     }
 
     fn read(checkpoint: &Checkpoint) -> Result<Self> {
-        if checkpoint.position.is_null() {
-            return Ok(Self::beginning());
-        }
-        let bad = |what: &str| {
-            Error::invalid(what)
-                .with_code("bad_checkpoint")
-                .with_advice("Begin anew without a checkpoint, or with `beginning`")
-        };
-        let place = Self::deserialize(&checkpoint.position)
-            .map_err(|source| bad("the checkpoint is damaged").with_source(source))?;
-        if place.form != FORM {
-            return Err(bad("the checkpoint was written by another version of recordport"));
-        }
-        Ok(place)
+        Ok(checkpoint.place(FORM)?.unwrap_or_else(Self::beginning))
     }
 }
 
@@ -130,9 +117,7 @@ impl DynamicsRecords {
             }
         };
         let Look { place, changes, notices, .. } = look;
-        let position = serde_json::to_value(&place)
-            .map_err(|source| Error::bug("a place is not JSON").with_source(source))?;
-        let checkpoint = Checkpoint { position, ..Checkpoint::beginning(record_type) };
+        let checkpoint = Checkpoint::at(record_type, &place)?;
         let notice = (!notices.is_empty()).then(|| notices.join("; "));
         Ok(ChangePage { changes, checkpoint, more, notice })
     }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Described, Environment};
-use crate::error::{Error, Result};
-use crate::provider::{Context, Resolved};
-use crate::record::nearest::{did_you_mean, nearest_few};
+use crate::error::Result;
+use crate::provider::{Context, Resolved, paths};
 use crate::record::record_type::{Field, FieldType, ResolvedField, TextForm};
 use crate::record::{FieldPath, RecordType};
 
@@ -47,21 +46,20 @@ async fn walk(
 ) -> Result<(Field, Arc<Described>)> {
     let segments = path.segments();
     if segments.len() > MOST_PARENTS + 1 {
-        return Err(unknown(path, &from.record_type, path.leaf())
-            .with_advice(format!("A path goes through at most {MOST_PARENTS} lookups")));
+        return Err(paths::too_long(path, &from.record_type, MOST_PARENTS));
     }
     let mut here = Arc::clone(from);
     let mut way = String::new();
     for segment in &segments[..segments.len() - 1] {
         let Some((nav, target)) = here.wires.ways.get(segment).cloned() else {
-            return Err(unknown(path, &here.record_type, segment));
+            return Err(paths::unknown(path, &here.record_type, segment));
         };
         way.push_str(&nav);
         way.push('/');
         here = environment.described(cx, &target).await?;
     }
-    let mut field =
-        end(&here.record_type, path.leaf()).ok_or_else(|| unknown(path, &here.record_type, path.leaf()))?;
+    let mut field = end(&here.record_type, path.leaf())
+        .ok_or_else(|| paths::unknown(path, &here.record_type, path.leaf()))?;
     if !way.is_empty() {
         field.wire_name = Some(format!("{way}{}", field.wire()));
     }
@@ -86,22 +84,4 @@ fn end(record_type: &RecordType, name: &str) -> Option<Field> {
         wire_name: Some(format!("{}@{FORMATTED_VALUE}", base.wire())),
         ..Field::new(name, FieldType::Text { max_length: None, form: TextForm::Plain })
     })
-}
-
-fn unknown(path: &FieldPath, record_type: &RecordType, segment: &str) -> Error {
-    let names = record_type
-        .fields
-        .iter()
-        .map(|field| field.name.as_str())
-        .chain(record_type.relationships.iter().map(|relationship| relationship.name.as_str()));
-    let near = nearest_few(segment, names.map(|name| (name, name)));
-    let error = Error::invalid(format!("{} has no column {segment:?}", record_type.name))
-        .with_provider("dynamics")
-        .with_record_type(record_type.name.as_str())
-        .with_code("unknown_field")
-        .with_field(path.to_string(), format!("{} has no column {segment:?}", record_type.name));
-    match did_you_mean(&near) {
-        Some(question) => error.with_advice(question),
-        None => error,
-    }
 }

@@ -218,29 +218,13 @@ pub(super) fn columns(
     record_type: &RecordType,
     resolved: &Resolved,
 ) -> Result<Vec<Column>> {
-    let every: Vec<FieldPath>;
-    let select = if select.is_empty() {
-        every = record_type.fields.iter().flat_map(own_paths).collect();
-        &every
-    } else {
-        select
-    };
     let mut out: Vec<Column> = Vec::new();
-    for path in select.iter().chain(besides) {
+    for path in record_type.selection(select).iter().chain(besides) {
         if out.iter().all(|column| column.out != path.segments()) {
             out.push(column(path, record_type, resolved)?);
         }
     }
     Ok(out)
-}
-
-/// The properties that a column gives: itself, and the type of a lookup with several targets.
-fn own_paths(field: &Field) -> Vec<FieldPath> {
-    let type_field = match &field.field_type {
-        FieldType::Reference(reference) => reference.type_field.clone(),
-        _ => None,
-    };
-    std::iter::once(field.name.clone()).chain(type_field).map(|name| FieldPath::of([name])).collect()
 }
 
 fn column(path: &FieldPath, record_type: &RecordType, resolved: &Resolved) -> Result<Column> {

@@ -1,6 +1,5 @@
 //! The records of one table: pages and reading by key; [`super::writes`] holds the writing.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +12,7 @@ use super::{Described, Environment, api, choices, dialect, keys, paths};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::multipart::{self, Part, PartReply};
 use crate::http::{Call, Reply};
+use crate::provider::keyed::{self, Keyed, Sought};
 use crate::provider::{
     Change, ChangePage, Content, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records, Resolved,
     Settled, VersionedKey, WriteOptions,
@@ -150,16 +150,9 @@ impl DynamicsRecords {
         select: &[FieldPath],
     ) -> Result<Vec<Result<Option<Record>>>> {
         let about = self.about("get");
-        let ids: Vec<Result<String>> = keys
-            .iter()
-            .map(|key| keys::id_of(key).map_err(|error| about(error).with_key(key.to_string())))
-            .collect();
-        let mut wanted: Vec<&String> = ids.iter().flatten().collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut found: HashMap<String, Record> = HashMap::new();
-        let mut unreadable: Option<Error> = None;
-        for part in wanted.chunks(super::discover::GET_MAX) {
+        let mut keyed =
+            Keyed::new(keys, |key| keys::id_of(key).map(|id| Sought { literal: id.clone(), name: id }));
+        for part in keyed.literals().chunks(super::discover::GET_MAX) {
             let id = &self.described.wires.id;
             let filter = match part {
                 [only] => format!("{id} eq {only}"),
@@ -176,24 +169,15 @@ impl DynamicsRecords {
             let mut call = api::get("get", self.version(), &request.resource(), &prefer);
             loop {
                 let answer = self.ask(cx, call, &shape).await?;
-                for record in answer.records {
-                    match record {
-                        Ok(record) => drop(found.insert(record.key.to_string(), record)),
-                        Err(row) => unreadable = Some(about(row.error)),
-                    }
-                }
+                keyed.take(answer.records, |record| Some((record.key.to_string(), record)));
                 match answer.next {
                     Some(next) => call = api::link("get", &next, &prefer)?,
                     None => break,
                 }
             }
         }
-        let answers = ids.into_iter().map(|id| match (found.get(&id?), &unreadable) {
-            (Some(record), _) => Ok(Some(record.clone())),
-            (None, Some(error)) => Err(error.clone()),
-            (None, None) => Ok(None),
-        });
-        Ok(answers.collect())
+        let answers = keyed.answers(&self.record_type_here().key);
+        Ok(answers.into_iter().map(|answer| answer.map_err(about)).collect())
     }
 
     /// One query for each key, many in one request.
@@ -229,9 +213,7 @@ impl DynamicsRecords {
                 let read = reply.and_then(|reply| match cut(&reply.body, &shape)?.records.as_mut_slice() {
                     [] => Ok(None),
                     [only] => std::mem::replace(only, Ok(nothing())).map(Some).map_err(|row| row.error),
-                    _ => Err(Error::new(ErrorKind::Conflict, format!("several records have {by} {key}"))
-                        .with_code("several_records")
-                        .with_advice("Use a key that is unique, or the id")),
+                    _ => Err(keyed::several(by, key)),
                 });
                 out[*place] = read.map_err(|error| about(error).with_key(key.to_string()));
             }

@@ -6,11 +6,11 @@ use serde_json::Value as Json;
 
 use super::Described;
 use crate::error::{Error, FieldError, Result};
-use crate::provider::{Edit, Edits};
+use crate::provider::{Edit, Edits, present};
 use crate::record::record_type::{Field, FieldType};
 
 /// What a list holds now, for edits that add to it or remove from it.
-pub(super) type Present = HashMap<String, Vec<i64>>;
+pub(super) type Present = present::Present<i64>;
 /// Target and address (`/contacts(id)`) of each value of a lookup.
 pub(super) type Binds = HashMap<(String, String), Bind>;
 
@@ -134,13 +134,7 @@ fn value(field: &Field, edit: &Edit, present: &Present) -> Result<Option<String>
             }
             let add = add.iter().map(whole).collect::<Result<Vec<i64>, String>>()?;
             let remove = remove.iter().map(whole).collect::<Result<Vec<i64>, String>>()?;
-            let mut values = present.get(&field.name).cloned().unwrap_or_default();
-            values.retain(|value| !remove.contains(value));
-            for value in add {
-                if !values.contains(&value) {
-                    values.push(value);
-                }
-            }
+            let values = present::edited(present, &field.name, add, &remove);
             return Ok(joined(&values));
         }
         Edit::Set(raw) => raw.get().trim(),

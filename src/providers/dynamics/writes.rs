@@ -13,7 +13,8 @@ use super::rows::{self, Present};
 use super::{api, dialect, keys, odata};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::http::multipart::{Part, PartReply};
-use crate::provider::{Change, Context, Edit, Edits, NewRow, Outcome, VersionedKey, WriteOptions};
+use crate::provider::present;
+use crate::provider::{Change, Context, Edits, NewRow, Outcome, VersionedKey, WriteOptions};
 use crate::record::value::ValueKind;
 use crate::record::{FieldPath, FieldType, Key, KeyFields};
 
@@ -126,11 +127,11 @@ impl DynamicsRecords {
         let made = rows
             .iter()
             .zip(&edits)
-            .zip(present.iter().zip(binds))
+            .zip(present.into_iter().zip(binds))
             .map(|((row, edits), (present, binds))| {
                 let id = keys::id_of(&row.key)?;
                 let condition = version_of(row.if_version.as_deref())?;
-                let body = rows::body(&self.described, &[], edits, false, present, &binds?)?;
+                let body = rows::body(&self.described, &[], edits, false, &present?, &binds?)?;
                 let resource = format!("{}({id})", self.described.wires.set);
                 let part = api::part_write(self.version(), Method::PATCH, &resource, body);
                 let mut part = api::if_match(part, condition);
@@ -171,7 +172,7 @@ impl DynamicsRecords {
         let made: Vec<Result<Operation>> = rows
             .iter()
             .zip(&edits)
-            .zip(present.iter().zip(binds))
+            .zip(present.into_iter().zip(binds))
             .zip(elsewhere)
             .map(|(((row, edits), (present, binds)), elsewhere)| {
                 if row.if_version.is_some() {
@@ -179,8 +180,9 @@ impl DynamicsRecords {
                 }
                 let without_key: Edits =
                     edits.iter().filter(|(name, _)| !by.0.contains(name)).cloned().collect();
+                let (present, binds) = (present?, binds?);
                 let body = |front: &[(String, String)], creates| {
-                    rows::body(&self.described, front, &without_key, creates, present, &binds.clone()?)
+                    rows::body(&self.described, front, &without_key, creates, &present, &binds)
                 };
                 let set = &self.described.wires.set;
                 let (mut part, write, key) = match elsewhere {
@@ -284,29 +286,9 @@ impl DynamicsRecords {
     }
 
     /// What the lists hold now that some edits add to or remove from, by row.
-    async fn present(&self, cx: &Context, by: &KeyFields, rows: &[Change]) -> Result<Vec<Present>> {
-        let mut names: Vec<&String> = rows
-            .iter()
-            .flat_map(|row| &row.edits)
-            .filter(|(_, edit)| matches!(edit, Edit::List { .. }))
-            .map(|(name, _)| name)
-            .filter(|name| self.record_type_here().field(name).is_some())
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() {
-            return Ok(vec![Present::new(); rows.len()]);
-        }
-        let select: Vec<FieldPath> = names.iter().map(|name| FieldPath::of([name.as_str()])).collect();
-        let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
-        let found = self.read_by(cx, by, &keys, &select).await?;
-        Ok(found
-            .into_iter()
-            .map(|record| {
-                let record = record.ok().flatten();
-                record.and_then(|record| serde_json::from_slice(&record.json).ok()).unwrap_or_default()
-            })
-            .collect())
+    async fn present(&self, cx: &Context, by: &KeyFields, rows: &[Change]) -> Result<Vec<Result<Present>>> {
+        let read = async |keys: Vec<Key>, select: Vec<FieldPath>| self.read_by(cx, by, &keys, &select).await;
+        present::present(self.record_type_here(), rows, read).await
     }
 
     /// Sends operations that were made, each at its place, and puts the outcomes there.

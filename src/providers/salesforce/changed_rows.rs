@@ -16,7 +16,7 @@ use crate::http::{Call, Reply};
 use crate::provider::Context;
 use crate::provider::changes::KeySet;
 use crate::record::transcode::{self, Conversion, Member, Shape};
-use crate::record::{FieldPath, Record, RecordType};
+use crate::record::{Checkpoint, FieldPath, Record, RecordType};
 
 /// The fields that tell when a row changed, the best first: the first one also moves when Salesforce itself
 /// changes a row.
@@ -110,11 +110,8 @@ impl<'a> Asker<'a> {
         at: Option<&(Timestamp, String)>,
     ) -> Result<Answered> {
         let literal = |moment: Timestamp| {
-            soql::instant(moment).ok_or_else(|| {
-                Error::invalid("the checkpoint holds an impossible moment")
-                    .with_code("bad_checkpoint")
-                    .with_advice("Begin anew without a checkpoint, or with `beginning`")
-            })
+            soql::instant(moment)
+                .ok_or_else(|| Checkpoint::useless("the checkpoint holds an impossible moment"))
         };
         let stamp = self.stamp;
         let condition = match (at, from) {

@@ -16,7 +16,7 @@ use super::changed_rows::{self, Asker, ChangedRow, DELETED, PAGE, STAMPS, short}
 use super::describe::Describe;
 use super::records::SalesforceRecords;
 use super::soql;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::provider::changes::{KeySet, Recent, mark};
 use crate::provider::{ChangeEntry, ChangeKind, ChangePage, Context};
 use crate::record::capability::ChangesCapability;
@@ -79,21 +79,9 @@ impl Place {
     }
 
     fn read(checkpoint: &Checkpoint) -> Result<Self> {
-        if checkpoint.position.is_null() {
-            return Ok(Self::beginning());
-        }
-        let bad = |what: &str| {
-            Error::invalid(what)
-                .with_code("bad_checkpoint")
-                .with_advice("Begin anew without a checkpoint, or with `beginning`")
-        };
-        let place = Self::deserialize(&checkpoint.position)
-            .map_err(|source| bad("the checkpoint is damaged").with_source(source))?;
-        if place.form != FORM {
-            return Err(bad("the checkpoint was written by another version of recordport"));
-        }
+        let place = checkpoint.place(FORM)?.unwrap_or_else(Self::beginning);
         if place.at.as_ref().is_some_and(|(_, id)| !soql::is_id(id)) {
-            return Err(bad("the checkpoint is damaged"));
+            return Err(Checkpoint::useless("the checkpoint is damaged"));
         }
         Ok(place)
     }
@@ -132,9 +120,7 @@ impl SalesforceRecords {
             }
         };
         let Look { place, changes, notices, .. } = look;
-        let position = serde_json::to_value(&place)
-            .map_err(|source| Error::bug("a place is not JSON").with_source(source))?;
-        let checkpoint = Checkpoint { position, ..Checkpoint::beginning(record_type) };
+        let checkpoint = Checkpoint::at(record_type, &place)?;
         let notice = (!notices.is_empty()).then(|| notices.join("; "));
         Ok(ChangePage { changes, checkpoint, more, notice })
     }

@@ -1,28 +1,18 @@
 //! Values to choose from: entries of picklists, and records that a reference can point to.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::{Described, Org, api, dialect, pages, soql};
-use crate::error::{Error, Result};
-use crate::provider::choices::{self, PAGE};
-use crate::provider::{Context, OptionItem, OptionPage, OptionQuery};
-use crate::record::nearest::{did_you_mean, nearest_few};
+use crate::error::Result;
+use crate::provider::choices::{Choices, PAGE, Place, SEARCH_MAX, choices};
+use crate::provider::{Context, OptionPage, OptionQuery};
+use crate::record::FieldPath;
 use crate::record::query::{Pattern, PatternPart};
-use crate::record::record_type::{Field, FieldType, Reference};
-use crate::record::{FieldPath, RecordType};
+use crate::record::record_type::Reference;
 
-/// Bytes of a search text that are looked at.
-const SEARCH_MAX: usize = 255;
-
-/// Where a page of records starts.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Position {
-    /// Which of the reference's targets.
-    target: usize,
-    /// Name and id of the last record.
-    last: Option<(String, String)>,
-}
+/// Label and id of the last record of a page.
+type Last = (String, String);
 
 /// A page of values for a field.
 ///
@@ -35,50 +25,12 @@ pub(super) async fn options(
     path: &FieldPath,
     ask: &OptionQuery,
 ) -> Result<OptionPage> {
-    let record_type = &described.record_type;
-    check_names(record_type, ask)?;
-    let named = path.is_single().then(|| record_type.field(path.leaf())).flatten();
-    if named.is_none()
-        && path.is_single()
-        && let Some(Field { field_type: FieldType::Reference(reference), .. }) =
-            record_type.reference_of_type_field(path.leaf())
-    {
-        let items = reference.targets.iter().map(|target| OptionItem {
-            value: Json::from(target.as_str()),
-            label: target.clone(),
-            record_type: None,
-        });
-        return choices::page(items.collect(), ask);
-    }
-    let field = named.ok_or_else(|| {
-        Error::invalid(format!("{} has no field {path}", record_type.name))
-            .with_field(path.to_string(), "there is no such field")
-    })?;
-    match &field.field_type {
-        FieldType::Picklist(picklist) | FieldType::MultiPicklist { picklist, .. } => {
-            choices::picklist_page(record_type, field, picklist, ask)
-        }
-        FieldType::Reference(reference) => {
+    match choices(&described.record_type, path, ask)? {
+        Choices::Page(page) => Ok(page),
+        Choices::Records(reference) => {
             records(org, cx, described.record_type.name.as_str(), reference, ask).await
         }
-        _ => Err(Error::invalid(format!("{path} has no list of values"))
-            .with_field(path.to_string(), "only picklists and references have values to choose from")),
     }
-}
-
-/// Refuses values of fields that do not exist, which would narrow nothing.
-fn check_names(record_type: &RecordType, ask: &OptionQuery) -> Result<()> {
-    let known =
-        |name: &str| record_type.field(name).is_some() || record_type.reference_of_type_field(name).is_some();
-    let Some(name) = ask.on.keys().find(|name| !known(name)) else { return Ok(()) };
-    let names = record_type.fields.iter().map(|field| (field.name.as_str(), field.name.as_str()));
-    let error = Error::invalid(format!("{} has no field {name}", record_type.name))
-        .with_code("unknown_field")
-        .with_field(name, "there is no such field");
-    Err(match did_you_mean(&nearest_few(name, names)) {
-        Some(question) => error.with_advice(question),
-        None => error,
-    })
 }
 
 /// Records that a reference can point to, by name.
@@ -89,20 +41,7 @@ async fn records(
     reference: &Reference,
     ask: &OptionQuery,
 ) -> Result<OptionPage> {
-    let chosen = reference.type_field.as_ref().and_then(|name| ask.on.get(name)).and_then(Json::as_str);
-    let targets: Vec<&str> = match chosen {
-        Some(chosen) => {
-            reference.targets.iter().map(String::as_str).filter(|target| *target == chosen).collect()
-        }
-        None => reference.targets.iter().map(String::as_str).collect(),
-    };
-    let position: Position = match &ask.cursor {
-        Some(text) => {
-            serde_json::from_str(text).map_err(|_| Error::invalid("this is not a cursor of these values"))?
-        }
-        None => Position::default(),
-    };
-    let Some(target) = targets.get(position.target) else { return Ok(OptionPage::default()) };
+    let Some((target, place)) = Place::<Last>::of(reference, ask)? else { return Ok(OptionPage::default()) };
     let described = org.described(cx, target).await?;
     let name = described
         .describe
@@ -110,7 +49,7 @@ async fn records(
         .iter()
         .find(|field| field.name_field)
         .map_or("Id", |field| field.name.as_str());
-    let text = statement(&described, target, name, owner, ask.search.as_deref(), position.last.as_ref());
+    let text = statement(&described, target, name, owner, ask.search.as_deref(), place.at.as_ref());
     let call = api::query("options", &org.version, &text, false, super::discover::PAGE_MIN);
     let answer: Answer = dialect::read("options", &pages::fetch(cx, call).await?.body)?;
     let mut rows: Vec<(String, String)> = answer
@@ -119,32 +58,13 @@ async fn records(
         .filter_map(|row| {
             let id = row.get("Id")?.as_str()?.to_owned();
             let label = row.get(name).and_then(Json::as_str).unwrap_or(&id).to_owned();
-            Some((label, id))
+            Some((id, label))
         })
         .collect();
     let more = rows.len() > PAGE;
     rows.truncate(PAGE);
-    let next = if more {
-        Some(Position { target: position.target, last: rows.last().cloned() })
-    } else if position.target + 1 < targets.len() {
-        Some(Position { target: position.target + 1, last: None })
-    } else {
-        None
-    };
-    let several = reference.targets.len() > 1;
-    let options = rows
-        .into_iter()
-        .map(|(label, id)| OptionItem {
-            value: Json::String(id),
-            label,
-            record_type: several.then(|| (*target).to_owned()),
-        })
-        .collect();
-    let next = next
-        .map(|next| serde_json::to_string(&next))
-        .transpose()
-        .map_err(|source| Error::bug("a cursor is not JSON").with_source(source))?;
-    Ok(OptionPage { options, next })
+    let next = rows.last().filter(|_| more).map(|(id, label)| (label.clone(), id.clone()));
+    place.page(reference, ask, rows, next)
 }
 
 #[derive(Deserialize)]
@@ -158,7 +78,7 @@ fn statement(
     name: &str,
     owner: &str,
     search: Option<&str>,
-    last: Option<&(String, String)>,
+    last: Option<&Last>,
 ) -> String {
     let mut conditions = Vec::new();
     let has = |name: &str| described.record_type.field(name).is_some_and(|field| field.filterable);
@@ -197,6 +117,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::record::RecordType;
 
     fn picklist(name: &str, values: Json) -> Json {
         json!({"name": name, "type": "picklist", "picklistValues": values})
@@ -222,10 +143,10 @@ mod tests {
 
     fn values(field: &str, on: Json) -> Vec<String> {
         let record_type = chain();
-        let field = record_type.field(field).unwrap();
-        let FieldType::Picklist(picklist) = &field.field_type else { panic!() };
         let ask = OptionQuery { on: on.as_object().unwrap().clone(), ..OptionQuery::default() };
-        let page = choices::picklist_page(&record_type, field, picklist, &ask).unwrap();
+        let Choices::Page(page) = choices(&record_type, &FieldPath::of([field]), &ask).unwrap() else {
+            panic!()
+        };
         page.options.into_iter().map(|item| item.value.as_str().unwrap().to_owned()).collect()
     }
 
@@ -252,7 +173,7 @@ mod tests {
             on: json!({"Contry": "IT"}).as_object().unwrap().clone(),
             ..OptionQuery::default()
         };
-        let error = check_names(&chain(), &ask).unwrap_err();
+        let error = choices(&chain(), &FieldPath::of(["State"]), &ask).unwrap_err();
         assert_eq!(error.code(), Some("unknown_field"));
         assert!(error.advice().unwrap().contains("Country"), "{error}");
     }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Described, Org};
-use crate::error::{Error, Result};
-use crate::provider::{Context, Resolved};
-use crate::record::nearest::{did_you_mean, nearest_few};
+use crate::error::Result;
+use crate::provider::{Context, Resolved, paths};
 use crate::record::record_type::{Field, FieldType, ResolvedField, TextForm};
-use crate::record::{FieldPath, RecordType, TypeName};
+use crate::record::{FieldPath, TypeName};
 
 /// References that a path may go through (SOQL and SOSL Reference, "Relationship Query Limitations").
 const MOST_PARENTS: usize = 5;
@@ -39,8 +38,7 @@ async fn walk(
 ) -> Result<()> {
     let segments = path.segments();
     if segments.len() > MOST_PARENTS + 2 {
-        return Err(unknown(path, &from.record_type, path.leaf())
-            .with_advice(format!("A path goes through at most {MOST_PARENTS} references")));
+        return Err(paths::too_long(path, &from.record_type, MOST_PARENTS));
     }
     let mut add = |length: usize, leaf: Option<&str>, field: &Field, owner: &TypeName| {
         let front = segments[..length].iter().cloned().chain(leaf.map(str::to_owned));
@@ -57,7 +55,7 @@ async fn walk(
             } else if record_type.reference_of_type_field(segment).is_some() {
                 add(depth + 1, None, &Field::new(segment, FieldType::text(80)), &record_type.name);
             } else {
-                return Err(unknown(path, &record_type, segment));
+                return Err(paths::unknown(path, &record_type, segment));
             }
             return Ok(());
         }
@@ -73,7 +71,7 @@ async fn walk(
                         _ => None,
                     };
                     let Some(field) = found else {
-                        return Err(unknown(path, &record_type, segment).with_advice(format!(
+                        return Err(paths::unknown(path, &record_type, segment).with_advice(format!(
                             "{segment} can lead to {}; only {segment}.Id, {segment}.Name and {segment}.Type are common to them",
                             relationship.targets.join(", ")
                         )));
@@ -93,7 +91,7 @@ async fn walk(
             },
             _ => None,
         };
-        let Some((compound, part)) = part else { return Err(unknown(path, &record_type, segment)) };
+        let Some((compound, part)) = part else { return Err(paths::unknown(path, &record_type, segment)) };
         add(depth + 1, None, compound, &record_type.name);
         add(segments.len(), None, part, &record_type.name);
         return Ok(());
@@ -117,22 +115,4 @@ fn name_object_field(name: &str) -> Option<Field> {
         case_sensitive: Some(false),
         ..Field::new(name, FieldType::Text { max_length: Some(length), form })
     })
-}
-
-fn unknown(path: &FieldPath, record_type: &RecordType, segment: &str) -> Error {
-    let names = record_type
-        .fields
-        .iter()
-        .map(|field| field.name.as_str())
-        .chain(record_type.relationships.iter().map(|relationship| relationship.name.as_str()));
-    let near = nearest_few(segment, names.map(|name| (name, name)));
-    let error = Error::invalid(format!("{} has no field {segment:?}", record_type.name))
-        .with_provider("salesforce")
-        .with_record_type(record_type.name.as_str())
-        .with_code("unknown_field")
-        .with_field(path.to_string(), format!("{} has no field {segment:?}", record_type.name));
-    match did_you_mean(&near) {
-        Some(question) => error.with_advice(question),
-        None => error,
-    }
 }

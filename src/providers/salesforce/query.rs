@@ -19,7 +19,7 @@ use crate::provider::pushdown::{self, Judged, Split};
 use crate::provider::{Doer, Plan, PlannedCondition, Resolved};
 use crate::record::native::{self, NativeSyntax};
 use crate::record::query::{Comparison, Condition, Direction, Filter, OrderBy, Pattern, PatternPart, Test};
-use crate::record::record_type::{Field, FieldType, TextForm};
+use crate::record::record_type::{FieldType, TextForm};
 use crate::record::transcode::{Conversion, Member, Shape};
 use crate::record::value::{Value, ValueKind};
 use crate::record::{FieldPath, Query, RecordType};
@@ -156,15 +156,8 @@ pub(super) fn columns(
     record_type: &RecordType,
     resolved: &Resolved,
 ) -> Result<Vec<Column>> {
-    let every: Vec<FieldPath>;
-    let select = if select.is_empty() {
-        every = record_type.fields.iter().flat_map(own_paths).collect();
-        &every
-    } else {
-        select
-    };
     let mut out: Vec<Column> = Vec::new();
-    for path in select.iter().chain(besides) {
+    for path in record_type.selection(select).iter().chain(besides) {
         let whole = |column: &Column| path.segments().starts_with(&column.out);
         if out.iter().any(whole) {
             continue;
@@ -174,15 +167,6 @@ pub(super) fn columns(
         out.push(column(path, record_type, resolved)?);
     }
     Ok(out)
-}
-
-/// The properties that a field gives: itself, and the type of a reference with several targets.
-fn own_paths(field: &Field) -> Vec<FieldPath> {
-    let type_field = match &field.field_type {
-        FieldType::Reference(reference) => reference.type_field.clone(),
-        _ => None,
-    };
-    std::iter::once(field.name.clone()).chain(type_field).map(|name| FieldPath::of([name])).collect()
 }
 
 fn column(path: &FieldPath, record_type: &RecordType, resolved: &Resolved) -> Result<Column> {

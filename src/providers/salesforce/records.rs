@@ -12,6 +12,7 @@ use super::discover::{BATCH, PAGE_MAX};
 use super::query::{self, Statement};
 use super::{Described, Org, choices, content, pages, paths, soql};
 use crate::error::{Error, ErrorKind, Result};
+use crate::provider::keyed::{Keyed, Sought};
 use crate::provider::{
     Change, ChangePage, Content, Context, Doer, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
     Resolved, Settled, VersionedKey, WriteOptions,
@@ -216,20 +217,22 @@ impl SalesforceRecords {
         let key_fields: &[&str] = if by == "Id" { &[] } else { &[by] };
         let shape = statement.shape(key_fields, &self.prefixes);
         let about = self.about("get");
-        let literals: Vec<Result<String>> = keys
-            .iter()
-            .map(|key| self.key_literal(by, key).map_err(|error| about(error).with_key(key.to_string())))
-            .collect();
-        let mut wanted: Vec<&String> = literals.iter().flatten().collect();
-        wanted.sort();
-        wanted.dedup();
-
-        let mut found: Vec<Record> = Vec::new();
-        let mut unreadable: Option<Error> = None;
-        let mut parts: Vec<&[&String]> = wanted.chunks(BATCH).rev().collect();
+        let ignores_case = by != "Id"
+            && self.record_type_here().field(by).is_some_and(|field| field.case_sensitive != Some(true));
+        let folded = |text: String| if ignores_case { text.to_lowercase() } else { text };
+        let mut keyed = Keyed::new(keys, |key| {
+            let literal = self.key_literal(by, key)?;
+            let text = key.to_string();
+            let name = match by {
+                "Id" => soql::canonical_id(&text).unwrap_or(text),
+                _ => folded(text),
+            };
+            Ok(Sought { literal, name })
+        });
+        let wanted = keyed.literals();
+        let mut parts: Vec<&[String]> = wanted.chunks(BATCH).rev().collect();
         while let Some(part) = parts.pop() {
-            let literals: Vec<&str> = part.iter().map(|literal| literal.as_str()).collect();
-            let condition = format!("{by} IN ({})", literals.join(", "));
+            let condition = format!("{by} IN ({})", part.join(", "));
             let text = Statement { condition: Some(condition), ..statement.clone() }.text(None, None);
             if !soql::fits(&text) {
                 if part.len() == 1 {
@@ -243,12 +246,11 @@ impl SalesforceRecords {
             let mut call = api::query("get", &self.org.version, &text, false, PAGE_MAX);
             loop {
                 let answer = pages::ask(cx, call, &shape).await?;
-                for record in answer.records {
-                    match record {
-                        Ok(record) => found.push(record),
-                        Err(row) => unreadable = Some(about(row.error)),
-                    }
-                }
+                keyed.take(answer.records, |record| {
+                    let parts = record.key.parts();
+                    let (own, id) = (parts.first().map(KeyPart::to_string)?, parts.last().cloned()?);
+                    Some((folded(own), Record { key: Key::of(vec![id]), ..record }))
+                });
                 match answer.next {
                     Some(link) => call = api::next_page(&link, PAGE_MAX)?,
                     None => break,
@@ -256,39 +258,8 @@ impl SalesforceRecords {
             }
         }
 
-        let ignores_case = by != "Id"
-            && self.record_type_here().field(by).is_some_and(|field| field.case_sensitive != Some(true));
-        let mut index: HashMap<String, Vec<Record>> = HashMap::new();
-        for record in found {
-            let parts = record.key.parts();
-            let (own, id) = (parts.first().map(KeyPart::to_string), parts.last().cloned());
-            let (Some(own), Some(id)) = (own, id) else { continue };
-            let own = if ignores_case { own.to_lowercase() } else { own };
-            index.entry(own).or_default().push(Record { key: Key::of(vec![id]), ..record });
-        }
-        let answers = keys.iter().zip(literals).map(|(key, literal)| {
-            literal?;
-            let text = key.to_string();
-            let name = match by {
-                "Id" => soql::canonical_id(&text).unwrap_or(text),
-                _ if ignores_case => text.to_lowercase(),
-                _ => text,
-            };
-            match index.get(&name).map(Vec::as_slice) {
-                Some([one]) => Ok(Some(one.clone())),
-                Some([_, _, ..]) => Err(about(
-                    Error::new(ErrorKind::Conflict, format!("several records have {by} {key}"))
-                        .with_code("MULTIPLE_CHOICES")
-                        .with_key(key.to_string())
-                        .with_advice("Use a unique field or the Id"),
-                )),
-                _ => match &unreadable {
-                    Some(error) => Err(error.clone()),
-                    None => Ok(None),
-                },
-            }
-        });
-        Ok(answers.collect())
+        let answers = keyed.answers(&KeyFields::single(by));
+        Ok(answers.into_iter().map(|answer| answer.map_err(about)).collect())
     }
 }
 

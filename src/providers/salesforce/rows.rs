@@ -1,18 +1,16 @@
 //! Rows of writes: property values in the schema's form become sObject JSON, and answers become outcomes.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::dialect::{self, Reason};
 use crate::error::{Error, FieldError, Result};
-use crate::provider::{Edit, Outcome};
+use crate::provider::{Edit, Outcome, present};
 use crate::record::record_type::{Field, FieldType};
 use crate::record::{Key, RecordType};
 
 /// What a field holds now, for edits that add to it or remove from it.
-pub(super) type Present = HashMap<String, Vec<String>>;
+pub(super) type Present = present::Present<String>;
 
 /// One row as JSON: `attributes` first (Salesforce wants it before nested objects), then `front`, then the
 /// edits in their order.
@@ -118,13 +116,7 @@ fn value(field: &Field, edit: &Edit, present: &Present) -> Result<Option<String>
                     .collect()
             };
             let (add, remove) = (named(add)?, named(remove)?);
-            let mut values = present.get(&field.name).cloned().unwrap_or_default();
-            values.retain(|value| !remove.contains(value));
-            for value in add {
-                if !values.contains(&value) {
-                    values.push(value);
-                }
-            }
+            let values = present::edited(present, &field.name, add, &remove);
             return joined(&values);
         }
         Edit::Set(raw) => raw.get(),

@@ -15,6 +15,7 @@ use super::rows::{self, Present, SaveResult, Write};
 use super::{dialect, soql};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::http::Call;
+use crate::provider::present;
 use crate::provider::{Change, Context, Edit, Edits, NewRow, Outcome, VersionedKey, WriteOptions};
 use crate::record::{FieldPath, Key, KeyFields, Record};
 
@@ -78,24 +79,24 @@ impl SalesforceRecords {
         let about = self.about("update");
         let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();
         let (mut plain, mut versioned) = (Vec::new(), Vec::new());
-        for (place, ((row, present), ready)) in rows.iter().zip(&present).zip(ready).enumerate() {
+        for (place, ((row, present), ready)) in rows.iter().zip(present).zip(ready).enumerate() {
             let named = |error: Error| about(error).with_key(row.key.to_string());
             let id = soql::canonical_id(&row.key.to_string()).ok_or_else(|| not_an_id(&row.key));
-            let (id, ready) = match id.and_then(|id| Ok((id, ready?))) {
-                Ok(both) => both,
+            let (id, ready, present) = match id.and_then(|id| Ok((id, ready?, present?))) {
+                Ok(all) => all,
                 Err(error) => {
                     outcomes[place] = Some(Outcome::Failed(named(error)));
                     continue;
                 }
             };
             if row.if_version.is_some() {
-                match self.versioned(row, id, ready, present) {
+                match self.versioned(row, id, ready, &present) {
                     Ok(row) => versioned.push((place, row)),
                     Err(error) => outcomes[place] = Some(Outcome::Failed(named(error))),
                 }
                 continue;
             }
-            let made = self.made_update(&id, &row.key, &ready.edits, present);
+            let made = self.made_update(&id, &row.key, &ready.edits, &present);
             plain.push((place, made.map(|made| Made { parents: ready.parents, ..made })));
         }
         let (places, made): (Vec<usize>, Vec<Result<Made>>) = plain.into_iter().unzip();
@@ -147,7 +148,7 @@ impl SalesforceRecords {
         let present = self.present(cx, field, rows).await.map_err(self.about("upsert"))?;
         let ready = self.ready(cx, rows.iter().map(|row| Ok(&row.edits))).await?;
         let unique = record_type.field(field).is_some_and(|field| field.unique);
-        let made = rows.iter().zip(&present).zip(ready).map(|((row, present), ready)| {
+        let made = rows.iter().zip(present).zip(ready).map(|((row, present), ready)| {
             let ready = ready?;
             if row.if_version.is_some() {
                 return Err(self.unsupported("upsert", "cannot check a version on upsert"));
@@ -159,7 +160,7 @@ impl SalesforceRecords {
                 .map_err(|source| Error::bug("a key is not JSON").with_source(source))?;
             let edits: Vec<(String, Edit)> =
                 ready.edits.iter().filter(|(name, _)| name != field).cloned().collect();
-            let text = rows::row(record_type, Some((field, &value)), &edits, false, present)?;
+            let text = rows::row(record_type, Some((field, &value)), &edits, false, &present?)?;
             Ok(Made { text, key: None, parents: ready.parents })
         });
         let made: Vec<Result<Made>> = made
@@ -241,14 +242,15 @@ impl SalesforceRecords {
         let ready = self.ready(cx, matched.iter().map(|row| Ok(&row.edits))).await?;
         let made = ids
             .into_iter()
-            .zip(&present)
+            .zip(present)
             .zip(ready)
             .zip(rows)
             .map(|(((id, present), ready), row)| {
                 let named = |error: Error| error.with_key(row.key.to_string());
                 let id = id.map_err(named)?;
                 let ready = ready.map_err(named)?;
-                let made = self.made_update(&id.to_string(), &id, &ready.edits, present).map_err(named)?;
+                let present = present.map_err(named)?;
+                let made = self.made_update(&id.to_string(), &id, &ready.edits, &present).map_err(named)?;
                 Ok(Made { parents: ready.parents, ..made })
             })
             .collect();
@@ -313,31 +315,9 @@ impl SalesforceRecords {
     }
 
     /// What the lists hold now that some edits add to or remove from, by row.
-    async fn present(&self, cx: &Context, by: &str, rows: &[Change]) -> Result<Vec<Present>> {
-        let lists = |edits: &Edits| -> Vec<String> {
-            edits
-                .iter()
-                .filter(|(_, edit)| matches!(edit, Edit::List { .. }))
-                .map(|(name, _)| name.clone())
-                .filter(|name| self.record_type_here().field(name).is_some())
-                .collect()
-        };
-        let mut names: Vec<String> = rows.iter().flat_map(|row| lists(&row.edits)).collect();
-        names.sort();
-        names.dedup();
-        if names.is_empty() {
-            return Ok(vec![Present::new(); rows.len()]);
-        }
-        let select: Vec<FieldPath> = names.iter().map(|name| FieldPath::of([name.as_str()])).collect();
-        let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
-        let found = self.read_by(cx, by, &keys, &select).await?;
-        Ok(found
-            .into_iter()
-            .map(|record| {
-                let record = record.ok().flatten();
-                record.and_then(|record| serde_json::from_slice(&record.json).ok()).unwrap_or_default()
-            })
-            .collect())
+    async fn present(&self, cx: &Context, by: &str, rows: &[Change]) -> Result<Vec<Result<Present>>> {
+        let read = async |keys: Vec<Key>, select: Vec<FieldPath>| self.read_by(cx, by, &keys, &select).await;
+        present::present(self.record_type_here(), rows, read).await
     }
 
     /// Sends rows that were made, each at its place, and puts the outcomes there. Rows that met a lock are sent
