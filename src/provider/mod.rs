@@ -7,6 +7,7 @@ pub mod changes;
 pub mod choices;
 pub mod content;
 pub mod context;
+pub mod descriptions;
 pub mod filter_support;
 pub mod keyed;
 pub mod outcome;

@@ -18,20 +18,18 @@ mod records;
 mod rows;
 mod writes;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value as Json;
-use tokio::sync::Mutex;
 use url::Url;
 
 use crate::connect::sign_in::SignIn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::dialect::Dialect;
+use crate::provider::descriptions::{Description, Descriptions, Kept};
 use crate::provider::{
     Context, Probe, Provider, ProviderFactory, ProviderInfo, Records, TypePage, TypeQuery,
 };
@@ -52,11 +50,6 @@ static INFO: ProviderInfo = ProviderInfo {
     summary: "Standard and custom tables of a Dataverse environment, with OData filters and batches of 100 rows",
     docs: include_str!("docs.md"),
 };
-
-/// How long a definition is good before it is asked for again.
-const DEFINITION_AGE: SignedDuration = SignedDuration::from_mins(10);
-/// Most definitions kept.
-const DEFINITIONS_MAX: usize = 500;
 
 /// Makes providers of Dataverse environments.
 #[derive(Debug, Clone, Copy)]
@@ -160,47 +153,34 @@ struct Described {
 #[derive(Debug)]
 struct Environment {
     version: String,
-    tables: Mutex<Option<(Timestamp, Arc<Vec<Table>>)>>,
-    described: Mutex<HashMap<String, (Timestamp, Arc<Described>)>>,
+    tables: Kept<Vec<Table>>,
+    described: Descriptions<Described>,
 }
 
 impl Environment {
     fn new(version: String) -> Self {
-        Self { version, tables: Mutex::default(), described: Mutex::default() }
-    }
-
-    fn is_fresh(cx: &Context, at: Timestamp) -> bool {
-        let age = cx.clock.now().duration_since(at);
-        !cx.refresh && age <= DEFINITION_AGE && age >= SignedDuration::ZERO
+        Self { version, tables: Kept::default(), described: Descriptions::default() }
     }
 
     /// Every table; Dataverse gives them in one answer.
     async fn tables(&self, cx: &Context, refresh: bool) -> Result<Arc<Vec<Table>>> {
-        // Held over the request, so that many callers ask once.
-        let mut kept = self.tables.lock().await;
-        if let Some((at, tables)) = &*kept
-            && !refresh
-            && Self::is_fresh(cx, *at)
-        {
-            return Ok(Arc::clone(tables));
-        }
-        let resource = format!("EntityDefinitions?$select={TABLE_SELECT}");
-        let call = api::definitions("types", &self.version, &resource, refresh || cx.refresh);
-        let reply = cx.send(call).await?;
-        let mut list: List<Table> = dialect::read("the list of tables", &reply.body)?;
-        list.value.retain(|table| table.address().is_some());
-        list.value.sort_by(|one, other| one.logical_name.cmp(&other.logical_name));
-        let tables = Arc::new(list.value);
-        *kept = Some((cx.clock.now(), Arc::clone(&tables)));
-        Ok(tables)
+        let ask = async |_| {
+            let resource = format!("EntityDefinitions?$select={TABLE_SELECT}");
+            let call = api::definitions("types", &self.version, &resource, refresh || cx.refresh);
+            let reply = cx.send(call).await?;
+            let mut list: List<Table> = dialect::read("the list of tables", &reply.body)?;
+            list.value.retain(|table| table.address().is_some());
+            list.value.sort_by(|one, other| one.logical_name.cmp(&other.logical_name));
+            Ok(Description::new(cx, list.value))
+        };
+        self.tables.get(cx, refresh, ask).await
     }
 
     async fn described(&self, cx: &Context, name: &str) -> Result<Arc<Described>> {
-        if let Some((at, described)) = self.described.lock().await.get(name)
-            && Self::is_fresh(cx, *at)
-        {
-            return Ok(Arc::clone(described));
-        }
+        self.described.get(cx, name, async |_| Ok(Description::new(cx, self.describe(cx, name).await?))).await
+    }
+
+    async fn describe(&self, cx: &Context, name: &str) -> Result<Described> {
         let tables = self.tables(cx, false).await?;
         let known = tables.iter().find(|table| table.logical_name == name);
         let Some(table) = known.filter(|_| is_name(name)) else {
@@ -225,13 +205,7 @@ impl Environment {
         for (column, reason) in &wires.left_out {
             tracing::debug!(table = name, column, reason, "a column is left out");
         }
-        let described = Arc::new(Described { record_type: Arc::new(record_type), wires });
-        let mut kept = self.described.lock().await;
-        if kept.len() >= DEFINITIONS_MAX {
-            kept.clear();
-        }
-        kept.insert(name.to_owned(), (cx.clock.now(), Arc::clone(&described)));
-        Ok(described)
+        Ok(Described { record_type: Arc::new(record_type), wires })
     }
 
     /// Columns, keys and relationships: one request for all columns, then one for each kind that there is.

@@ -1,17 +1,15 @@
 //! What is known of one org: the version of its API that both sides speak, and its types as last described.
 //!
-//! A description is used for ten minutes and then asked for again on condition that it changed (Conditional
-//! Requests, REST API Developer Guide), so that one that did not is neither sent nor read again.
+//! A description that has grown old is asked for again on condition that it changed (Conditional Requests, REST
+//! API Developer Guide), so that one that did not is neither sent nor read again.
 
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
 use http::header::{DATE, HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::Deserialize;
-use tokio::sync::Mutex;
 
 use super::config::{DEFAULT_VERSION, NEWEST_TRIED, OLDEST};
 use super::describe::{self, Describe, GlobalDescribe};
@@ -19,13 +17,10 @@ use super::{api, dialect, discover};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Call, Reply};
 use crate::provider::Context;
+use crate::provider::descriptions::{Description, Descriptions, Kept};
 use crate::record::RecordType;
 use crate::record::nearest::{did_you_mean, nearest_few};
 
-/// How long a description is good before it is asked for again.
-const DESCRIPTION_AGE: SignedDuration = SignedDuration::from_mins(10);
-/// Most descriptions kept.
-const DESCRIPTIONS_MAX: usize = 500;
 /// How far before an answer's date a change may lie that the answer does not show yet.
 const UNSEEN: SignedDuration = SignedDuration::from_mins(1);
 
@@ -72,41 +67,18 @@ fn path_form(version: u32) -> String {
     format!("v{version}.0")
 }
 
-/// A description and when it was last known to be true.
-#[derive(Debug)]
-struct Kept<T> {
-    at: Timestamp,
-    /// What the service is asked to compare with.
-    stamp: Option<HeaderValue>,
-    value: Arc<T>,
-}
-
-impl<T> Clone for Kept<T> {
-    fn clone(&self) -> Self {
-        Self { at: self.at, stamp: self.stamp.clone(), value: Arc::clone(&self.value) }
-    }
-}
-
-impl<T> Kept<T> {
-    fn fresh(&self, cx: &Context) -> Option<Arc<T>> {
-        let age = cx.clock.now().duration_since(self.at);
-        let fresh = !cx.refresh && age <= DESCRIPTION_AGE && age >= SignedDuration::ZERO;
-        fresh.then(|| Arc::clone(&self.value))
-    }
-}
-
 /// What is known of the org.
 #[derive(Debug)]
 pub(super) struct Org {
     pub(super) version: Version,
-    global: Mutex<Option<Kept<GlobalDescribe>>>,
-    types: Mutex<HashMap<String, Kept<Described>>>,
+    global: Kept<GlobalDescribe>,
+    types: Descriptions<Described>,
 }
 
 impl Org {
     /// Nothing is known yet; `pinned` is the version that the user insists on.
     pub(super) fn new(pinned: Option<String>) -> Self {
-        Self { version: Version::new(pinned), global: Mutex::default(), types: Mutex::default() }
+        Self { version: Version::new(pinned), global: Kept::default(), types: Descriptions::default() }
     }
 
     /// The list of all types.
@@ -114,18 +86,12 @@ impl Org {
     /// # Errors
     /// What the service refuses.
     pub(super) async fn global(&self, cx: &Context, refresh: bool) -> Result<Arc<GlobalDescribe>> {
-        // Held over the request, so that many callers ask once.
-        let mut kept = self.global.lock().await;
-        if let Some(known) = kept.as_ref().filter(|_| !refresh).and_then(|kept| kept.fresh(cx)) {
-            return Ok(known);
-        }
-        let before = kept.as_ref().filter(|_| !refresh && !cx.refresh);
-        let call = |version: &str| conditional(api::global_describe(version), before);
-        let reply = self.at_version(cx, call).await?;
-        let now = renewed(cx, &reply, before, |body| dialect::read("the global describe", body))?;
-        let value = Arc::clone(&now.value);
-        *kept = Some(now);
-        Ok(value)
+        let ask = async |before: Option<Description<GlobalDescribe>>| {
+            let call = |version: &str| conditional(api::global_describe(version), before.as_ref());
+            let reply = self.at_version(cx, call).await?;
+            renewed(cx, &reply, before, |body| dialect::read("the global describe", body))
+        };
+        self.global.get(cx, refresh, ask).await
     }
 
     /// One type.
@@ -133,29 +99,25 @@ impl Org {
     /// # Errors
     /// `NotFound` with the nearest names, and what the service refuses.
     pub(super) async fn described(&self, cx: &Context, name: &str) -> Result<Arc<Described>> {
-        let kept = self.types.lock().await.get(name).cloned();
-        if let Some(known) = kept.as_ref().and_then(|kept| kept.fresh(cx)) {
-            return Ok(known);
-        }
-        if !describe::is_name(name) {
-            return Err(self.unknown_type(cx, name).await);
-        }
-        let before = kept.as_ref().filter(|_| !cx.refresh);
-        let reply = self.describe(cx, name, before).await?;
-        let now = renewed(cx, &reply, before, |body| {
-            let describe = describe::read(body)?;
-            Ok(Described { record_type: Arc::new(discover::record_type(&describe)), describe })
-        })?;
-        let value = Arc::clone(&now.value);
-        let mut types = self.types.lock().await;
-        if types.len() >= DESCRIPTIONS_MAX {
-            types.clear();
-        }
-        types.insert(name.to_owned(), now);
-        Ok(value)
+        let ask = async |before: Option<Description<Described>>| {
+            if !describe::is_name(name) {
+                return Err(self.unknown_type(cx, name).await);
+            }
+            let reply = self.describe(cx, name, before.as_ref()).await?;
+            renewed(cx, &reply, before, |body| {
+                let describe = describe::read(body)?;
+                Ok(Described { record_type: Arc::new(discover::record_type(&describe)), describe })
+            })
+        };
+        self.types.get(cx, name, ask).await
     }
 
-    async fn describe(&self, cx: &Context, name: &str, before: Option<&Kept<Described>>) -> Result<Reply> {
+    async fn describe(
+        &self,
+        cx: &Context,
+        name: &str,
+        before: Option<&Description<Described>>,
+    ) -> Result<Reply> {
         let call = |version: &str| conditional(api::describe(version, name), before);
         let tried = self.version.to_owned();
         match cx.send(call(&tried)).await {
@@ -178,7 +140,7 @@ impl Org {
 
     /// Lets a type be described anew the next time, because the service does not agree with what is kept.
     pub(super) async fn forget(&self, name: &str) {
-        self.types.lock().await.remove(name);
+        self.types.forget(name).await;
     }
 
     /// Sends a call to a resource that every version has. When the service does not know the version, the two
@@ -272,7 +234,7 @@ fn is_retired(error: &Error) -> bool {
 }
 
 /// The call, answered in full only if something changed since the description that is kept.
-fn conditional<T>(call: Call, before: Option<&Kept<T>>) -> Call {
+fn conditional<T>(call: Call, before: Option<&Description<T>>) -> Call {
     match before.and_then(|kept| kept.stamp.clone()) {
         Some(stamp) => call.with_header(IF_MODIFIED_SINCE, stamp).accepting(&[304]),
         None => call,
@@ -283,13 +245,12 @@ fn conditional<T>(call: Call, before: Option<&Kept<T>>) -> Call {
 fn renewed<T>(
     cx: &Context,
     reply: &Reply,
-    before: Option<&Kept<T>>,
+    before: Option<Description<T>>,
     read: impl FnOnce(&[u8]) -> Result<T>,
-) -> Result<Kept<T>> {
-    let at = cx.clock.now();
+) -> Result<Description<T>> {
     match before {
-        Some(kept) if reply.status == StatusCode::NOT_MODIFIED => Ok(Kept { at, ..kept.clone() }),
-        _ => Ok(Kept { at, stamp: stamp_of(reply), value: Arc::new(read(&reply.body)?) }),
+        Some(before) if reply.status == StatusCode::NOT_MODIFIED => Ok(before.again(cx)),
+        _ => Ok(Description::new(cx, read(&reply.body)?).stamped(stamp_of(reply))),
     }
 }
 
