@@ -11,5 +11,6 @@ pub mod layer;
 pub mod provider;
 pub mod providers;
 pub mod record;
+pub mod rich_text;
 pub mod rows;
 pub mod workspace;

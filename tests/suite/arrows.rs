@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up. A module may name itself and what stands before it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "error",
     "clock",
+    "rich_text",
     "record",
     "http",
     "connect",
