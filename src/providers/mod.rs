@@ -1,13 +1,14 @@
 //! The providers, by name. Each folder knows one service's protocol and nothing of the others.
 
 pub mod dynamics;
+pub mod jira;
 pub mod salesforce;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::ProviderFactory;
 use crate::record::nearest::nearest;
 
-static ALL: &[&dyn ProviderFactory] = &[&salesforce::Salesforce, &dynamics::Dynamics];
+static ALL: &[&dyn ProviderFactory] = &[&salesforce::Salesforce, &dynamics::Dynamics, &jira::Jira];
 
 /// Every provider, in the order in which they are listed.
 #[must_use]

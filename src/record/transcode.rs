@@ -5,6 +5,7 @@
 //! cut into raw rows, each of which is read by itself; and one that cannot be read as a whole is cut by a byte
 //! scanner, so that one bad row takes its own place and the others go on.
 
+mod convert;
 mod one_pass;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use self::convert::convert;
 use super::{Key, KeyPart, Record, RowError};
 use crate::error::{Error, Position, Result};
 
@@ -33,6 +35,10 @@ pub struct Shape {
     members: Vec<Placed>,
     key: Vec<usize>,
     version: Option<usize>,
+    /// The member that is an object whose members are taken as if they stood in the row, and their shape.
+    inside: Option<(usize, Box<Shape>)>,
+    /// Whether members that the wire leaves out are written as if they were null.
+    complete: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +79,8 @@ pub enum Conversion {
     NumberText,
     /// Any JSON becomes a text that holds it.
     JsonText,
+    /// A text is copied; any other JSON becomes a text that holds it.
+    AnyText,
     /// A text becomes the name that its first characters stand for, or null.
     Prefix {
         /// How many characters.
@@ -82,6 +90,16 @@ pub enum Conversion {
     },
     /// An object is reduced to a shape of its own.
     Nested(Box<Shape>),
+    /// Copied as it is; null becomes an empty array.
+    ListOrEmpty,
+    /// An object is reduced to the value at the end of this way through its members; null where it leads
+    /// nowhere. What is no object is copied as it is.
+    Pluck(Vec<String>),
+    /// Each object of a list is reduced in this way, those without such a value are left out; null becomes an
+    /// empty array.
+    PluckEach(Vec<String>),
+    /// Any JSON becomes the text that this function makes of it.
+    Text(fn(&str) -> Result<String, String>),
 }
 
 impl Shape {
@@ -111,6 +129,27 @@ impl Shape {
     pub fn with_version(mut self, wire: &str) -> Self {
         self.version = Some(self.slot(wire));
         self
+    }
+
+    /// Names a wire member that is an object, and what becomes of its members: they are written behind the
+    /// row's own, as if they stood in the row itself.
+    #[must_use]
+    pub fn with_inside(mut self, wire: &str, inner: Self) -> Self {
+        let slot = self.slot(wire);
+        self.inside = Some((slot, Box::new(inner)));
+        self
+    }
+
+    /// Members that the wire leaves out are written as if they were null.
+    #[must_use]
+    pub fn complete(mut self) -> Self {
+        self.complete = true;
+        self
+    }
+
+    /// Slots of this shape and of those inside it.
+    fn width(&self) -> usize {
+        self.slots.len() + self.inside.as_ref().map_or(0, |(_, inner)| inner.width())
     }
 
     fn slot(&mut self, wire: &str) -> usize {
@@ -449,28 +488,44 @@ impl<'s> Work<'_, 's> {
 
     /// Writes one object and returns the raw members that the shape names.
     fn object<'a>(&mut self, text: &'a str, shape: &'s Shape) -> Result<Vec<Option<&'a RawValue>>, String> {
+        self.out.push(b'{');
+        let found = self.members(text, shape, &mut true)?;
+        self.out.push(b'}');
+        Ok(found)
+    }
+
+    /// Writes the members of an object; `first` as long as none was written.
+    fn members<'a>(
+        &mut self,
+        text: &'a str,
+        shape: &'s Shape,
+        first: &mut bool,
+    ) -> Result<Vec<Option<&'a RawValue>>, String> {
         let mut reader = serde_json::Deserializer::from_str(text);
         let (found, repeated) = reader
             .deserialize_map(RowVisitor { shape })
             .and_then(|found| reader.end().map(|()| found))
             .map_err(|reason| reason.to_string())?;
         self.repeated = self.repeated.or(repeated.map(|slot| shape.slots[slot].as_str()));
-        self.out.push(b'{');
-        let mut first = true;
         for member in &shape.members {
             let raw = match (found[member.slot], &member.conversion) {
                 (Some(raw), _) => raw.get(),
                 (None, Conversion::OrNull) => "null",
+                (None, _) if shape.complete => "null",
                 (None, _) => continue,
             };
-            if !std::mem::take(&mut first) {
+            if !std::mem::take(first) {
                 self.out.push(b',');
             }
             self.out.extend_from_slice(member.label.as_bytes());
             self.value(raw, &member.conversion)
                 .map_err(|reason| format!("{} {reason}", shape.slots[member.slot]))?;
         }
-        self.out.push(b'}');
+        if let Some((slot, inner)) = &shape.inside {
+            let raw = found[*slot].map_or("{}", RawValue::get);
+            let raw = if raw.starts_with('{') { raw } else { "{}" };
+            self.members(raw, inner, first)?;
+        }
         Ok(found)
     }
 
@@ -481,79 +536,6 @@ impl<'s> Work<'_, 's> {
             conversion => convert(self.out, raw, conversion),
         }
     }
-}
-
-/// Writes a value that was checked, in the form of a conversion; of nested shapes only null is left to this.
-fn convert(out: &mut Vec<u8>, raw: &str, conversion: &Conversion) -> Result<(), String> {
-    let is_text = raw.starts_with('"');
-    match conversion {
-        Conversion::List(_) | Conversion::NumberList(_) if raw == "null" => out.extend_from_slice(b"[]"),
-        _ if raw == "null" => out.extend_from_slice(b"null"),
-        Conversion::Instant if is_text => instant(out, raw),
-        Conversion::List(between) if is_text => list(out, raw, *between),
-        Conversion::NumberList(between) if is_text => number_list(out, raw, *between)?,
-        Conversion::NumberText if !is_text => {
-            out.push(b'"');
-            out.extend_from_slice(raw.as_bytes());
-            out.push(b'"');
-        }
-        Conversion::JsonText => serde_json::to_writer(out, raw).map_err(|reason| reason.to_string())?,
-        Conversion::Prefix { length, names } => {
-            let name = raw.get(1..=*length).and_then(|prefix| names.get(prefix));
-            serde_json::to_writer(out, &name).map_err(|reason| reason.to_string())?;
-        }
-        _ => out.extend_from_slice(raw.as_bytes()),
-    }
-    Ok(())
-}
-
-fn instant(out: &mut Vec<u8>, raw: &str) {
-    let bytes = raw.as_bytes();
-    let offset = bytes.len().checked_sub(6).map(|at| (at, &bytes[at..bytes.len() - 1]));
-    match offset {
-        Some((at, b"+0000" | b"-0000")) => {
-            out.extend_from_slice(&bytes[..at]);
-            out.extend_from_slice(b"Z\"");
-        }
-        Some((at, offset))
-            if matches!(offset[0], b'+' | b'-') && offset[1..].iter().all(u8::is_ascii_digit) && at > 11 =>
-        {
-            out.extend_from_slice(&bytes[..at + 3]);
-            out.push(b':');
-            out.extend_from_slice(&bytes[at + 3..]);
-        }
-        _ => out.extend_from_slice(bytes),
-    }
-}
-
-fn list(out: &mut Vec<u8>, raw: &str, between: char) {
-    let inner = &raw[1..raw.len() - 1];
-    out.push(b'[');
-    let mut first = true;
-    for value in inner.split(between).filter(|value| !value.is_empty()) {
-        if !std::mem::take(&mut first) {
-            out.push(b',');
-        }
-        out.push(b'"');
-        out.extend_from_slice(value.as_bytes());
-        out.push(b'"');
-    }
-    out.push(b']');
-}
-
-fn number_list(out: &mut Vec<u8>, raw: &str, between: char) -> Result<(), String> {
-    let inner = &raw[1..raw.len() - 1];
-    out.push(b'[');
-    let values = inner.split(between).map(str::trim).filter(|value| !value.is_empty());
-    for (at, value) in values.enumerate() {
-        let number: i64 = value.parse().map_err(|_| format!("holds {value:?}, which is no whole number"))?;
-        if at > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(number.to_string().as_bytes());
-    }
-    out.push(b']');
-    Ok(())
 }
 
 struct RowVisitor<'s> {

@@ -77,6 +77,14 @@ pub(super) fn read<'a>(body: &'a [u8], rows: &str, shape: &Shape) -> Option<Read
     Some(ReadPage { records: records.collect(), has_rows, rest })
 }
 
+/// How far the writing of an object is.
+struct Pen {
+    /// Members that are to be copied in one piece.
+    run: Range<usize>,
+    /// What stands before the next member.
+    between: &'static [u8],
+}
+
 /// The page, with positions in it handed about: every function takes where it begins and gives where it ended.
 #[derive(Clone, Copy)]
 struct Pass<'a> {
@@ -153,63 +161,85 @@ impl<'a> Pass<'a> {
         out: &mut Vec<u8>,
     ) -> Option<usize> {
         found.clear();
-        found.resize(shape.slots.len(), None);
-        let mut at = self.space(self.after(at, b'{')?);
-        let mut end = at + 1;
-        if self.byte(at)? != b'}' {
-            // Members usually come in the shape's order, so that the expected name only has to be compared.
-            let mut expected = 0;
-            loop {
-                let label = shape.labels.get(expected).map_or("", String::as_str).as_bytes();
-                let known = !label.is_empty() && self.bytes.get(at..)?.starts_with(label);
-                let (slot, value) = if known {
-                    (Some(expected), self.space(at + label.len()))
-                } else {
-                    let (name, value) = self.name(at)?;
-                    (shape.index.get(name).copied(), value)
-                };
-                let behind = self.value(value, 0)?;
-                if let Some(slot) = slot {
-                    if found[slot].replace(Place { name: at, value, end: behind }).is_some() {
-                        return None;
-                    }
-                    expected = slot + 1;
-                }
-                let (after, more) = self.next(behind, b'}')?;
-                if !more {
-                    end = after;
-                    break;
-                }
-                at = after;
-            }
-        }
+        found.resize(shape.width(), None);
+        let end = self.members(at, shape, found)?;
         self.write(shape, found, out)?;
         Some(end)
     }
 
-    /// Writes the members. Those that stand next to each other and need no change are copied in one piece.
+    /// Checks one object and leaves its members' places in `found`, those of the object inside it behind them.
+    fn members(self, at: usize, shape: &Shape, found: &mut [Option<Place>]) -> Option<usize> {
+        let inside = shape.inside.as_ref();
+        let mut at = self.space(self.after(at, b'{')?);
+        if self.byte(at)? == b'}' {
+            return Some(at + 1);
+        }
+        // Members usually come in the shape's order, so that the expected name only has to be compared.
+        let mut expected = 0;
+        loop {
+            let label = shape.labels.get(expected).map_or("", String::as_str).as_bytes();
+            let known = !label.is_empty() && self.bytes.get(at..)?.starts_with(label);
+            let (slot, value) = if known {
+                (Some(expected), self.space(at + label.len()))
+            } else {
+                let (name, value) = self.name(at)?;
+                (shape.index.get(name).copied(), value)
+            };
+            let inner = inside.filter(|(inside, _)| slot == Some(*inside) && self.byte(value) == Some(b'{'));
+            let behind = match inner {
+                Some((_, inner)) => self.members(value, inner, found.get_mut(shape.slots.len()..)?)?,
+                None => self.value(value, 0)?,
+            };
+            if let Some(slot) = slot {
+                if found[slot].replace(Place { name: at, value, end: behind }).is_some() {
+                    return None;
+                }
+                expected = slot + 1;
+            }
+            let (after, more) = self.next(behind, b'}')?;
+            if !more {
+                return Some(after);
+            }
+            at = after;
+        }
+    }
+
     fn write(self, shape: &Shape, found: &[Option<Place>], out: &mut Vec<u8>) -> Option<()> {
-        let mut run = 0..0;
-        let mut between: &[u8] = b"{";
+        let mut pen = Pen { run: 0..0, between: b"{" };
+        self.write_members(shape, found, &mut pen, out)?;
+        out.extend_from_slice(&self.bytes[pen.run]);
+        out.extend_from_slice(if pen.between == b"{" { b"{}" } else { b"}" });
+        Some(())
+    }
+
+    /// Writes the members. Those that stand next to each other and need no change are copied in one piece.
+    fn write_members(
+        self,
+        shape: &Shape,
+        found: &[Option<Place>],
+        pen: &mut Pen,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        let Pen { run, between } = pen;
         for member in &shape.members {
             let Some(place) = found[member.slot] else {
-                if matches!(member.conversion, Conversion::OrNull) {
-                    out.extend_from_slice(&self.bytes[std::mem::take(&mut run)]);
-                    out.extend_from_slice(std::mem::replace(&mut between, b","));
+                if shape.complete || matches!(member.conversion, Conversion::OrNull) {
+                    out.extend_from_slice(&self.bytes[std::mem::take(run)]);
+                    out.extend_from_slice(std::mem::replace(between, b","));
                     out.extend_from_slice(member.label.as_bytes());
-                    out.extend_from_slice(b"null");
+                    convert(out, "null", &member.conversion).ok()?;
                 }
                 continue;
             };
             let as_it_is = member.verbatim && place.value - place.name == member.label.len();
-            if as_it_is && !run.is_empty() && place.name == run.end + 1 {
+            if as_it_is && run.start < run.end && place.name == run.end + 1 {
                 run.end = place.end;
                 continue;
             }
-            out.extend_from_slice(&self.bytes[std::mem::take(&mut run)]);
-            out.extend_from_slice(std::mem::replace(&mut between, b","));
+            out.extend_from_slice(&self.bytes[std::mem::take(run)]);
+            out.extend_from_slice(std::mem::replace(between, b","));
             if as_it_is {
-                run = place.name..place.end;
+                *run = place.name..place.end;
                 continue;
             }
             out.extend_from_slice(member.label.as_bytes());
@@ -221,9 +251,13 @@ impl<'a> Pass<'a> {
                 conversion => convert(out, raw, conversion).ok()?,
             }
         }
-        out.extend_from_slice(&self.bytes[run]);
-        out.extend_from_slice(if between == b"{" { b"{}" } else { b"}" });
-        Some(())
+        match &shape.inside {
+            Some((_, inner)) => {
+                let found = found.get(shape.slots.len()..)?;
+                self.write_members(inner, found, pen, out)
+            }
+            None => Some(()),
+        }
     }
 
     fn key_and_version(self, shape: &Shape, found: &[Option<Place>]) -> Option<(Key, Option<String>)> {
