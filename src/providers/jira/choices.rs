@@ -8,10 +8,9 @@ use super::site::Site;
 use super::wires::Kind;
 use super::{Described, api};
 use crate::error::{Error, Result};
-use crate::provider::choices::{self, PAGE};
+use crate::provider::choices::{self, Choices, PAGE};
 use crate::provider::{Context, OptionItem, OptionPage, OptionQuery};
 use crate::record::FieldPath;
-use crate::record::record_type::FieldType;
 
 /// A page of values for a field.
 ///
@@ -24,24 +23,21 @@ pub(super) async fn options(
     path: &FieldPath,
     ask: &OptionQuery,
 ) -> Result<OptionPage> {
-    let record_type = &described.record_type;
-    let named = path.is_single().then(|| record_type.field(path.leaf())).flatten();
-    let (Some(field), Some(wire)) = (named, described.wires.fields.get(path.leaf())) else {
-        return Err(Error::invalid(format!("{} has no field {path}", record_type.name))
-            .with_field(path.to_string(), "there is no such field"));
-    };
-    if let FieldType::Picklist(picklist) | FieldType::MultiPicklist { picklist, .. } = &field.field_type {
-        return choices::picklist_page(record_type, field, picklist, ask);
-    }
-    match wire.kind {
-        Kind::User | Kind::Users => users(site, cx, described, &wire.id, ask).await,
-        Kind::Group | Kind::Groups => groups(site, cx, ask).await,
-        Kind::Labels if wire.id == "labels" => labels(site, cx, ask).await,
-        Kind::Project => projects(site, cx, ask).await,
-        _ => Err(Error::invalid(format!("{path} has no list of values")).with_field(
-            path.to_string(),
-            "only options, users, groups, labels and projects can be chosen from a list",
-        )),
+    let kind = described.wires.fields.get(path.leaf()).map(|wire| (wire.kind, wire.id.as_str()));
+    match kind.filter(|_| path.is_single()) {
+        Some((Kind::User | Kind::Users, id)) => users(site, cx, described, id, ask).await,
+        Some((Kind::Group | Kind::Groups, _)) => groups(site, cx, ask).await,
+        Some((Kind::Labels, "labels")) => labels(site, cx, ask).await,
+        Some((Kind::Project, id)) if described.wires.scope.is_none() || id != "project" => {
+            projects(site, cx, ask).await
+        }
+        _ => match choices::choices(&described.record_type, path, ask)? {
+            Choices::Page(page) => Ok(page),
+            Choices::Records(_) => Err(Error::invalid(format!("{path} has no list of values")).with_field(
+                path.to_string(),
+                "only options, users, groups, labels and projects can be chosen from a list",
+            )),
+        },
     }
 }
 

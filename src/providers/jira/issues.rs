@@ -13,6 +13,7 @@ use super::wires::Scope;
 use super::{Described, PROJECTS_PAGE, api, unknown_type};
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::Context;
+use crate::provider::descriptions::Description;
 use crate::record::nearest::{did_you_mean, nearest_few};
 
 /// Name of the type that has every issue.
@@ -29,15 +30,15 @@ const AT_ONCE: usize = 6;
 /// `NotFound` with the nearest names; what the service refuses.
 pub(super) async fn described(site: &Site, cx: &Context, scope: Option<&str>) -> Result<Arc<Described>> {
     let name = scope.map_or_else(|| ISSUE.to_owned(), |scope| format!("{ISSUE}:{scope}"));
-    if let Some(kept) = site.kept(cx, &name).await {
-        return Ok(kept);
-    }
-    let findings = match scope {
-        None => everywhere(site, cx).await,
-        Some(scope) => in_project(site, cx, scope).await,
+    let ask = async |_| {
+        let findings = match scope {
+            None => everywhere(site, cx).await,
+            Some(scope) => in_project(site, cx, scope).await,
+        };
+        let findings = findings.map_err(|error| error.with_record_type(name.as_str()))?;
+        Ok(Description::new(cx, discover::describe(&findings)))
     };
-    let findings = findings.map_err(|error| error.with_record_type(name.as_str()))?;
-    Ok(site.keep(cx, &name, discover::describe(&findings)).await)
+    site.described.get(cx, &name, ask).await
 }
 
 /// What holds for every issue, and for all screens that can be read.

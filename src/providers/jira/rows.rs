@@ -2,7 +2,8 @@
 
 use super::Described;
 use super::wires::{Kind, time_tracking};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::provider::paths;
 use crate::record::FieldPath;
 use crate::record::transcode::{Conversion, Member, Shape};
 
@@ -18,28 +19,15 @@ impl Columns {
     /// # Errors
     /// Invalid for a path that leads nowhere.
     pub(super) fn of(described: &Described, select: &[FieldPath], besides: &[FieldPath]) -> Result<Self> {
-        let every: Vec<FieldPath>;
-        let select = if select.is_empty() {
-            every = described.record_type.fields.iter().map(|field| FieldPath::of([&field.name])).collect();
-            &every
-        } else {
-            select
-        };
         let mut columns = Self::default();
-        for path in select.iter().chain(besides) {
+        for path in described.record_type.selection(select).iter().chain(besides) {
             columns.add(described, path)?;
         }
         Ok(columns)
     }
 
     fn add(&mut self, described: &Described, path: &FieldPath) -> Result<()> {
-        let unknown = || {
-            Error::invalid(format!("{path} is not a field of {}", described.record_type.name))
-                .with_provider("jira")
-                .with_record_type(described.record_type.name.as_str())
-                .with_code("unknown_field")
-                .with_field(path.to_string(), "there is no such field")
-        };
+        let unknown = || paths::unknown(path, &described.record_type, path.leaf());
         let (name, inner) = match path.segments() {
             [name] => (name, None),
             [name, inner] => (name, Some(inner)),

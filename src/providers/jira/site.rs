@@ -1,9 +1,7 @@
 //! What is known of the site: how calls get there, who asks, its fields; each kept for a while.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -13,11 +11,7 @@ use super::{Described, api, dialect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Call, Reply};
 use crate::provider::Context;
-
-/// How long a definition is good before it is asked for again.
-const DEFINITION_AGE: SignedDuration = SignedDuration::from_mins(10);
-/// Most definitions kept.
-const DEFINITIONS_MAX: usize = 200;
+use crate::provider::descriptions::{Description, Descriptions, Kept};
 
 /// Which way calls go to the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +61,9 @@ pub(super) struct Site {
     config: JiraConfig,
     door: Mutex<Option<Arc<Door>>>,
     myself: Mutex<Option<Arc<Myself>>>,
-    fields: Mutex<Option<(Timestamp, Arc<Vec<FieldDetails>>)>>,
-    described: Mutex<HashMap<String, (Timestamp, Arc<Described>)>>,
+    fields: Kept<Vec<FieldDetails>>,
+    /// Types by name.
+    pub(super) described: Descriptions<Described>,
 }
 
 impl Site {
@@ -77,8 +72,8 @@ impl Site {
             config,
             door: Mutex::default(),
             myself: Mutex::default(),
-            fields: Mutex::default(),
-            described: Mutex::default(),
+            fields: Kept::default(),
+            described: Descriptions::default(),
         }
     }
 
@@ -200,44 +195,17 @@ impl Site {
         Ok(me)
     }
 
-    fn is_fresh(cx: &Context, at: Timestamp) -> bool {
-        let age = cx.clock.now().duration_since(at);
-        !cx.refresh && age <= DEFINITION_AGE && age >= SignedDuration::ZERO
-    }
-
     /// Every field; Jira gives them in one answer.
     ///
     /// # Errors
     /// What the service refuses.
     pub(super) async fn fields(&self, cx: &Context) -> Result<Arc<Vec<FieldDetails>>> {
         let door = self.door(cx).await?;
-        let mut kept = self.fields.lock().await;
-        if let Some((at, fields)) = &*kept
-            && Self::is_fresh(cx, *at)
-        {
-            return Ok(Arc::clone(fields));
-        }
-        let fields: Arc<Vec<FieldDetails>> =
-            Arc::new(self.ask(cx, "the list of fields", api::fields(&door)).await?);
-        *kept = Some((cx.clock.now(), Arc::clone(&fields)));
-        Ok(fields)
-    }
-
-    /// The description of a type that was kept, as long as it is fresh.
-    pub(super) async fn kept(&self, cx: &Context, name: &str) -> Option<Arc<Described>> {
-        let kept = self.described.lock().await;
-        kept.get(name).filter(|(at, _)| Self::is_fresh(cx, *at)).map(|(_, described)| Arc::clone(described))
-    }
-
-    /// Keeps the description of a type.
-    pub(super) async fn keep(&self, cx: &Context, name: &str, described: Described) -> Arc<Described> {
-        let described = Arc::new(described);
-        let mut kept = self.described.lock().await;
-        if kept.len() >= DEFINITIONS_MAX {
-            kept.clear();
-        }
-        kept.insert(name.to_owned(), (cx.clock.now(), Arc::clone(&described)));
-        described
+        let ask = async |_| {
+            let fields = self.ask(cx, "the list of fields", api::fields(&door)).await?;
+            Ok(Description::new(cx, fields))
+        };
+        self.fields.get(cx, false, ask).await
     }
 }
 
