@@ -52,8 +52,8 @@ class Server:
             reply = b"".join(iter(lambda: stream.recv(65536), b""))
         return json.loads(reply.split(b"\r\n\r\n", 1)[1])
 
-    def set(self, records, page, think=0, gzip=False):
-        return self.ask(f"set?records={records}&page={page}&think={think}&gzip={int(gzip)}")
+    def set(self, records, page, think=0, gzip=False, service="salesforce"):
+        return self.ask(f"set?service={service}&records={records}&page={page}&think={think}&gzip={int(gzip)}")
 
 
 class Table:
@@ -119,14 +119,14 @@ def searches(server, tool, program, env, args, title, gzip, node):
     search = [program, "search", "bench", "Account", "--format", "ndjson"]
     for _ in range(args.runs):
         for name, way in [("(a) reqwest, discard", "discard"), ("(b) reqwest, RawValue", "raw"), ("(c) reqwest, Value", "value")]:
-            table.add(name, Run([tool, "read", way, server.address, word], env))
+            table.add(name, Run([tool, "read", "salesforce", way, server.address, word], env))
         table.add("recordport search", Run(search, env))
         if gzip:
             continue
         with tempfile.TemporaryFile() as file:
-            table.add("(b) to NDJSON in a file", Run([tool, "read", "raw-ndjson", server.address, word], env, file))
+            table.add("(b) to NDJSON in a file", Run([tool, "read", "salesforce", "raw-ndjson", server.address, word], env, file))
         with tempfile.TemporaryFile() as file:
-            table.add("(c) to NDJSON in a file", Run([tool, "read", "value-ndjson", server.address, word], env, file))
+            table.add("(c) to NDJSON in a file", Run([tool, "read", "salesforce", "value-ndjson", server.address, word], env, file))
         output = pathlib.Path(env["HOME"]) / "out.ndjson"
         table.add("recordport search --output", Run([*search, "--output", str(output)], env))
         with open(output, "rb") as file:
@@ -143,6 +143,31 @@ def searches(server, tool, program, env, args, title, gzip, node):
     return table
 
 
+def dynamics(server, tool, program, env, args, verdicts):
+    """100,000 rows of Dataverse in pages of 5,000, its largest."""
+    server.set(args.records, 5000, service="dynamics")
+    connect = [program, "connect", "dynamics", "bench365", "--endpoint", server.address, "--grant", "token"]
+    subprocess.run(connect, env=env | {"RECORDPORT_TOKEN": "bench-token"}, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    table = Table(f"Dynamics 365: {args.records:,} records, pages of 5,000")
+    search = [program, "search", "bench365", "account", "--format", "ndjson"]
+    output = pathlib.Path(env["HOME"]) / "out365.ndjson"
+    for _ in range(args.runs):
+        for name, way in [("(a) reqwest, discard", "discard"), ("(b) reqwest, RawValue", "raw"), ("(c) reqwest, Value", "value")]:
+            table.add(name, Run([tool, "read", "dynamics", way, server.address, "plain"], env))
+        table.add("recordport search", Run(search, env))
+        table.add("recordport search --output", Run([*search, "--output", str(output)], env))
+        with open(output, "rb") as file:
+            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        assert lines == args.records, f"{lines} records came"
+        output.unlink()
+    table.print("(b) reqwest, RawValue")
+    own = table.median("recordport search", "cpu")
+    verdicts.add("Dynamics 365, search: CPU to (b)", own / table.median("(b) reqwest, RawValue", "cpu"), 2.5, "x")
+    verdicts.add("Dynamics 365, search: CPU to (c)", own / table.median("(c) reqwest, Value", "cpu"), 0.5, "x")
+    memory = max(run.memory for run in table.runs["recordport search"])
+    verdicts.add(f"Dynamics 365, search: peak MiB, {args.records:,} records", memory, 64)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", required=True)
@@ -151,10 +176,11 @@ def main():
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--quick", action="store_true", help="three runs, nothing that takes long")
     parser.add_argument("--no-node", action="store_true", help="without jsforce")
+    parser.add_argument("--only", choices=["dynamics"], help="this service's searches alone")
     args = parser.parse_args()
     if args.quick:
         args.runs = 3
-    node = not args.no_node
+    node = not args.no_node and not args.only
     if node and not (ROOT / "tests/clients/node_modules/jsforce").exists():
         install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         subprocess.run(install, cwd=ROOT / "tests/clients", check=True, stdout=subprocess.DEVNULL)
@@ -171,6 +197,9 @@ def measure(server, args, env, node):
     program, tool = args.program, args.tool
     verdicts = Verdicts()
     machine()
+    if args.only == "dynamics":
+        dynamics(server, tool, program, env, args, verdicts)
+        return verdicts.print()
     server.set(args.records, 2000)
     connect = [program, "connect", "salesforce", "bench", "--endpoint", server.address, "--grant", "token"]
     subprocess.run(connect, env=env | {"RECORDPORT_TOKEN": "00Dbench!token"}, check=True, stdin=subprocess.DEVNULL, capture_output=True)
@@ -199,6 +228,7 @@ def measure(server, args, env, node):
     verdicts.add("search: connections for 1,000 pages", counts["connections"], 2)
     longer.print()
 
+    dynamics(server, tool, program, env, args, verdicts)
     writes(server, tool, program, env, args, node, verdicts)
     starts(program, env, args, verdicts)
     verdicts.print()

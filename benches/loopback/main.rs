@@ -1,6 +1,7 @@
 //! What `make bench` runs: the server, the hand-written readers that recordport is compared with, and, without
 //! arguments, `benches/run.py`, which starts them one after another and prints the table.
 
+mod dynamics;
 mod pages;
 mod readers;
 mod server;
@@ -17,8 +18,12 @@ fn main() -> Result<ExitCode> {
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match words.as_slice() {
         ["server"] => runtime()?.block_on(server::run())?,
-        ["read", way, address, encoding] => {
-            runtime()?.block_on(readers::read(way, address, *encoding == "gzip"))?;
+        ["read", service, way, address, encoding] => {
+            let first = match *service {
+                "dynamics" => dynamics::FIRST,
+                _ => pages::FIRST,
+            };
+            runtime()?.block_on(readers::read(way, address, first, *encoding == "gzip"))?;
         }
         ["rows", count] => pages::new_rows(count.parse()?)?,
         _ => {

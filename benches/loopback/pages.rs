@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::Result;
 
+/// The address of the first page.
+pub(crate) const FIRST: &str = "/services/data/v60.0/query?q=SELECT";
+
 /// The fields of a record, in the order of the type's description.
 const FIELDS: [&str; 29] = [
     "Id",
@@ -92,9 +95,9 @@ fn record(out: &mut String, n: usize) {
     );
 }
 
-/// Records per page without their page's head: everything behind it.
-pub(crate) fn tails(records: usize, page: usize) -> Vec<Bytes> {
-    let mut tails = Vec::new();
+/// The records of pages: everything behind the head.
+pub(crate) fn bodies(records: usize, page: usize) -> Vec<Bytes> {
+    let mut bodies = Vec::new();
     for first in (0..records).step_by(page) {
         let mut text = String::from("\"records\":[");
         for n in first..records.min(first + page) {
@@ -104,9 +107,9 @@ pub(crate) fn tails(records: usize, page: usize) -> Vec<Bytes> {
             record(&mut text, n);
         }
         text.push_str("]}");
-        tails.push(Bytes::from(text));
+        bodies.push(Bytes::from(text));
     }
-    tails
+    bodies
 }
 
 /// The head of the page that begins at a record.

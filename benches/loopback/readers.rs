@@ -12,19 +12,21 @@ use crate::Result;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Page<'a, T> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "@odata.nextLink")]
     next_records_url: Option<&'a str>,
+    #[serde(alias = "value")]
     records: Vec<T>,
 }
 
 /// Reads all pages in one way and prints how many records (or bytes) there were to stderr.
-pub(crate) async fn read(way: &str, address: &str, gzip: bool) -> Result {
+pub(crate) async fn read(way: &str, address: &str, first: &str, gzip: bool) -> Result {
     let client = Client::builder().gzip(gzip).tcp_nodelay(true).no_proxy().build()?;
-    let mut next = Some("/services/data/v60.0/query?q=SELECT".to_owned());
+    let mut next = Some(first.to_owned());
     let mut count = 0;
     let mut out = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
-    while let Some(path) = next {
-        let response = client.get(format!("{address}{path}")).bearer_auth("token").send().await?;
+    while let Some(link) = next {
+        let link = if link.starts_with('/') { format!("{address}{link}") } else { link };
+        let response = client.get(link).bearer_auth("token").send().await?;
         if way == "discard" {
             next = discard(response, &mut count).await?;
             continue;
@@ -65,15 +67,22 @@ fn split(body: &[u8]) -> Result<Page<'_, &RawValue>> {
     Ok(serde_json::from_slice(body)?)
 }
 
+/// Counts the bytes. The link to the next page is at the front, or at the end.
 async fn discard(mut response: reqwest::Response, count: &mut usize) -> Result<Option<String>> {
-    let mut head = Vec::new();
+    let (mut front, mut end) = (Vec::new(), Vec::new());
     while let Some(chunk) = response.chunk().await? {
         *count += chunk.len();
-        if head.len() < 300 {
-            head.extend_from_slice(&chunk[..chunk.len().min(300)]);
+        if front.len() < 300 {
+            front.extend_from_slice(&chunk[..chunk.len().min(300)]);
         }
+        end.extend_from_slice(&chunk[chunk.len().saturating_sub(300)..]);
+        end.drain(..end.len().saturating_sub(300));
     }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let next = head.split_once("\"nextRecordsUrl\":\"").and_then(|(_, rest)| rest.split_once('"'));
+    front.extend_from_slice(&end);
+    let text = String::from_utf8_lossy(&front);
+    let next = ["\"nextRecordsUrl\":\"", "\"@odata.nextLink\":\""].iter().find_map(|name| {
+        let (_, rest) = text.split_once(name)?;
+        rest.split_once('"')
+    });
     Ok(next.map(|(link, _)| link.to_owned()))
 }

@@ -20,21 +20,43 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use crate::{Result, pages};
+use crate::{Result, dynamics, pages};
 
 /// Records that differ; a longer result repeats them.
 const DISTINCT: usize = 100_000;
 /// Deepest body of a write that is read.
 const MOST_BODY: usize = 16 * 1024 * 1024;
 
+/// Which service's pages are served.
+#[derive(Debug, Clone, Copy, Default)]
+enum Service {
+    #[default]
+    Salesforce,
+    Dynamics,
+}
+
 #[derive(Debug, Default)]
 struct Served {
+    service: Service,
+    address: String,
     records: usize,
     page: usize,
     think: Duration,
-    tails: Vec<Bytes>,
+    bodies: Vec<Bytes>,
     /// Whole pages, compressed; empty when compression is off.
     packed: Vec<Bytes>,
+}
+
+impl Served {
+    /// What stands before and behind the records of the page that begins at one.
+    fn around(&self, first: usize) -> (Bytes, Bytes) {
+        match self.service {
+            Service::Salesforce => (pages::head(self.records, self.page, first), Bytes::new()),
+            Service::Dynamics => {
+                (dynamics::head(&self.address), dynamics::end(&self.address, self.records, self.page, first))
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -73,27 +95,37 @@ pub(crate) async fn run() -> Result {
     Ok(())
 }
 
-async fn set(State(server): State<Arc<Server>>, Query(wanted): Query<HashMap<String, u64>>) -> Json<Value> {
-    let number = |name: &str| wanted.get(name).copied().unwrap_or_default();
+async fn set(
+    State(server): State<Arc<Server>>,
+    Query(wanted): Query<HashMap<String, String>>,
+) -> Json<Value> {
+    let number = |name: &str| wanted.get(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
     let (records, page) = (number("records") as usize, number("page").max(1) as usize);
-    let tails = pages::tails(records.min(DISTINCT), page);
-    let packed = if number("gzip") == 1 {
-        let whole = |(at, tail): (usize, &Bytes)| packed(&pages::head(records, page, at * page), tail);
-        tails.iter().enumerate().map(whole).collect()
-    } else {
-        Vec::new()
+    let distinct = records.min(DISTINCT);
+    let (service, bodies) = match wanted.get("service").map(String::as_str) {
+        Some("dynamics") => (Service::Dynamics, dynamics::bodies(distinct, page)),
+        _ => (Service::Salesforce, pages::bodies(distinct, page)),
     };
-    let served = Served { records, page, think: Duration::from_millis(number("think")), tails, packed };
-    let bytes: usize = served.tails.iter().map(Bytes::len).sum();
+    let think = Duration::from_millis(number("think"));
+    let address = server.address.clone();
+    let mut served = Served { service, address, records, page, think, bodies, packed: Vec::new() };
+    if number("gzip") == 1 {
+        let whole = |(at, body): (usize, &Bytes)| {
+            let (head, end) = served.around(at * page);
+            packed(&[&head, body, &end])
+        };
+        served.packed = served.bodies.iter().enumerate().map(whole).collect();
+    }
+    let bytes: usize = served.bodies.iter().map(Bytes::len).sum();
     let packed: usize = served.packed.iter().map(Bytes::len).sum();
     *server.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
     *server.counts.lock().unwrap_or_else(PoisonError::into_inner) = Counts::default();
     Json(json!({ "bytes": bytes, "packed": packed }))
 }
 
-fn packed(head: &Bytes, tail: &Bytes) -> Bytes {
+fn packed(parts: &[&Bytes]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    let written = encoder.write_all(head).and_then(|()| encoder.write_all(tail));
+    let written = parts.iter().try_for_each(|part| encoder.write_all(part));
     // Writing to memory does not fail.
     written.and_then(|()| encoder.finish()).map(Bytes::from).unwrap_or_default()
 }
@@ -123,6 +155,12 @@ async fn answer(
     }
     if let Some((_, offset)) = path.split_once("/query/").and_then(|(_, locator)| locator.split_once('-')) {
         return page(&served, &request, offset.parse().unwrap_or_default());
+    }
+    if path.ends_with("/accounts") {
+        return page(&served, &request, dynamics::first_of(request.uri().query().unwrap_or_default()));
+    }
+    if path.contains("/api/data/") {
+        return small(dynamics::answer(&path));
     }
     small(match path.as_str() {
         "/services/oauth2/token" => json!({
@@ -156,10 +194,10 @@ fn with_body(body: Body, length: Option<usize>, encoding: Option<&'static str>) 
 }
 
 fn page(served: &Served, request: &Request, first: usize) -> Response {
-    if served.tails.is_empty() {
+    if served.bodies.is_empty() {
         return small(json!({ "totalSize": 0, "done": true, "records": [] }));
     }
-    let at = first / served.page % served.tails.len();
+    let at = first / served.page % served.bodies.len();
     let takes_gzip = request
         .headers()
         .get(header::ACCEPT_ENCODING)
@@ -168,9 +206,10 @@ fn page(served: &Served, request: &Request, first: usize) -> Response {
     if let Some(whole) = served.packed.get(at).filter(|_| takes_gzip) {
         return with_body(Body::from(whole.clone()), None, Some("gzip"));
     }
-    let (head, tail) = (pages::head(served.records, served.page, first), served.tails[at].clone());
-    let length = head.len() + tail.len();
-    let parts = [head, tail].map(Ok::<Bytes, std::io::Error>);
+    let (head, end) = served.around(first);
+    let body = served.bodies[at].clone();
+    let length = head.len() + body.len() + end.len();
+    let parts = [head, body, end].map(Ok::<Bytes, std::io::Error>);
     with_body(Body::from_stream(stream::iter(parts)), Some(length), None)
 }
 
