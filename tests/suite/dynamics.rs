@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use crate::support::command::Home;
 use crate::support::wired_org::Connected;
 
-async fn environment() -> Connected {
+pub(crate) async fn environment() -> Connected {
     Connected::to("dynamics", EmulatorConfig::default()).await
 }
 
-fn edits(row: &Value) -> Edits {
+pub(crate) fn edits(row: &Value) -> Edits {
     let members = row.as_object().expect("an object");
     members
         .iter()
@@ -32,13 +32,13 @@ fn edits(row: &Value) -> Edits {
         .collect()
 }
 
-async fn create(org: &Connected, records: &dyn Records, row: &Value) -> Key {
+pub(crate) async fn create(org: &Connected, records: &dyn Records, row: &Value) -> Key {
     let row = NewRow { fields: edits(row), marker: None };
     let outcome = records.create(&org.cx, &[row], &WriteOptions::new()).await.expect("is sent").remove(0);
     outcome.key().unwrap_or_else(|| panic!("{outcome:?}")).clone()
 }
 
-async fn read(org: &Connected, records: &dyn Records, key: &Key, select: &[&str]) -> Value {
+pub(crate) async fn read(org: &Connected, records: &dyn Records, key: &Key, select: &[&str]) -> Value {
     let select: Vec<FieldPath> = select.iter().map(|path| FieldPath::parse(path)).collect();
     let by = records.record_type().key.clone();
     let found =
@@ -46,7 +46,7 @@ async fn read(org: &Connected, records: &dyn Records, key: &Key, select: &[&str]
     found.expect("is read").expect("exists").to_value().expect("is JSON")
 }
 
-async fn any_key(org: &Connected, name: &str) -> String {
+pub(crate) async fn any_key(org: &Connected, name: &str) -> String {
     let records = org.open(name).await;
     let draft = QueryDraft { limit: Some(1), ..QueryDraft::default() };
     let prepared = records.prepare(&org.cx, &draft, &jiff::tz::TimeZone::UTC).await.expect("plans");

@@ -179,7 +179,7 @@ fn table(head: &Line, columns: &[Line], choices: &[Value], relations: &mut Vec<V
         "DisplayName": labels::label(head.at(5), head.value("de")), "EntityHelpUrlEnabled": false, "EntityHelpUrl": null,
         "IsDocumentManagementEnabled": false, "IsActivity": false, "IsActivityParty": false,
         "IsAvailableOffline": true, "IsChildEntity": false, "IsCustomEntity": custom, "IsLogicalEntity": false,
-        "IsManaged": !custom, "IsEnabledForCharts": true, "IsIntersect": false, "IsPrivate": false,
+        "IsManaged": !custom, "IsEnabledForCharts": true, "IsIntersect": head.has("intersect"), "IsPrivate": false,
         "IsValidForAdvancedFind": true, "IsStateModelAware": true,
     });
     let names = json!({
@@ -419,7 +419,7 @@ fn by_kind(out: &mut Value, table: &str, line: &Line, (kind, details): (&str, &s
         }
         "image" => {
             set(json!({ "IsPrimaryImage": true, "MaxSizeInKB": 10240, "MaxHeight": 144, "MaxWidth": 144,
-                "CanStoreFullImage": false }))
+                "CanStoreFullImage": true }))
         }
         "file" => set(json!({ "MaxSizeInKB": 32768 })),
         _ => {}

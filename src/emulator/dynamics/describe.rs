@@ -90,6 +90,10 @@ pub(super) struct Column {
     pub(super) auto_number: Option<String>,
     /// Whether the format, not the behaviour, is of dates alone.
     pub(super) date_format: bool,
+    /// Whether the row holds the id of a file.
+    pub(super) file: bool,
+    pub(super) full_image: bool,
+    pub(super) max_kilobytes: Option<u64>,
     pub(super) recipe: Recipe,
 }
 
@@ -302,6 +306,9 @@ fn column(table: &str, about: &Value) -> Column {
         filterable: flag(about, "IsFilterable", true) || kind == Kind::Id,
         auto_number: about["AutoNumberFormat"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
         date_format: format == "DateOnly",
+        file: about["AttributeTypeName"]["Value"] == "FileType",
+        full_image: flag(about, "CanStoreFullImage", false),
+        max_kilobytes: about["MaxSizeInKB"].as_u64(),
         recipe: Recipe::Generic,
         name,
     };
@@ -367,6 +374,9 @@ pub(super) struct Many {
     pub(super) schema: String,
     /// Table and navigation property of each side.
     pub(super) sides: [(usize, String); 2],
+    /// The table whose rows are the links, and its column for each side.
+    pub(super) rows: usize,
+    pub(super) columns: [usize; 2],
 }
 
 /// All tables and how they hang together.
@@ -404,14 +414,19 @@ impl Model {
                     Some((at, text(relation, &format!("Entity{number}NavigationPropertyName"))))
                 };
                 let schema = text(relation, "SchemaName");
-                if let (Some(one), Some(two)) = (side(1), side(2))
+                let rows = by_name.get(&text(relation, "IntersectEntityName")).copied();
+                let column = |number: u8| {
+                    tables[rows?].column(&text(relation, &format!("Entity{number}IntersectAttribute")))
+                };
+                if let (Some(one), Some(two), Some(rows), Some(first), Some(second)) =
+                    (side(1), side(2), rows, column(1), column(2))
                     && !many.iter().any(|known| known.schema == schema)
                 {
                     for (side, (table, nav)) in [&one, &two].into_iter().enumerate() {
                         let here = Collection::Many { relation: many.len(), side };
                         collections[*table].insert(nav.clone(), here);
                     }
-                    many.push(Many { schema, sides: [one, two] });
+                    many.push(Many { schema, sides: [one, two], rows, columns: [first, second] });
                 }
             }
         }

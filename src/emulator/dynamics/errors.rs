@@ -37,6 +37,8 @@ pub(super) const THROTTLED: &str = "0x80072322";
 pub(super) const TRACKING_OFF: &str = "0x80072491";
 pub(super) const TOKEN_EXPIRED: &str = "0x8005f101";
 pub(super) const TOO_MANY_AGGREGATED: &str = "0x8004e023";
+pub(super) const FILE_TOO_BIG: &str = "0x80044a02";
+pub(super) const IMAGE_REFUSED: &str = "0x80072553";
 /// What messages about unknown properties in queries carry in place of a code.
 pub(super) const NO_CODE: &str = "0x0";
 

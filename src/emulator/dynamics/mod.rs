@@ -16,6 +16,7 @@ mod describe;
 mod entra;
 mod errors;
 mod evaluate;
+mod files;
 mod functions;
 mod guid;
 mod import;

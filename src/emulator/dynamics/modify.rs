@@ -12,7 +12,7 @@ use super::request::{Call, Segment};
 use super::rows::{Place, Store};
 use super::view::View;
 use super::write::{self, Writing};
-use super::{Environment, json_reply, multiple, read};
+use super::{Environment, files, json_reply, multiple, read};
 use crate::emulator::json::Json;
 use crate::emulator::service::Reply;
 
@@ -78,7 +78,17 @@ fn dispatch(
             [property, rest @ ..] => inner(store, call, at, property, rest, &writing),
         };
     }
+    if *call.method() == Method::POST
+        && rest.is_empty()
+        && let Some(done) = files::action(store, call, &first.name)
+    {
+        return done;
+    }
     let table = store.model.set(&first.name).ok_or_else(|| Refusal::no_segment(&first.name))?;
+    if store.is_of_links(table) {
+        // Links are made and removed through the rows that they join.
+        return Err(not_allowed());
+    }
     let Some(key) = first.key.as_ref() else {
         return match (rest, call.method()) {
             ([], &Method::POST) => {
@@ -206,6 +216,13 @@ fn inner(
     let about = store.about(at.table);
     let not_allowed = || Refusal::method_not_allowed(call.method());
     let is_ref = matches!(rest, [one] if one.name == "$ref");
+    if let (Some(column), []) = (about.property(name), rest)
+        && files::has_content(&about.columns[column])
+        && *call.method() != Method::PUT
+    {
+        check_version(store, call, at)?;
+        return files::change(store, call, at, column);
+    }
     if let (Some(_), []) = (about.property(name), rest) {
         let value = match *call.method() {
             Method::PUT => {
@@ -259,7 +276,7 @@ fn inner(
         let message = format!("'{name}' does not lead to rows of '{}'.", store.about(other.table).name);
         return Err(Refusal::new(QUERY, message));
     }
-    if !write::connect(store, at, collection, other, on) && on {
+    if !write::connect(store, at, collection, other, on, writing.now) && on {
         return Err(Refusal::new(super::errors::DUPLICATE_KEY, "Cannot insert duplicate key.")
             .with_status(StatusCode::PRECONDITION_FAILED));
     }

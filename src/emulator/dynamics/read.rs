@@ -13,7 +13,7 @@ use super::query;
 use super::request::{Call, Segment};
 use super::rows::{Place, Store};
 use super::view::View;
-use super::{Environment, changes, json_reply};
+use super::{Environment, changes, files, json_reply};
 use crate::emulator::json::write_string;
 use crate::emulator::service::Reply;
 
@@ -84,6 +84,9 @@ fn inner(
     let tail: Vec<&str> = rest.iter().map(|segment| segment.name.as_str()).collect();
     let id = guid::text(store.id(at));
     if let Some(column) = about.property(name) {
+        if tail == ["$value"] && files::has_content(&about.columns[column]) {
+            return files::value(store, call, at, column);
+        }
         let cell = store.cell(at, column);
         return match tail.as_slice() {
             [] if cell.is_null() => Ok(Reply::empty(StatusCode::NO_CONTENT)),

@@ -7,12 +7,16 @@ use rust_decimal::Decimal;
 
 use super::cell::Cell;
 use super::describe::{Column, Kind, Model, Table as About};
+use super::files::Files;
 use super::guid::{self, Guids};
 use super::seed::{self, Recipe};
 use crate::emulator::chance::{hash_text, mix};
 
 /// The version of the first change.
 const FIRST_CHANGE: i64 = 100_000_000_000;
+
+/// Places for seeded links of one row.
+const LINKS: u64 = 4;
 
 /// One row: which table, which index in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +67,8 @@ pub(super) struct Table {
     by_id: HashMap<u128, u64>,
     /// Columns of alternate keys.
     indexed: Vec<bool>,
+    /// The relationship whose links are the rows.
+    relation: Option<usize>,
     /// Changed rows by the folded text of such a column.
     lookup: HashMap<(usize, String), Vec<u64>>,
 }
@@ -84,13 +90,11 @@ struct Undo {
 pub(super) struct Store {
     pub(super) seed: u64,
     pub(super) model: Model,
+    pub(super) files: Files,
     tables: Vec<Table>,
     version: i64,
     made: u64,
     journal: Option<Vec<Undo>>,
-    /// Links made and removed, by relation and the ids on both sides.
-    links: Vec<HashMap<(u128, u128), bool>>,
-    links_before: Option<Vec<HashMap<(u128, u128), bool>>>,
 }
 
 impl Store {
@@ -109,12 +113,21 @@ impl Store {
                 by_id: HashMap::new(),
                 indexed: (0..about.columns.len()).map(in_keys).collect(),
                 lookup: HashMap::new(),
+                relation: None,
                 about: about.clone(),
             }
         };
-        let tables = model.tables.iter().zip(counts).map(make).collect();
-        let links = vec![HashMap::new(); model.many.len()];
-        Self { seed, model, tables, version: FIRST_CHANGE, made: 0, journal: None, links, links_before: None }
+        let mut tables: Vec<Table> = model.tables.iter().zip(counts).map(make).collect();
+        for (relation, many) in model.many.iter().enumerate() {
+            let seeded = tables[many.sides[0].0].seeded.saturating_mul(LINKS);
+            let rows = &mut tables[many.rows];
+            rows.relation = Some(relation);
+            (rows.seeded, rows.next) = (seeded, seeded);
+            for column in many.columns {
+                rows.indexed[column] = true;
+            }
+        }
+        Self { seed, model, files: Files::default(), tables, version: FIRST_CHANGE, made: 0, journal: None }
     }
 
     pub(super) fn table(&self, at: usize) -> &Table {
@@ -123,6 +136,11 @@ impl Store {
 
     pub(super) fn about(&self, at: usize) -> &About {
         &self.tables[at].about
+    }
+
+    /// Whether the rows of a table are the links of a relationship.
+    pub(super) fn is_of_links(&self, at: usize) -> bool {
+        self.tables[at].relation.is_some()
     }
 
     /// Changes what is known of a table.
@@ -162,6 +180,11 @@ impl Store {
     }
 
     pub(super) fn is_live(&self, at: Place) -> bool {
+        self.is_kept(at) && (self.table(at.table).relation.is_none() || self.joins_live_rows(at))
+    }
+
+    /// Whether a row was not deleted; a link may be gone with one of its ends.
+    fn is_kept(&self, at: Place) -> bool {
         let table = self.table(at.table);
         at.index < table.next && table.changed.get(&at.index).is_none_or(|row| row.deleted.is_none())
     }
@@ -208,6 +231,11 @@ impl Store {
             Recipe::OwningTeam => return self.owned_by(at, "team"),
             _ => {}
         }
+        if let Some(relation) = table.relation
+            && let Some(side) = self.model.many[relation].columns.iter().position(|own| *own == number)
+        {
+            return self.ends(at).map_or(Cell::Null, |ends| Cell::Guid(ends[side]));
+        }
         match table.changed.get(&at.index).and_then(|row| row.get(number)) {
             Some(cell) => cell.clone(),
             None if at.index < table.seeded => seed::cell(self, at, number),
@@ -236,8 +264,11 @@ impl Store {
     }
 
     pub(super) fn live_count(&self, table: usize) -> u64 {
-        let table = self.table(table);
-        table.next - table.deleted
+        let rows = self.table(table);
+        if rows.relation.is_some() {
+            return self.live(table, 0).count() as u64;
+        }
+        rows.next - rows.deleted
     }
 
     /// Live rows of a table from an index on, in the order of their creation.
@@ -362,12 +393,10 @@ impl Store {
     /// From here on, everything can be undone together.
     pub(super) fn begin(&mut self) {
         self.journal = Some(Vec::new());
-        self.links_before = Some(self.links.clone());
     }
 
     pub(super) fn commit(&mut self) {
         self.journal = None;
-        self.links_before = None;
     }
 
     /// Undoes everything since [`begin`](Self::begin).
@@ -376,9 +405,6 @@ impl Store {
         for Undo { at, row } in journal.into_iter().rev() {
             self.put_back(at, row);
         }
-        if let Some(links) = self.links_before.take() {
-            self.links = links;
-        }
     }
 
     fn put_back(&mut self, at: Place, before: Option<Row>) {
@@ -386,7 +412,7 @@ impl Store {
             .filter(|column| self.tables[at.table].indexed[*column])
             .collect();
         let old: Vec<String> = indexed.iter().map(|column| folded(&self.cell(at, *column).plain())).collect();
-        let was_deleted = !self.is_live(at);
+        let was_deleted = !self.is_kept(at);
         let rows = &mut self.tables[at.table];
         let current = rows.changed.remove(&at.index);
         let is_deleted = before.as_ref().is_some_and(|row| row.deleted.is_some());
@@ -412,12 +438,43 @@ impl Store {
         }
     }
 
-    /// Whether a link of a many-to-many relationship exists; `ids` are in the order of its sides.
-    fn linked(&self, relation: usize, ids: (u128, u128)) -> bool {
-        if let Some(changed) = self.links[relation].get(&ids) {
-            return *changed;
+    /// The ids that a link joins; none for the places of seeded links that there are not.
+    fn ends(&self, at: Place) -> Option<[u128; 2]> {
+        let rows = self.table(at.table);
+        let many = &self.model.many[rows.relation?];
+        if at.index < rows.seeded {
+            let one = self.tables[many.sides[0].0].guids.make(at.index / LINKS);
+            let two = self.seeded_links(rows.relation?, one).get((at.index % LINKS) as usize).copied()?;
+            return Some([one, two]);
         }
-        self.seeded_links(relation, ids.0).contains(&ids.1)
+        let row = rows.changed.get(&at.index)?;
+        let end = |column: usize| match row.get(column) {
+            Some(Cell::Guid(id)) => Some(*id),
+            _ => None,
+        };
+        Some([end(many.columns[0])?, end(many.columns[1])?])
+    }
+
+    fn joins_live_rows(&self, at: Place) -> bool {
+        let Some(relation) = self.table(at.table).relation else { return false };
+        let sides = &self.model.many[relation].sides;
+        let lives = |side: usize, id: u128| self.locate(sides[side].0, id).is_some();
+        self.ends(at).is_some_and(|ends| lives(0, ends[0]) && lives(1, ends[1]))
+    }
+
+    /// Live links of a row on one side of a relationship.
+    fn links(&self, relation: usize, side: usize, id: u128) -> Vec<Place> {
+        let many = &self.model.many[relation];
+        let rows = self.table(many.rows);
+        let of_one = self.tables[many.sides[0].0].guids.index(id).map(|index| index.saturating_mul(LINKS));
+        let seeded = match of_one.filter(|first| side == 0 && *first < rows.seeded) {
+            Some(first) => first..first + LINKS,
+            None if side == 0 => 0..0,
+            None => 0..rows.seeded,
+        };
+        let made = rows.lookup.get(&(many.columns[side], folded(&guid::text(id)))).cloned();
+        let places = seeded.chain(made.unwrap_or_default()).map(|index| Place { table: many.rows, index });
+        places.filter(|at| self.is_live(*at) && self.ends(*at).is_some_and(|ends| ends[side] == id)).collect()
     }
 
     /// Up to three seeded rows of the second side for a seeded row of the first.
@@ -437,36 +494,32 @@ impl Store {
     /// The live rows linked to a row on one side of a relationship.
     pub(super) fn partners(&self, relation: usize, side: usize, at: Place) -> Vec<Place> {
         let other = self.model.many[relation].sides[1 - side].0;
-        let own = self.id(at);
-        let pair = |other: u128| if side == 0 { (own, other) } else { (other, own) };
-        let mut ids: Vec<u128> = if side == 0 {
-            self.seeded_links(relation, own)
-        } else {
-            self.live(other, 0)
-                .take_while(|at| at.index < self.tables[other].seeded)
-                .map(|at| self.id(at))
-                .collect()
-        };
-        ids.extend(self.links[relation].iter().filter(|(_, on)| **on).filter_map(|((one, two), _)| {
-            let (mine, theirs) = if side == 0 { (*one, *two) } else { (*two, *one) };
-            (mine == own).then_some(theirs)
-        }));
-        let mut places: Vec<Place> = ids
-            .into_iter()
-            .filter(|id| self.linked(relation, pair(*id)))
-            .filter_map(|id| self.locate(other, id))
-            .collect();
+        let links = self.links(relation, side, self.id(at)).into_iter();
+        let mut places: Vec<Place> =
+            links.filter_map(|link| self.locate(other, self.ends(link)?[1 - side])).collect();
         places.sort_unstable();
         places.dedup();
         places
     }
 
     /// Makes or removes a link; false when it was so already.
-    pub(super) fn link(&mut self, relation: usize, ids: (u128, u128), on: bool) -> bool {
-        if self.linked(relation, ids) == on {
+    pub(super) fn link(&mut self, relation: usize, ids: (u128, u128), on: bool, now: Timestamp) -> bool {
+        let many = &self.model.many[relation];
+        let (rows, columns) = (many.rows, many.columns);
+        let present = self.links(relation, 0, ids.0).into_iter();
+        let present: Vec<Place> =
+            present.filter(|at| self.ends(*at).is_some_and(|ends| ends[1] == ids.1)).collect();
+        if present.is_empty() != on {
             return false;
         }
-        self.links[relation].insert(ids, on);
+        for at in present {
+            self.delete(at, now);
+        }
+        if on {
+            let at = self.append(rows, None);
+            self.set(at, columns[0], Cell::Guid(ids.0));
+            self.set(at, columns[1], Cell::Guid(ids.1));
+        }
         true
     }
 }

@@ -89,7 +89,7 @@ fn create_at(
         store.set(at, column, cell);
     }
     for (collection, other) in std::mem::take(&mut edits.links) {
-        connect(store, at, collection, other, true);
+        connect(store, at, collection, other, true, writing.now);
     }
     for (collection, body) in std::mem::take(&mut edits.children) {
         let child_table = super::evaluate::collection_table(store, collection);
@@ -102,7 +102,7 @@ fn create_at(
         };
         let child = create_at(store, child_table, &body, key, writing, depth + 1)?;
         if let Some(collection) = link {
-            connect(store, at, collection, child, true);
+            connect(store, at, collection, child, true, writing.now);
         }
     }
     Ok(at)
@@ -269,7 +269,7 @@ pub(super) fn update(
         store.set(at, column, cell);
     }
     for (collection, other) in std::mem::take(&mut edits.links) {
-        connect(store, at, collection, other, true);
+        connect(store, at, collection, other, true, writing.now);
     }
     changed(store, at, writing.now);
     Ok(())
@@ -341,11 +341,18 @@ pub(super) fn delete(store: &mut Store, at: Place, now: Timestamp) -> Result<(),
 }
 
 /// Connects a row with one of a collection, or takes it out; false when it was so already.
-pub(super) fn connect(store: &mut Store, at: Place, collection: Collection, other: Place, on: bool) -> bool {
+pub(super) fn connect(
+    store: &mut Store,
+    at: Place,
+    collection: Collection,
+    other: Place,
+    on: bool,
+    now: Timestamp,
+) -> bool {
     match collection {
         Collection::Many { relation, side } => {
             let (own, theirs) = (store.id(at), store.id(other));
-            store.link(relation, if side == 0 { (own, theirs) } else { (theirs, own) }, on)
+            store.link(relation, if side == 0 { (own, theirs) } else { (theirs, own) }, on, now)
         }
         Collection::Children { table, nav } => {
             let column = store.about(table).navs[nav].column;

@@ -4,9 +4,10 @@
 //! "Execute batch operations"). Everything that a user or a record can put into an address is percent-encoded.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RANGE};
 use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value as Json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::multipart::{self, Part};
@@ -104,6 +105,67 @@ pub(super) fn batch(operation: &'static str, version: &str, parts: &[Part], idem
     }
     let call = with_prefer(call, "odata.continue-on-error").idempotent(idempotent);
     if only_reads { call.read_only() } else { call }
+}
+
+/// An action on many rows at once.
+pub(super) fn multiple(
+    operation: &'static str,
+    version: &str,
+    set: &str,
+    action: &str,
+    targets: &str,
+) -> Call {
+    let resource = format!("{set}/Microsoft.Dynamics.CRM.{action}");
+    let target = Target::Role { role: API, path: path(version, &resource) };
+    with_odata(Call::new(operation, Method::POST, target)).with_json(targets.to_owned())
+}
+
+/// Takes over the headers by which the parts of a batch choose what the service checks and runs.
+pub(super) fn with_switches(mut call: Call, headers: &[(&'static str, String)]) -> Call {
+    for (name, value) in headers.iter().filter(|(name, _)| name.starts_with("MSCRM.")) {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+            call = call.with_header(name, value);
+        }
+    }
+    call
+}
+
+/// The bytes of a column, all of them or a range.
+pub(super) fn content(version: &str, resource: &str, range: Option<(u64, u64)>) -> Call {
+    let call = get("content get", version, resource, "").streamed();
+    // A range of the compressed bytes would be of no use.
+    let call = call
+        .with_header(ACCEPT, HeaderValue::from_static("*/*"))
+        .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    match range.and_then(|(first, last)| HeaderValue::from_str(&format!("bytes={first}-{last}")).ok()) {
+        Some(range) => call.with_header(RANGE, range),
+        None => call,
+    }
+}
+
+/// Replaces the bytes of a column in one request.
+///
+/// # Errors
+/// Invalid for a name that no header can carry.
+pub(super) fn put_content(version: &str, resource: &str, name: &str, bytes: Bytes) -> Result<Call> {
+    let target = Target::Role { role: API, path: path(version, resource) };
+    let mut call = with_odata(Call::new("content put", Method::PATCH, target));
+    call.body = bytes;
+    let name = HeaderValue::from_str(name).map_err(|_| {
+        Error::invalid("the name of the file has characters that no name can have")
+            .with_field("file_name", "a name such as report.pdf")
+    })?;
+    Ok(call
+        .with_header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+        .with_header(HeaderName::from_static("x-ms-file-name"), name)
+        .idempotent(true))
+}
+
+/// An action that is bound to no table.
+pub(super) fn action(version: &str, name: &str, parameters: &Json) -> Call {
+    let target = Target::Role { role: API, path: path(version, name) };
+    with_odata(Call::new("content put", Method::POST, target)).with_json(parameters.to_string())
 }
 
 /// A read inside a batch.

@@ -15,7 +15,7 @@ use crate::http::Call;
 use crate::provider::changes::KeySet;
 use crate::provider::{ChangeEntry, ChangeKind, ChangePage, Context};
 use crate::record::capability::ChangesCapability;
-use crate::record::{Checkpoint, FieldPath, Key, Record};
+use crate::record::{Checkpoint, FieldPath, Key, KeyPart, Record};
 
 /// How long a delta link is good unless the environment says otherwise ("Use change tracking").
 const WINDOW_DAYS: u32 = 7;
@@ -132,17 +132,20 @@ impl DynamicsRecords {
             #[serde(rename = "@odata.deltaLink")]
             delta: Option<String>,
         }
-        let (set, id) = (&self.described.wires.set, &self.described.wires.id);
+        let set = &self.described.wires.set;
+        let key = &self.record_type_here().key.0;
+        let (columns, order) = (key.join(","), &self.described.wires.id);
         let tracking = if self.tracked() { "odata.track-changes," } else { "" };
         let prefer = format!("{tracking}odata.maxpagesize={PAGE}");
         let call: Call = match link {
             Some(link) => api::link("changes", link, &prefer)?,
             // A listing that tracks changes takes no order.
             None if self.tracked() => {
-                api::get("changes", self.version(), &format!("{set}?$select={id}"), &prefer)
+                api::get("changes", self.version(), &format!("{set}?$select={columns}"), &prefer)
             }
             None => {
-                api::get("changes", self.version(), &format!("{set}?$select={id}&$orderby={id}"), &prefer)
+                let resource = format!("{set}?$select={columns}&$orderby={order}");
+                api::get("changes", self.version(), &resource, &prefer)
             }
         };
         let answer: Answer = dialect::read("changes", &cx.send(call).await?.body)?;
@@ -151,16 +154,21 @@ impl DynamicsRecords {
             .iter()
             .map(|row| {
                 let text = |name: &str| row.get(name).and_then(Json::as_str);
-                let deleted = text("reason").is_some() && text(id).is_none();
-                let key = if deleted { text("id") } else { text(id) };
-                let key = key.and_then(odata::canonical_guid).ok_or_else(|| {
+                let own = |name: &String| text(name).and_then(odata::canonical_guid);
+                let mut ids: Option<Vec<String>> = key.iter().map(own).collect();
+                let deleted = text("reason").is_some() && ids.is_none();
+                if deleted {
+                    ids = text("id").and_then(odata::canonical_guid).map(|id| vec![id]);
+                }
+                let ids = ids.filter(|ids| ids.len() == key.len()).ok_or_else(|| {
                     Error::protocol("a change has no record id")
                         .with_provider("dynamics")
                         .with_code("bad_record")
                 })?;
+                let id = Key::of(ids.into_iter().map(KeyPart::Text).collect()).to_string();
                 // A version that cannot be read counts as new.
                 let version = text("@odata.etag").and_then(version_in).unwrap_or(i64::MAX);
-                Ok(Row { id: key, version, deleted })
+                Ok(Row { id, version, deleted })
             })
             .collect::<Result<Vec<Row>>>()?;
         Ok(Listed { rows, next: answer.next, delta: answer.delta })
@@ -213,7 +221,7 @@ impl Look<'_> {
             if row.deleted {
                 // A record that came and went between two looks was never reported.
                 if self.place.known.as_mut().is_none_or(|known| known.remove(&row.id)) {
-                    self.report(ChangeKind::Deleted, &row.id, None);
+                    self.report(ChangeKind::Deleted, &row.id, None)?;
                 }
                 continue;
             }
@@ -234,7 +242,7 @@ impl Look<'_> {
             return Ok(true);
         }
         if !self.place.delta {
-            self.finish_comparison();
+            self.finish_comparison()?;
         }
         if self.records.tracked() && listed.delta.is_none() {
             return Err(Error::protocol("Dataverse ends the changes without a link to go on with")
@@ -255,15 +263,15 @@ impl Look<'_> {
             }
             return Ok(());
         }
-        let keys: Vec<Key> = news.iter().map(|(_, id)| Key::text(id.as_str())).collect();
+        let by = self.records.record_type_here().key.clone();
+        let keys = news.iter().map(|(_, id)| Key::parse(id, &by)).collect::<Result<Vec<Key>>>()?;
         if keys.is_empty() {
             return Ok(());
         }
-        let by = self.records.record_type_here().key.clone();
         let found = self.records.read_by(self.cx, &by, &keys, self.select).await?;
         for ((change, id), record) in news.into_iter().zip(found) {
             if let Some(record) = record? {
-                self.report(change, &id, Some(record));
+                self.report(change, &id, Some(record))?;
                 self.remember(id);
             }
         }
@@ -285,22 +293,25 @@ impl Look<'_> {
     }
 
     /// Reports the records that the comparison has not met.
-    fn finish_comparison(&mut self) {
+    fn finish_comparison(&mut self) -> Result<()> {
         let met = std::mem::take(&mut self.place.met);
-        let Some(known) = &self.place.known else { return };
+        let Some(known) = &self.place.known else { return Ok(()) };
         let gone: Vec<String> = known.without(&met).map(str::to_owned).collect();
         for id in gone {
             if let Some(known) = &mut self.place.known {
                 known.remove(&id);
             }
-            self.report(ChangeKind::Deleted, &id, None);
+            self.report(ChangeKind::Deleted, &id, None)?;
         }
+        Ok(())
     }
 
-    fn report(&mut self, change: ChangeKind, id: &str, record: Option<Record>) {
+    fn report(&mut self, change: ChangeKind, id: &str, record: Option<Record>) -> Result<()> {
         if !self.silent {
-            self.changes.push(ChangeEntry { change, key: Some(Key::text(id)), alternate: None, record });
+            let key = Some(Key::parse(id, &self.records.record_type_here().key)?);
+            self.changes.push(ChangeEntry { change, key, alternate: None, record });
         }
+        Ok(())
     }
 }
 

@@ -47,11 +47,12 @@ async fn records(
     };
     let tables = environment.tables(cx, false).await?;
     let Some((table, (set, id))) = tables
+        .all
         .iter()
         .find(|table| table.logical_name == target)
         .and_then(|table| Some((table, table.address()?)))
     else {
-        return Err(super::unknown_type(target, &tables));
+        return Err(super::unknown_type(target, &tables.all));
     };
     let name = table.primary_name_attribute.as_deref().filter(|name| super::is_name(name));
     let prefer = format!("odata.maxpagesize={PAGE}");

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::{Value as Json, json};
 
+use super::links::{self, Link, ManyToMany};
 use super::metadata::{Attribute, Choice, Definition, Table, is_name, number_text};
 use crate::provider::TypeSummary;
 use crate::record::capability::{
-    Capability, GetCapability, SearchCapability, UpsertCapability, VersionSupport, WriteCapability,
-    no_options,
+    Capability, ContentCapability, GetCapability, SearchCapability, UpsertCapability, VersionSupport,
+    WriteCapability, no_options,
 };
 use crate::record::number::Number;
 use crate::record::record_type::{
@@ -35,13 +36,20 @@ pub(super) struct Wires {
     pub(super) lookups: HashMap<String, Vec<(String, String)>>,
     /// By relationship, as paths name it: navigation property and target table.
     pub(super) ways: HashMap<String, (String, String)>,
+    /// For a table that joins two others: how its records are made.
+    pub(super) link: Option<Link>,
+    /// Whether an action on many rows does all or nothing; elastic tables may keep a part.
+    pub(super) all_or_nothing: bool,
+    /// Image columns that keep the whole image beside the thumbnail.
+    pub(super) full_images: Vec<String>,
     /// Columns that are not offered, and why.
     pub(super) left_out: Vec<(String, &'static str)>,
 }
 
 /// The tables that a search text leaves.
-pub(super) fn summaries<'t>(
-    tables: impl Iterator<Item = &'t Table>,
+pub(super) fn summaries(
+    tables: &[Table],
+    relationships: &[ManyToMany],
     search: Option<&str>,
 ) -> Vec<TypeSummary> {
     let wanted = search.map(str::to_lowercase);
@@ -55,10 +63,14 @@ pub(super) fn summaries<'t>(
         })
     };
     tables
+        .iter()
         .filter(|table| fits(table))
         .filter_map(|table| {
             let (_, id) = table.address()?;
-            let writable = table.is_intersect != Some(true);
+            let joins = table.is_intersect == Some(true);
+            let ends = links::ends_of(table, relationships);
+            let writable = !joins || ends.is_some();
+            let keys = ends.map_or_else(|| vec![id.to_owned()], |ends| ends.map(|end| end.column).to_vec());
             Some(TypeSummary {
                 name: TypeName::new(table.logical_name.as_str()),
                 label: label(table),
@@ -66,15 +78,15 @@ pub(super) fn summaries<'t>(
                 custom: table.is_custom_entity == Some(true),
                 searchable: true,
                 creatable: writable,
-                updatable: writable,
+                updatable: !joins,
                 deletable: writable,
-                keys: vec![id.to_owned()],
+                keys,
             })
         })
         .collect()
 }
 
-fn label(table: &Table) -> String {
+pub(super) fn label(table: &Table) -> String {
     table.display_name.text().unwrap_or(&table.logical_name).to_owned()
 }
 
@@ -146,13 +158,17 @@ pub(super) fn record_type(definition: &Definition, targets: &TargetColumns) -> O
         label_plural: label_plural(table),
         description: table.description.text().map(str::to_owned),
         custom: table.is_custom_entity == Some(true),
-        capability: capability(table, id, &alternate_keys),
+        capability: Capability { content: content(table, &fields), ..capability(table, id, &alternate_keys) },
         fields,
         key: KeyFields::single(id),
         alternate_keys,
         relationships,
     };
-    let wires = Wires { set: set.to_owned(), id: id.to_owned(), lookups, ways, left_out };
+    let full = columns.iter().filter(|column| column.can_store_full_image == Some(true));
+    let full_images = full.map(|column| column.logical_name.clone()).collect();
+    let all_or_nothing = table.table_type.as_deref().is_none_or(|kind| kind == "Standard");
+    let (set, id) = (set.to_owned(), id.to_owned());
+    let wires = Wires { set, id, lookups, ways, link: None, all_or_nothing, full_images, left_out };
     Some((record_type, wires))
 }
 
@@ -274,6 +290,36 @@ fn capability(table: &Table, id: &str, alternate_keys: &[AlternateKey]) -> Capab
         changes: Some(super::changes::capability(table.change_tracking_enabled == Some(true))),
         content: None,
     }
+}
+
+/// The columns of bytes, files before images.
+fn content(table: &Table, fields: &[Field]) -> Option<ContentCapability> {
+    let of = |wanted: bool| {
+        fields.iter().filter_map(move |field| match field.field_type {
+            FieldType::Binary { inline, max_bytes } if inline == wanted => {
+                Some((field.name.clone(), max_bytes))
+            }
+            _ => None,
+        })
+    };
+    let (names, sizes): (Vec<String>, Vec<Option<u64>>) = of(false).chain(of(true)).unzip();
+    let mut options = no_options();
+    options["properties"] = json!({
+        "file_name": {
+            "type": "string", "title": "File name",
+            "description": "Name under which the file is kept; the column's name when none is given",
+        },
+        "media_type": {
+            "type": "string", "title": "Media type",
+            "description": "What the file is, such as application/pdf",
+        },
+    });
+    (!names.is_empty()).then(|| ContentCapability {
+        fields: names,
+        writable: table.is_intersect != Some(true),
+        bytes_max: sizes.into_iter().collect::<Option<Vec<u64>>>().and_then(|sizes| sizes.into_iter().max()),
+        options,
+    })
 }
 
 /// Schema of the options of a write.
@@ -451,11 +497,11 @@ fn type_of(attribute: &Attribute, kind: &str, targets: &TargetColumns) -> (Field
         kind if is_lookup(kind) => plain(FieldType::Reference(reference(attribute, targets))),
         "ImageType" => noted(
             FieldType::Binary { max_bytes: bytes(attribute), inline: true },
-            "Reads as the image's thumbnail in base64; written as the whole image in base64",
+            "Reads as the image's thumbnail in base64; written as the whole image in base64. The whole image is read as content",
         ),
         "FileType" => noted(
             FieldType::Binary { max_bytes: bytes(attribute), inline: false },
-            "Reads as the file's id; files are not uploaded by this version of recordport",
+            "Reads as the file's id; the file itself is read and written as content",
         ),
         unknown => (
             FieldType::Json,

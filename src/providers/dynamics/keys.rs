@@ -73,7 +73,7 @@ pub(super) fn id_of(key: &Key) -> Result<String> {
     odata::canonical_guid(&text).ok_or_else(|| no_id(&text))
 }
 
-fn no_id(text: &str) -> Error {
+pub(super) fn no_id(text: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("{text:?} is no record id"))
         .with_code("not_an_id")
         .with_advice("A record id looks like 78914942-34cb-ed11-b596-0022481d68cd")

@@ -11,6 +11,9 @@ use serde_json::Value as Json;
 /// A collection.
 #[derive(Debug, Deserialize)]
 pub(super) struct List<T> {
+    /// Where the answer belongs in the model; begins with the API's own address.
+    #[serde(rename = "@odata.context")]
+    pub(super) context: Option<String>,
     pub(super) value: Vec<T>,
 }
 
@@ -73,13 +76,14 @@ pub(super) struct Table {
     pub(super) is_custom_entity: Option<bool>,
     pub(super) is_intersect: Option<bool>,
     pub(super) is_private: Option<bool>,
+    pub(super) table_type: Option<String>,
     pub(super) change_tracking_enabled: Option<bool>,
     pub(super) is_optimistic_concurrency_enabled: Option<bool>,
 }
 
 /// The properties of [`Table`] that are asked for.
 pub(super) const TABLE_SELECT: &str = "LogicalName,SchemaName,EntitySetName,DisplayName,DisplayCollectionName,\
-    Description,PrimaryIdAttribute,PrimaryNameAttribute,IsCustomEntity,IsIntersect,IsPrivate,ChangeTrackingEnabled,\
+    Description,PrimaryIdAttribute,PrimaryNameAttribute,IsCustomEntity,IsIntersect,IsPrivate,TableType,ChangeTrackingEnabled,\
     IsOptimisticConcurrencyEnabled";
 
 impl Table {
@@ -133,6 +137,7 @@ pub(super) struct Attribute {
     pub(super) global_option_set: Option<OptionSet>,
     pub(super) default_form_value: Option<i64>,
     pub(super) default_value: Option<bool>,
+    pub(super) can_store_full_image: Option<bool>,
     #[serde(rename = "MaxSizeInKB")]
     pub(super) max_size_in_kb: Option<u64>,
 }
@@ -169,6 +174,7 @@ impl Attribute {
         self.global_option_set = more.global_option_set.or(self.global_option_set.take());
         self.default_form_value = more.default_form_value.or(self.default_form_value);
         self.default_value = more.default_value.or(self.default_value);
+        self.can_store_full_image = more.can_store_full_image.or(self.can_store_full_image);
         self.max_size_in_kb = more.max_size_in_kb.or(self.max_size_in_kb);
     }
 
@@ -199,7 +205,7 @@ pub(super) fn cast_of(kind: &str) -> Option<&'static str> {
         "StatusType" => "StatusAttributeMetadata?$select=LogicalName&$expand=OptionSet",
         "BooleanType" => "BooleanAttributeMetadata?$select=LogicalName,DefaultValue&$expand=OptionSet",
         "LookupType" | "CustomerType" | "OwnerType" => "LookupAttributeMetadata?$select=LogicalName,Targets",
-        "ImageType" => "ImageAttributeMetadata?$select=LogicalName,MaxSizeInKB",
+        "ImageType" => "ImageAttributeMetadata?$select=LogicalName,MaxSizeInKB,CanStoreFullImage",
         "FileType" => "FileAttributeMetadata?$select=LogicalName,MaxSizeInKB",
         _ => return None,
     })

@@ -5,12 +5,15 @@ mod api;
 mod changes;
 mod choices;
 mod config;
+mod content;
 mod dialect;
 mod discover;
 mod judge;
 mod keys;
+mod links;
 mod lookups;
 mod metadata;
+mod multiple;
 mod odata;
 mod paths;
 mod query;
@@ -41,6 +44,7 @@ pub use config::DynamicsConfig;
 pub use dialect::DynamicsDialect;
 
 use discover::{TargetColumns, Wires};
+use links::ManyToMany;
 use metadata::{ATTRIBUTE_SELECT, Attribute, Definition, List, TABLE_SELECT, Table, cast_of, is_name};
 
 static INFO: ProviderInfo = ProviderInfo {
@@ -97,7 +101,7 @@ impl Provider for DynamicsProvider {
 
     async fn types(&self, cx: &Context, query: &TypeQuery) -> Result<TypePage> {
         let tables = self.environment.tables(cx, query.refresh).await?;
-        let types = discover::summaries(tables.iter(), query.search.as_deref());
+        let types = discover::summaries(&tables.all, &tables.links, query.search.as_deref());
         Ok(TypePage { types, next: None })
     }
 
@@ -153,8 +157,18 @@ struct Described {
 #[derive(Debug)]
 struct Environment {
     version: String,
-    tables: Kept<Vec<Table>>,
+    tables: Kept<Tables>,
     described: Descriptions<Described>,
+}
+
+/// The tables of an environment.
+#[derive(Debug)]
+struct Tables {
+    all: Vec<Table>,
+    /// Its many-to-many relationships.
+    links: Vec<ManyToMany>,
+    /// Where the service says that its API is.
+    root: String,
 }
 
 impl Environment {
@@ -162,16 +176,21 @@ impl Environment {
         Self { version, tables: Kept::default(), described: Descriptions::default() }
     }
 
-    /// Every table; Dataverse gives them in one answer.
-    async fn tables(&self, cx: &Context, refresh: bool) -> Result<Arc<Vec<Table>>> {
+    /// Every table; Dataverse gives them in one answer, and the relationships that join them in another.
+    async fn tables(&self, cx: &Context, refresh: bool) -> Result<Arc<Tables>> {
         let ask = async |_| {
             let resource = format!("EntityDefinitions?$select={TABLE_SELECT}");
-            let call = api::definitions("types", &self.version, &resource, refresh || cx.refresh);
-            let reply = cx.send(call).await?;
-            let mut list: List<Table> = dialect::read("the list of tables", &reply.body)?;
+            let call =
+                |resource: &str| api::definitions("types", &self.version, resource, refresh || cx.refresh);
+            let (tables, links) =
+                futures::try_join!(cx.send(call(&resource)), cx.send(call(links::RESOURCE)))?;
+            let mut list: List<Table> = dialect::read("the list of tables", &tables.body)?;
+            let links = dialect::read::<List<ManyToMany>>("relationships", &links.body)?.value;
             list.value.retain(|table| table.address().is_some());
             list.value.sort_by(|one, other| one.logical_name.cmp(&other.logical_name));
-            Ok(Description::new(cx, list.value))
+            let root = list.context.as_deref().and_then(|context| context.split_once("$metadata"));
+            let root = root.map(|(root, _)| root.to_owned()).unwrap_or_default();
+            Ok(Description::new(cx, Tables { all: list.value, links, root }))
         };
         self.tables.get(cx, refresh, ask).await
     }
@@ -182,16 +201,17 @@ impl Environment {
 
     async fn describe(&self, cx: &Context, name: &str) -> Result<Described> {
         let tables = self.tables(cx, false).await?;
-        let known = tables.iter().find(|table| table.logical_name == name);
+        let known = tables.all.iter().find(|table| table.logical_name == name);
         let Some(table) = known.filter(|_| is_name(name)) else {
-            return Err(unknown_type(name, &tables));
+            return Err(unknown_type(name, &tables.all));
         };
         let definition = match self.definition(cx, name).await {
             Ok(parts) => Definition { table: table.clone(), ..parts },
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(unknown_type(name, &tables)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(unknown_type(name, &tables.all)),
             Err(error) => return Err(error.with_record_type(name)),
         };
         let targets: TargetColumns = tables
+            .all
             .iter()
             .filter_map(|table| {
                 let (_, id) = table.address()?;
@@ -199,9 +219,13 @@ impl Environment {
                 Some((table.logical_name.clone(), (id.to_owned(), name)))
             })
             .collect();
-        let Some((record_type, wires)) = discover::record_type(&definition, &targets) else {
-            return Err(unknown_type(name, &tables));
+        let Some((mut record_type, mut wires)) = discover::record_type(&definition, &targets) else {
+            return Err(unknown_type(name, &tables.all));
         };
+        wires.link = links::link_of(table, &tables.links, &tables.all);
+        if let Some(link) = &wires.link {
+            links::as_links(&mut record_type, link, &tables.all, &targets);
+        }
         for (column, reason) in &wires.left_out {
             tracing::debug!(table = name, column, reason, "a column is left out");
         }
@@ -242,9 +266,14 @@ impl Environment {
     /// The entity set of a table, for references to its records.
     async fn set_of(&self, cx: &Context, name: &str) -> Result<String> {
         let tables = self.tables(cx, false).await?;
-        let table = tables.iter().find(|table| table.logical_name == name);
+        let table = tables.all.iter().find(|table| table.logical_name == name);
         let set = table.and_then(Table::address).map(|(set, _)| set.to_owned());
-        set.ok_or_else(|| unknown_type(name, &tables))
+        set.ok_or_else(|| unknown_type(name, &tables.all))
+    }
+
+    /// What stands before an entity set in a whole address, as the service writes it.
+    async fn root(&self, cx: &Context) -> Result<String> {
+        Ok(self.tables(cx, false).await?.root.clone())
     }
 }
 

@@ -30,8 +30,8 @@ const MOST_EXPANSIONS: usize = 15;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Request {
     pub(super) set: String,
-    /// The primary key's column.
-    pub(super) id: String,
+    /// The columns of the key.
+    pub(super) key: Vec<String>,
     pub(super) columns: Vec<Column>,
     pub(super) filter: Option<String>,
     pub(super) order: Option<String>,
@@ -80,7 +80,7 @@ impl Request {
 
     /// The resource that counts what this request finds.
     pub(super) fn counting(&self) -> String {
-        let mut out = format!("{}?$select={}&$count=true", self.set, self.id);
+        let mut out = format!("{}?$select={}&$count=true", self.set, self.key.join(","));
         if let Some(filter) = &self.filter {
             let _ = write!(out, "&$filter={}", api::encode(filter));
         }
@@ -127,7 +127,8 @@ impl Request {
 
     /// The columns behind these navigation properties.
     fn selected(&self, way: &[String]) -> String {
-        let mut names: Vec<&str> = if way.is_empty() { vec![&self.id] } else { Vec::new() };
+        let mut names: Vec<&str> =
+            if way.is_empty() { self.key.iter().map(String::as_str).collect() } else { Vec::new() };
         for column in &self.columns {
             let Some((wire, front)) = column.wire.split_last() else { continue };
             let name = wire.split('@').next().unwrap_or(wire);
@@ -177,7 +178,7 @@ impl Request {
     /// How a row of the answer becomes a record.
     pub(super) fn shape(&self) -> Shape {
         let columns: Vec<&Column> = self.columns.iter().collect();
-        shape_of(&columns, 0).with_key([self.id.as_str()]).with_version("@odata.etag")
+        shape_of(&columns, 0).with_key(self.key.iter().map(String::as_str)).with_version("@odata.etag")
     }
 }
 
@@ -331,7 +332,7 @@ fn assemble(
     }
     let request = Request {
         set: described.wires.set.clone(),
-        id: described.wires.id.clone(),
+        key: record_type.key.0.clone(),
         columns: columns(&query.select, &besides, record_type, resolved)?,
         filter,
         order: Some(order_text(

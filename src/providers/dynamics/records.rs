@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::discover::{BATCH, PAGE_MAX};
+use super::multiple::FirstTries;
 use super::query::{self, Request};
 use super::{Described, Environment, api, choices, dialect, keys, paths};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +31,7 @@ const COUNT_MAX: u64 = 5_000;
 pub(super) struct DynamicsRecords {
     pub(super) environment: Arc<Environment>,
     pub(super) described: Arc<Described>,
+    pub(super) first_tries: FirstTries,
 }
 
 /// Where a page starts; travels in [`Cursor::position`].
@@ -47,7 +49,7 @@ struct Answer {
 
 impl DynamicsRecords {
     pub(super) fn new(environment: Arc<Environment>, described: Arc<Described>) -> Self {
-        Self { environment, described }
+        Self { environment, described, first_tries: FirstTries::default() }
     }
 
     pub(super) fn record_type_here(&self) -> &Arc<RecordType> {
@@ -116,7 +118,7 @@ impl DynamicsRecords {
     fn reading(&self, resolved: &Resolved, select: &[FieldPath], filter: Option<String>) -> Result<Request> {
         Ok(Request {
             set: self.described.wires.set.clone(),
-            id: self.described.wires.id.clone(),
+            key: self.record_type_here().key.0.clone(),
             columns: query::columns(select, &[], self.record_type_here(), resolved)?,
             filter,
             order: None,
@@ -134,7 +136,7 @@ impl DynamicsRecords {
         select: &[FieldPath],
     ) -> Result<Vec<Result<Option<Record>>>> {
         let resolved = paths::resolve(&self.environment, cx, &self.described, select).await?;
-        if *by == self.record_type_here().key {
+        if *by == self.record_type_here().key && self.link().is_none() {
             self.read_by_id(cx, keys, &resolved, select).await
         } else {
             self.read_by_alternate(cx, by, keys, &resolved, select).await
@@ -326,10 +328,17 @@ impl Records for DynamicsRecords {
     }
 
     async fn create(&self, cx: &Context, rows: &[NewRow], options: &WriteOptions) -> Result<Vec<Outcome>> {
-        self.create_rows(cx, rows, options).await.map_err(self.about("create"))
+        let created = match self.link() {
+            Some(link) => self.create_links(cx, link, rows, options).await,
+            None => self.create_rows(cx, rows, options).await,
+        };
+        created.map_err(self.about("create"))
     }
 
     async fn update(&self, cx: &Context, rows: &[Change], options: &WriteOptions) -> Result<Vec<Outcome>> {
+        if self.link().is_some() {
+            return Err(self.unsupported("update", "does not change a link: delete it and create another"));
+        }
         self.update_rows(cx, rows, options).await.map_err(self.about("update"))
     }
 
@@ -340,7 +349,13 @@ impl Records for DynamicsRecords {
         rows: &[Change],
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
-        self.upsert_rows(cx, by, rows, options).await.map_err(self.about("upsert"))
+        let upserted = match self.link() {
+            Some(link) if *by == self.record_type_here().key => {
+                self.upsert_links(cx, link, rows, options).await
+            }
+            _ => self.upsert_rows(cx, by, rows, options).await,
+        };
+        upserted.map_err(self.about("upsert"))
     }
 
     async fn delete(
@@ -349,7 +364,11 @@ impl Records for DynamicsRecords {
         rows: &[VersionedKey],
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
-        self.delete_rows(cx, rows, options).await.map_err(self.about("delete"))
+        let deleted = match self.link() {
+            Some(link) => self.delete_links(cx, link, rows, options).await,
+            None => self.delete_rows(cx, rows, options).await,
+        };
+        deleted.map_err(self.about("delete"))
     }
 
     async fn settle(&self, cx: &Context, marks: &[Json]) -> Result<Vec<Settled>> {
@@ -386,19 +405,19 @@ impl Records for DynamicsRecords {
         self.change_page(cx, since, select).await.map_err(self.about("changes"))
     }
 
-    async fn read_content(&self, _: &Context, _: &Key, _: &str) -> Result<Content> {
-        Err(self.unsupported("content get", "files are not read by this version of recordport"))
+    async fn read_content(&self, cx: &Context, key: &Key, field: &str) -> Result<Content> {
+        self.content(cx, key, field).await.map_err(self.about("content get"))
     }
 
     async fn write_content(
         &self,
-        _: &Context,
-        _: &Key,
-        _: &str,
-        _: Content,
-        _: &WriteOptions,
+        cx: &Context,
+        key: &Key,
+        field: &str,
+        content: Content,
+        options: &WriteOptions,
     ) -> Result<Outcome> {
-        Err(self.unsupported("content put", "files are not written by this version of recordport"))
+        self.put_content(cx, key, field, content, options).await.map_err(self.about("content put"))
     }
 
     async fn options(&self, cx: &Context, field: &FieldPath, ask: &OptionQuery) -> Result<OptionPage> {

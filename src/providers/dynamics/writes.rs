@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Write {
+pub(super) enum Write {
     Create,
     Update,
     Upsert,
@@ -33,7 +33,7 @@ enum Write {
 }
 
 impl Write {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Update => "update",
@@ -45,15 +45,17 @@ impl Write {
 
 /// An operation ready to be sent.
 #[derive(Debug, Clone)]
-struct Operation {
-    part: Part,
+pub(super) struct Operation {
+    pub(super) part: Part,
     /// What its success means.
-    write: Write,
+    pub(super) write: Write,
     /// The record's key, when it is known beforehand.
-    key: Option<Key>,
-    marker: Option<Json>,
+    pub(super) key: Option<Key>,
+    pub(super) marker: Option<Json>,
     /// Whether sending it twice does no more than sending it once.
-    idempotent: bool,
+    pub(super) idempotent: bool,
+    /// Whether it may go with others in one action.
+    pub(super) joins: bool,
 }
 
 /// Switches of a write.
@@ -106,6 +108,7 @@ impl DynamicsRecords {
                     key: None,
                     marker: row.marker.clone(),
                     idempotent: false,
+                    joins: true,
                 })
             })
             .collect();
@@ -142,6 +145,7 @@ impl DynamicsRecords {
                     key: Some(Key::text(id)),
                     marker: None,
                     idempotent: row.if_version.is_none(),
+                    joins: row.if_version.is_none(),
                 })
             })
             .zip(rows)
@@ -216,7 +220,14 @@ impl DynamicsRecords {
                     }
                 };
                 switches.put(&mut part);
-                Ok(Operation { part, write, key, marker: None, idempotent: write != Write::Create })
+                Ok(Operation {
+                    part,
+                    write,
+                    key,
+                    marker: None,
+                    idempotent: write != Write::Create,
+                    joins: false,
+                })
             })
             .zip(rows)
             .map(|(made, row)| made.map_err(|error| error.with_key(row.key.to_string())))
@@ -249,6 +260,7 @@ impl DynamicsRecords {
                         key: Some(Key::text(id)),
                         marker: None,
                         idempotent: true,
+                        joins: false,
                     })
                 })();
                 prepared.map_err(|error: Error| error.with_key(row.key.to_string()))
@@ -292,7 +304,7 @@ impl DynamicsRecords {
     }
 
     /// Sends operations that were made, each at its place, and puts the outcomes there.
-    async fn send_operations(
+    pub(super) async fn send_operations(
         &self,
         cx: &Context,
         write: Write,
@@ -317,7 +329,7 @@ impl DynamicsRecords {
             let mut rest = std::mem::take(&mut waiting).into_iter().peekable();
             while rest.peek().is_some() {
                 let batch: Vec<(usize, Operation)> = rest.by_ref().take(BATCH).collect();
-                let answers = match self.send_batch(cx, write, &batch).await {
+                let answers = match self.outcomes(cx, write, &batch, attempt == 1).await {
                     Ok(answers) => answers,
                     // Nothing is known to be written only while no other row was sent.
                     Err(error) if !error.leaves_open() && !sent => return Err(about(error)),
@@ -335,8 +347,7 @@ impl DynamicsRecords {
                     }
                 };
                 sent = true;
-                for ((place, operation), answer) in batch.into_iter().zip(answers) {
-                    let outcome = self.outcome(cx, &operation, answer);
+                for ((place, operation), outcome) in batch.into_iter().zip(answers) {
                     match &outcome {
                         Outcome::Failed(error) if error.retry() == Retry::Always && attempt < ATTEMPTS => {
                             pause = pause.max(error.retry_after().unwrap_or_default());
@@ -361,6 +372,22 @@ impl DynamicsRecords {
                 outcome.unwrap_or_else(|| Outcome::lost(&about(Error::bug("a row has no outcome")), None))
             })
             .collect())
+    }
+
+    /// What became of the operations of one batch.
+    async fn outcomes(
+        &self,
+        cx: &Context,
+        write: Write,
+        batch: &[(usize, Operation)],
+        first: bool,
+    ) -> Result<Vec<Outcome>> {
+        if first && let Some(outcomes) = self.together(cx, write, batch).await? {
+            return Ok(outcomes);
+        }
+        let answers = self.send_batch(cx, write, batch).await?;
+        let each = batch.iter().zip(answers);
+        Ok(each.map(|((_, operation), answer)| self.outcome(cx, operation, answer)).collect())
     }
 
     /// One batch; an answer for each operation, `None` for those whose answer did not come.

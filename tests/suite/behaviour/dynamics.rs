@@ -26,6 +26,9 @@ impl Service for Dynamics {
     fn is_write(&self, request: &Value) -> bool {
         // Reads of many records are batches too.
         let body = request["body"].as_str().unwrap_or_default();
+        if request["path"].as_str().is_some_and(|path| path.ends_with("Multiple")) {
+            return true;
+        }
         ["POST", "PATCH", "DELETE"].iter().any(|method| body.contains(&format!("\n{method} /api/data/")))
     }
 
