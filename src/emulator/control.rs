@@ -31,7 +31,7 @@ use url::{Url, form_urlencoded};
 use crate::emulator::faults::{Rule, glob};
 use crate::emulator::grants::{ClientPatch, Grants, UserPatch};
 use crate::emulator::server::Shared;
-use crate::emulator::service::{Reply, Request, Service};
+use crate::emulator::service::{Reply, Request, Service, StatePart};
 
 const ROOT: &str = "/_emulator";
 
@@ -93,7 +93,11 @@ fn written_by_service(shared: &Shared, request: &Request) -> Option<Reply> {
         request.path.strip_prefix(ROOT)?.strip_prefix("/state/")?.trim_end_matches('/').splitn(2, '/');
     let service = find(shared, segments.next()?).ok()?;
     let record_type = percent_decode_str(segments.next()?).decode_utf8_lossy();
-    let rows = service.state_text(&record_type).filter(|_| request.method == Method::GET)?;
+    let part = match StatePart::parse(&request.query) {
+        Ok(part) => part,
+        Err(message) => return Some(Reply::json(StatusCode::BAD_REQUEST, &json!({ "error": message }))),
+    };
+    let rows = service.state_text(&record_type, &part).filter(|_| request.method == Method::GET)?;
     Some(Reply::new(StatusCode::OK, "application/json;charset=UTF-8", rows))
 }
 

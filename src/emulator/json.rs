@@ -147,16 +147,24 @@ impl From<serde_json::Error> for Fault {
 /// Appends a JSON string.
 pub(crate) fn write_string(text: &str, out: &mut String) {
     out.push('"');
+    let bytes = text.as_bytes();
     let mut from = 0;
-    for (at, byte) in text.bytes().enumerate() {
+    // All that the emulator tells goes through here: counting is many times quicker than an iterator where the
+    // compiler does not optimise.
+    let mut next = 0;
+    while next < bytes.len() {
+        let (at, byte) = (next, bytes[next]);
+        next += 1;
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
         let escape = match byte {
             b'"' => "\\\"",
             b'\\' => "\\\\",
             b'\n' => "\\n",
             b'\r' => "\\r",
             b'\t' => "\\t",
-            0..=0x1f => "",
-            _ => continue,
+            _ => "",
         };
         out.push_str(&text[from..at]);
         if escape.is_empty() {

@@ -10,6 +10,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use crate::emulator::clock::Clock;
 use crate::emulator::grants::Grants;
@@ -141,10 +142,10 @@ pub trait Service: Send + Sync + std::fmt::Debug {
     /// The rows of one type as stored, by key ascending; `None` when there is no such type.
     fn state(&self, record_type: &str) -> Option<Vec<Value>>;
 
-    /// The same rows as the text of a JSON array; a service that keeps exact number text overrides this, as a
-    /// [`Value`] holds no more than a double.
-    fn state_text(&self, record_type: &str) -> Option<Bytes> {
-        self.state(record_type).map(|rows| Value::Array(rows).to_string().into())
+    /// A part of the same rows as the text of a JSON array; a service that keeps exact number text overrides this,
+    /// as a [`Value`] holds no more than a double.
+    fn state_text(&self, record_type: &str, part: &StatePart) -> Option<Bytes> {
+        self.state(record_type).map(|rows| Value::Array(part.of(rows)).to_string().into())
     }
 
     /// Loads a real description from a file, so that its type exists exactly as described.
@@ -152,6 +153,59 @@ pub trait Service: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// A sentence for the user when the file cannot be read or is not what the service describes.
     fn import(&self, file: &Path) -> Result<(), String>;
+}
+
+/// Which part of the stored rows is asked for: making all fields of all rows takes long.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatePart {
+    /// Only these fields; all when unset.
+    pub fields: Option<Vec<String>>,
+    /// Only so many rows, the first ones; all when unset.
+    pub first: Option<usize>,
+}
+
+impl StatePart {
+    /// Reads the parameters `fields` (names between commas) and `first`.
+    ///
+    /// # Errors
+    /// A sentence for the user when a parameter is unknown or wrong.
+    pub fn parse(query: &str) -> Result<Self, String> {
+        let mut part = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "fields" => {
+                    let names = value.split(',').filter(|name| !name.is_empty());
+                    part.fields = Some(names.map(str::to_owned).collect());
+                }
+                "first" => {
+                    let number = value.parse().map_err(|_| format!("first={value} is not a number"))?;
+                    part.first = Some(number);
+                }
+                other => return Err(format!("unknown parameter {other:?}: fields, first")),
+            }
+        }
+        Ok(part)
+    }
+
+    /// Whether a field belongs to it.
+    #[must_use]
+    pub fn has(&self, field: &str) -> bool {
+        self.fields.as_ref().is_none_or(|fields| fields.iter().any(|name| name == field))
+    }
+
+    /// The most rows.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.first.unwrap_or(usize::MAX)
+    }
+
+    fn of(&self, mut rows: Vec<Value>) -> Vec<Value> {
+        rows.truncate(self.most());
+        for row in rows.iter_mut().filter_map(Value::as_object_mut) {
+            row.retain(|name, _| self.has(name));
+        }
+        rows
+    }
 }
 
 /// How a service writes pages.

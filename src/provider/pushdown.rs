@@ -377,8 +377,7 @@ pub fn plan_hash(query: &Query, record_type: &RecordType) -> String {
     );
     let _ = writeln!(text, "{}", timezone.iana_name().unwrap_or_default());
     for field in &record_type.fields {
-        let kind = serde_json::to_value(&field.field_type).unwrap_or_default();
-        let _ = writeln!(text, "{} {}", field.name, kind.get("type").unwrap_or_default());
+        let _ = writeln!(text, "{} {:?}", field.name, field.field_type.name());
     }
     let hash = digest(&SHA256, text.as_bytes());
     hash.as_ref().iter().take(16).fold(String::with_capacity(32), |mut out, byte| {

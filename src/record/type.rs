@@ -354,6 +354,28 @@ pub struct Reference {
 }
 
 impl FieldType {
+    /// Its name, as it stands in `type` of its JSON form.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Text { .. } => "text",
+            Self::Boolean => "boolean",
+            Self::Integer { .. } => "integer",
+            Self::Int64 => "int64",
+            Self::Decimal { .. } => "decimal",
+            Self::Date => "date",
+            Self::Instant => "instant",
+            Self::Time => "time",
+            Self::Picklist(_) => "picklist",
+            Self::MultiPicklist { .. } => "multi_picklist",
+            Self::Reference(_) => "reference",
+            Self::Binary { .. } => "binary",
+            Self::Object { .. } => "object",
+            Self::List { .. } => "list",
+            Self::Json => "json",
+        }
+    }
+
     /// Plain text up to a length.
     #[must_use]
     pub fn text(max_length: u64) -> Self {

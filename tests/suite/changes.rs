@@ -112,7 +112,7 @@ impl Copy {
 
 /// The rows of a type as the service stores them, in the form of records.
 fn stored(org: &Org, kind: &str) -> BTreeMap<String, Value> {
-    let rows = org.service_rows(kind);
+    let rows = org.service_fields(kind, &SELECT);
     rows.iter()
         .map(|row| {
             let members = SELECT.iter().map(|name| {

@@ -52,7 +52,7 @@ use self::request::Call;
 use self::rows::{Place, Store};
 use crate::emulator::chance::mix;
 use crate::emulator::grants::Grants;
-use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig};
+use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig, StatePart};
 use crate::error::{Error, Result};
 
 /// Tables whose number of rows does not grow with the scale.
@@ -356,15 +356,15 @@ impl Service for Dynamics {
     }
 
     fn state(&self, record_type: &str) -> Option<Vec<Value>> {
-        let text = self.state_text(record_type)?;
+        let text = self.state_text(record_type, &StatePart::default())?;
         serde_json::from_slice(&text).ok()
     }
 
-    fn state_text(&self, record_type: &str) -> Option<Bytes> {
+    fn state_text(&self, record_type: &str, part: &StatePart) -> Option<Bytes> {
         let environment = self.environment();
         let model = &environment.store.model;
         let table = model.table(record_type).or_else(|| model.set(record_type))?;
-        Some(read::state(&environment.store, table).into())
+        Some(read::state(&environment.store, table, part).into())
     }
 
     fn import(&self, file: &Path) -> std::result::Result<(), String> {

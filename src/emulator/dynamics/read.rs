@@ -1,11 +1,13 @@
 //! Reading: listings, single rows, their properties and what they lead to.
 
+use std::fmt::Write as _;
+
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderName, StatusCode};
 
 use super::address::Named;
 use super::cell::Cell;
-use super::describe::Collection;
+use super::describe::{Collection, Column};
 use super::errors::Refusal;
 use super::evaluate::{self, Context};
 use super::guid;
@@ -15,7 +17,7 @@ use super::rows::{Place, Store};
 use super::view::View;
 use super::{Environment, changes, files, json_reply};
 use crate::emulator::json::write_string;
-use crate::emulator::service::Reply;
+use crate::emulator::service::{Reply, StatePart};
 
 /// Answers a request for rows.
 ///
@@ -169,25 +171,36 @@ fn reference(store: &Store, call: &Call<'_>, at: Place) -> Reply {
 }
 
 /// All rows of a table as stored, in the form of `GET`; lookups also tell their table.
-pub(super) fn state(store: &Store, table: usize) -> String {
-    let about = store.about(table);
+pub(super) fn state(store: &Store, table: usize, part: &StatePart) -> String {
+    let columns: Vec<(usize, &Column)> = store
+        .about(table)
+        .columns
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| column.shown && part.has(&column.wire))
+        .collect();
+    let versioned = part.has("@odata.etag");
     let mut out = String::from("[");
-    let mut first = true;
-    for at in store.live(table, 0) {
-        if !std::mem::take(&mut first) {
+    for at in store.live(table, 0).take(part.most()) {
+        if out.len() > 1 {
             out.push(',');
         }
-        out.push_str(&format!("{{\"@odata.etag\":\"W/\\\"{}\\\"\"", store.row_version(at)));
-        for (number, column) in about.columns.iter().enumerate().filter(|(_, column)| column.shown) {
-            let cell = store.cell(at, number);
+        let empty = out.len() + 1;
+        out.push('{');
+        if versioned {
+            let _ = write!(out, "\"@odata.etag\":\"W/\\\"{}\\\"\"", store.row_version(at));
+        }
+        for (number, column) in &columns {
+            let cell = store.cell(at, *number);
             if let Cell::Ref { table, .. } = &cell {
                 let name = &store.about(*table).name;
-                out.push_str(&format!(
-                    ",\"{}@Microsoft.Dynamics.CRM.lookuplogicalname\":\"{name}\"",
-                    column.wire
-                ));
+                out.push_str(if out.len() > empty { ",\"" } else { "\"" });
+                let _ =
+                    write!(out, "{}@Microsoft.Dynamics.CRM.lookuplogicalname\":\"{name}\"", column.wire);
             }
-            out.push_str(&format!(",\"{}\":", column.wire));
+            out.push_str(if out.len() > empty { ",\"" } else { "\"" });
+            out.push_str(&column.wire);
+            out.push_str("\":");
             cell.write_json(column, &mut out);
         }
         out.push('}');

@@ -137,5 +137,5 @@ fn push_digits(out: &mut String, value: i64, width: usize) {
         digits[at] = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    out.extend(digits.iter().skip(at).map(|digit| char::from(*digit)));
+    out.push_str(str::from_utf8(&digits[at..]).unwrap_or_default());
 }

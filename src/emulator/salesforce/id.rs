@@ -9,10 +9,10 @@ pub(super) fn with_checksum(short: &str) -> String {
     let mut out = String::with_capacity(18);
     out.push_str(short);
     for group in short.as_bytes().chunks(5) {
-        let bits = group
-            .iter()
-            .enumerate()
-            .fold(0usize, |bits, (place, byte)| bits | (usize::from(byte.is_ascii_uppercase()) << place));
+        let mut bits = 0;
+        for (place, byte) in group.iter().enumerate() {
+            bits |= usize::from(byte.is_ascii_uppercase()) << place;
+        }
         out.push(char::from(CHECKSUM[bits]));
     }
     out

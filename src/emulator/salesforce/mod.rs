@@ -64,7 +64,7 @@ use self::query::Ask;
 use self::rows::{Place, Store};
 use crate::emulator::grants::Grants;
 use crate::emulator::json::Json;
-use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig};
+use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig, StatePart};
 use crate::error::Result;
 
 /// Where the control surface reaches this service.
@@ -557,17 +557,14 @@ impl Service for Salesforce {
     }
 
     fn state(&self, record_type: &str) -> Option<Vec<Value>> {
-        let org = self.read();
-        let table = org.store.find_table(record_type)?;
-        let rows = read::state(&org.store, table);
-        Some(rows.iter().map(|row| serde_json::from_str(row).unwrap_or_else(|_| json!(row))).collect())
+        let text = self.state_text(record_type, &StatePart::default())?;
+        serde_json::from_slice(&text).ok()
     }
 
-    fn state_text(&self, record_type: &str) -> Option<Bytes> {
+    fn state_text(&self, record_type: &str, part: &StatePart) -> Option<Bytes> {
         let org = self.read();
         let table = org.store.find_table(record_type)?;
-        let rows = read::state(&org.store, table);
-        Some(format!("[{}]", rows.join(",")).into())
+        Some(read::state(&org.store, table, part).into())
     }
 
     fn import(&self, file: &Path) -> std::result::Result<(), String> {

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 
 use super::cell::{Cell, write_string};
 use super::columns::{self, Column};
-use super::describe::{Derived, Kind};
+use super::describe::{Derived, Field, Kind};
 use super::errors::Refusal;
 use super::rows::{Place, Store};
 use super::{Call, id, render, seed, text_reply};
-use crate::emulator::service::Reply;
+use crate::emulator::service::{Reply, StatePart};
 
 /// The live row with this id, or why there is none.
 ///
@@ -162,26 +162,40 @@ pub(super) fn blob(store: &Store, table: usize, id: &str, field: &str) -> Result
 }
 
 /// All live rows as JSON objects with every field of the describe, by id ascending.
-pub(super) fn state(store: &Store, table: usize) -> Vec<String> {
+pub(super) fn state(store: &Store, table: usize, part: &StatePart) -> String {
     let object = store.object(table);
+    let fields: Vec<(usize, &Field, String)> = object
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| !field.removed && part.has(&field.name))
+        .enumerate()
+        .map(|(place, (number, field))| {
+            let mut front = String::from(if place == 0 { "{" } else { "," });
+            write_string(&field.name, &mut front);
+            front.push(':');
+            (number, field, front)
+        })
+        .collect();
     let places =
         (0..store.table(table).next).map(|index| Place { table, index }).filter(|at| store.is_live(*at));
-    places
-        .map(|at| {
-            let mut out = String::from("{");
-            for (number, field) in object.fields.iter().enumerate().filter(|(_, field)| !field.removed) {
-                if out.len() > 1 {
-                    out.push(',');
-                }
-                write_string(&field.name, &mut out);
-                out.push(':');
-                match &field.derived {
-                    Some(Derived::Compound(parts)) => render::write_compound(store, at, parts, &mut out),
-                    _ => store.cell(at, number).write_json(&mut out),
-                }
+    let mut out = String::from("[");
+    for at in places.take(part.most()) {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        if fields.is_empty() {
+            out.push('{');
+        }
+        for (number, field, front) in &fields {
+            out.push_str(front);
+            match &field.derived {
+                Some(Derived::Compound(parts)) => render::write_compound(store, at, parts, &mut out),
+                _ => store.cell(at, *number).write_json(&mut out),
             }
-            out.push('}');
-            out
-        })
-        .collect()
+        }
+        out.push('}');
+    }
+    out.push(']');
+    out
 }

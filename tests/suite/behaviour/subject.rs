@@ -176,16 +176,17 @@ impl Subject {
         self.service.reads_otherwise(field)
     }
 
-    /// The rows of a type as the emulator stores them.
-    pub(super) async fn stored(&self, name: &TypeName) -> Vec<Value> {
-        self.try_stored(name).await.unwrap_or_else(|| panic!("the emulator has no {name}"))
+    /// How many rows of a type the emulator stores.
+    pub(super) async fn stored(&self, name: &TypeName) -> usize {
+        let rows = self.part_of_state(name, "fields=").await;
+        rows.unwrap_or_else(|| panic!("the emulator has no {name}")).len()
     }
 
-    async fn try_stored(&self, name: &TypeName) -> Option<Vec<Value>> {
-        let path = format!("state/{}/{}", self.name, name.base());
-        let (status, answer) = self.emulated.control(Method::GET, &path, &Value::Null).await;
-        let rows = answer.as_array().or_else(|| answer["rows"].as_array());
-        (status == 200).then(|| rows.expect("rows").clone())
+    /// A part of the rows of a type as the emulator stores them.
+    async fn part_of_state(&self, name: &TypeName, part: &str) -> Option<Vec<Value>> {
+        let path = format!("state/{}/{}?{part}", self.name, name.base());
+        let (status, mut answer) = self.emulated.control(Method::GET, &path, &Value::Null).await;
+        (status == 200).then(|| answer.as_array_mut().map(std::mem::take).expect("rows"))
     }
 
     pub(super) async fn open_unchecked(&self, name: &TypeName) -> Arc<dyn Records> {
@@ -210,13 +211,17 @@ impl Subject {
                 if known.contains_key(target.as_str()) {
                     continue;
                 }
-                let Some(rows) = self.try_stored(&target).await else { continue };
+                if self.part_of_state(&target, "first=0").await.is_none() {
+                    continue;
+                }
                 let id_field = match reference.id_field.as_str() {
                     // Each target has a key of its own.
                     "" => self.open_unchecked(&target).await.record_type().key.0[0].clone(),
                     id_field => id_field.to_owned(),
                 };
-                let keys = rows.iter().take(3).filter_map(|row| row[&id_field].as_str().map(str::to_owned));
+                let part = format!("first=3&fields={id_field}");
+                let rows = self.part_of_state(&target, &part).await.unwrap_or_default();
+                let keys = rows.iter().filter_map(|row| row[&id_field].as_str().map(str::to_owned));
                 known.insert(target.to_string(), keys.collect());
             }
         }
