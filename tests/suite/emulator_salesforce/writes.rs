@@ -1,7 +1,7 @@
 //! Creates, updates, upserts and deletes, one by one and in collections.
 
 use http::{Method, StatusCode};
-use recordport::emulator::service::Service;
+use recordport::emulator::service::{Service, StatePart};
 use serde_json::{Value, json};
 
 use super::{Org, body, encode, org, records, string, text};
@@ -130,7 +130,7 @@ fn number_text_is_kept_exactly_and_rounded_only_beyond_the_scale() {
     ] {
         assert!(row.contains(exact), "{exact}: {row}");
     }
-    let state = org.service.state_text("Invoice__c").expect("a known type");
+    let state = org.service.state_text("Invoice__c", &StatePart::default()).expect("a known type");
     assert!(String::from_utf8_lossy(&state).contains("\"Amount__c\":9999999999999999.99"));
     let found = org.query("SELECT Id FROM Invoice__c WHERE Amount__c = 9999999999999999.99");
     assert_eq!(found["totalSize"], 1);
