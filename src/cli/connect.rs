@@ -1,8 +1,9 @@
 //! `recordport connect`: a new connection, from the disclosure to the first answer.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value as Json, json};
 use url::Url;
 
@@ -14,8 +15,11 @@ use crate::connect::connection::{Connection, ConnectionName, Secrets};
 use crate::connect::disclosure::Disclosure;
 use crate::connect::sign_in::{AccessMode, GrantKind, RedirectRule, SignIn};
 use crate::error::{Error, ErrorKind, Result};
-use crate::provider::ProviderFactory;
+use crate::provider::{OpenSetting, OptionItem, ProviderFactory};
 use crate::workspace::{Use, Workspace, check_endpoint, configuration};
+
+/// Settings that name the user of a connection.
+const USER_SETTINGS: [&str; 2] = ["username", "email"];
 
 /// Connects and keeps the connection.
 pub(crate) async fn run(session: &mut Session, args: args::Connect) -> Done {
@@ -74,7 +78,54 @@ pub(crate) async fn connect(session: &mut Session, args: args::Connect, browser:
         connection.scopes_granted.clone_from(&tokens.scopes);
     }
     workspace.store().put(&connection, &secrets, tokens.as_ref()).await?;
+    if let Some(open) = open_setting(session, &workspace, &connection).await? {
+        let Some(value) = chosen(session, &open).await? else {
+            // It would be of no use, and its name is wanted for the next attempt.
+            workspace.store().remove(&connection.id).await?;
+            return Err(undecided(&open).into());
+        };
+        connection.config[open.name] = value;
+        workspace.store().put(&connection, &secrets, tokens.as_ref()).await?;
+    }
     greet(session, &workspace, connection).await
+}
+
+/// What the user has to decide before the connection is of use.
+async fn open_setting(
+    session: &mut Session,
+    workspace: &Workspace,
+    connection: &Connection,
+) -> Done<Option<OpenSetting>> {
+    let connected = workspace.ready(connection.clone(), Use::default())?;
+    let asking = connected.provider.open_setting(&connected.context);
+    // What goes wrong here goes wrong with the provider's first question too, and is told there.
+    Ok(session.signals.or_stop(asking).await?.unwrap_or_default())
+}
+
+/// The value that the user chooses; `None` when nobody is there to choose.
+async fn chosen(session: &mut Session, open: &OpenSetting) -> Done<Option<Json>> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let list: Vec<String> = (1..).zip(&open.choices).map(|(at, choice)| format!("  {at}  {}", told(choice))).collect();
+    note(&format!("{}. Choose one by its number:\n{}", open.question, list.join("\n")));
+    let line = authorize::read_line(session).await?;
+    let number = line.and_then(|line| line.expose_secret().parse::<usize>().ok());
+    let choice = number.and_then(|number| open.choices.get(number.checked_sub(1)?));
+    Ok(choice.map(|choice| choice.value.clone()))
+}
+
+fn told(choice: &OptionItem) -> String {
+    let value = choice.value.as_str().map_or_else(|| choice.value.to_string(), str::to_owned);
+    format!("{} ({value})", choice.label)
+}
+
+fn undecided(open: &OpenSetting) -> Error {
+    let list: Vec<String> = open.choices.iter().map(told).collect();
+    Error::invalid(format!("{}: {}", open.question, list.join(", ")))
+        .with_code("choose_setting")
+        .with_field(open.name, "one of these has to be chosen")
+        .with_advice(format!("Connect again and choose one with --set {}=", open.name))
 }
 
 /// The redirect address that must be registered, as far as it is known before the sign-in begins.
@@ -167,16 +218,22 @@ fn describe(
     let published = |what: &str| given[what].as_str().map(str::to_owned);
     let schema = factory.config_schema();
     let grant = grant(factory, args, endpoint.as_ref(), &settings)?;
+    let user = USER_SETTINGS.into_iter().find(|name| schema["properties"].get(*name).is_some());
     if matches!(grant, GrantKind::Jwt | GrantKind::Basic)
-        && schema["properties"].get("username").is_some()
-        && !settings.iter().any(|(name, _)| name == "username")
-        && let Some(username) = published("username")
+        && let Some(user) = user
+        && !settings.iter().any(|(name, _)| name == user)
+        && let Some(username) = published(user)
     {
-        settings.push(("username".to_owned(), username));
+        settings.push((user.to_owned(), username));
     }
     let config = configuration(factory, &settings)?;
     let mut connection = Connection::new(name, factory.info().name, args.access.into(), grant, now);
-    connection.username = config["username"].as_str().map(str::to_owned);
+    connection.username = user.and_then(|user| config[user].as_str()).map(str::to_owned);
+    if let (GrantKind::Basic, None, Some(user)) = (grant, &connection.username, user) {
+        return Err(Error::invalid("this grant needs the user's name")
+            .with_field(user, "it is missing")
+            .with_advice(format!("Give it with --set {user}=")));
+    }
     connection.config = config;
     connection.endpoint = endpoint;
     connection.client_id =
@@ -234,7 +291,9 @@ async fn secrets(
             let line = authorize::read_line(session).await?;
             Some(line.ok_or_else(|| Error::invalid("stdin holds no token"))?)
         } else {
-            from_environment("RECORDPORT_TOKEN").or_else(|| published("access_token"))
+            from_environment("RECORDPORT_TOKEN")
+                .or_else(|| published("api_token").filter(|_| grant == GrantKind::Basic))
+                .or_else(|| published("access_token"))
         };
         let token = token.ok_or_else(|| missing("a token", "--token-stdin", "RECORDPORT_TOKEN"))?;
         if grant == GrantKind::Basic {

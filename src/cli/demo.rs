@@ -22,6 +22,8 @@ use crate::workspace::{LOOPBACK_CA, Workspace};
 const CONNECTION: &str = "demo";
 /// Name of its connection to Dynamics 365.
 const DYNAMICS: &str = "erp";
+/// Name of its connection to Jira.
+const JIRA: &str = "work";
 
 /// Shows the road; with `--once` without anybody's help.
 pub(crate) async fn run(session: &mut Session, args: args::Demo) -> Done {
@@ -115,7 +117,38 @@ impl Demo<'_> {
         if code != 0 {
             return Ok(code);
         }
-        self.dynamics(&url).await
+        let code = self.dynamics(&url).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        self.jira(&url).await
+    }
+
+    /// And at one whose types are projects' own.
+    async fn jira(&mut self, url: &str) -> Done {
+        let code = self.connect(&["connect", "jira", JIRA, "--emulator", url]).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        let condition = "priority IN ('1', '2') AND created >= '2025-06-01T00:00:00Z'";
+        let search =
+            ["search", JIRA, "issue:OPS/Bug", "--where", condition, "--select", "key,summary,status,description"];
+        let explain = [&search[..], &["--explain"]].concat();
+        let limited = [&search[..], &["--limit", "3"]].concat();
+        let looking: [&[&str]; 5] = [
+            &["connections", "test", JIRA],
+            &["types", JIRA, "--in", "OPS"],
+            &["schema", "show", JIRA, "issue:OPS/Bug", "--for", "create", "--annotations", "none"],
+            &explain,
+            &limited,
+        ];
+        for words in looking {
+            let (code, _) = self.step(words, None).await?;
+            if code != 0 {
+                return Ok(code);
+            }
+        }
+        Ok(0)
     }
 
     /// The same road at the next provider.

@@ -99,12 +99,30 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     /// `NotFound` with the nearest names when there is no such type.
     async fn open(&self, cx: &Context, name: &TypeName) -> Result<Arc<dyn Records>>;
 
+    /// What only the user can decide once the sign-in is done, such as which of several sites the connection is
+    /// for; `None` when nothing is open.
+    ///
+    /// # Errors
+    /// What the service answers.
+    async fn open_setting(&self, cx: &Context) -> Result<Option<OpenSetting>>;
+
     /// Asks the service the cheapest question that proves the token good, and what it tells about the user,
     /// scopes and quota.
     ///
     /// # Errors
     /// What the service answers.
     async fn probe(&self, cx: &Context) -> Result<Probe>;
+}
+
+/// A setting that the user has to choose a value of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenSetting {
+    /// Name in the configuration.
+    pub name: &'static str,
+    /// What is asked, in a sentence.
+    pub question: &'static str,
+    /// The values.
+    pub choices: Vec<OptionItem>,
 }
 
 /// What a probe of a connection found.

@@ -32,6 +32,7 @@ mod faults_meanwhile;
 mod faults_of_writes;
 mod filters;
 mod http_plane;
+mod jira;
 mod jira_openapi;
 mod licences;
 mod pushdown;

@@ -98,6 +98,11 @@ fn schemas_of(records: &dyn Records) -> Vec<Made> {
 
 /// Every type that a provider lists on a fresh emulator, by name.
 async fn all_types(provider: &str) -> Vec<Arc<dyn Records>> {
+    types_that(provider, |_| true).await
+}
+
+/// Those of them that are wanted.
+async fn types_that(provider: &str, wanted: fn(&TypeName) -> bool) -> Vec<Arc<dyn Records>> {
     let emulator = Emulator::start(EmulatorConfig::default()).await.unwrap();
     let cx = context(&emulator, provider);
     let service = providers::find(provider).unwrap().provider(&json!({})).unwrap();
@@ -105,7 +110,7 @@ async fn all_types(provider: &str) -> Vec<Arc<dyn Records>> {
     let mut query = TypeQuery::default();
     loop {
         let page = service.types(&cx, &query).await.unwrap();
-        names.extend(page.types.into_iter().map(|listed| listed.name));
+        names.extend(page.types.into_iter().map(|listed| listed.name).filter(wanted));
         match page.next {
             Some(next) => query.cursor = Some(next),
             None => break,
@@ -267,10 +272,26 @@ async fn the_schemas_of_dynamics_are_those_in_the_files() {
     });
 }
 
+/// The types of the whole site, and one of a project's own.
+fn is_shown(name: &TypeName) -> bool {
+    name.scope().is_none() || name.as_str() == "issue:OPS/Bug"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jiras_schemas_are_those_in_the_files() {
+    let made: Vec<Made> = types_that("jira", is_shown).await.iter().flat_map(|records| schemas_of(&**records)).collect();
+    assert!(made.len() >= 2 * SchemaPurpose::ALL.len(), "{} schemas", made.len());
+    compare("jira", &made);
+    assert_sound(&made).await;
+    insta::with_settings!({snapshot_path => folder("jira"), prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("summary", summary(&made));
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_options_of_every_write_are_described_in_the_profile() {
     let mut entries = Vec::new();
-    for records in all_types("salesforce").await.into_iter().chain(all_types("dynamics").await) {
+    for records in all_types("salesforce").await.into_iter().chain(all_types("dynamics").await).chain(types_that("jira", is_shown).await) {
         let record_type = records.record_type();
         let can = &record_type.capability;
         let upsert = can.upsert.as_ref().map(|upsert| &upsert.write);

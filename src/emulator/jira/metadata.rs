@@ -82,14 +82,26 @@ fn answer(store: &Store, call: &Call<'_>, segments: &[&str]) -> Result<Reply, Re
         ["user", "assignable", "search"] => people(store, call, true),
         ["groups", "picker"] => ok(&groups(call)),
         ["project", "search"] => {
-            let all: Vec<Value> = visible(store, call).map(|own| render::project(call, own)).collect();
+            let wanted = call.option("query").unwrap_or_default().to_lowercase();
+            let named = |own: &&Project| {
+                own.key.to_lowercase().contains(&wanted) || own.name.to_lowercase().contains(&wanted)
+            };
+            let all: Vec<Value> = visible(store, call)
+                .filter(named)
+                .map(|own| {
+                    let mut value = render::project(call, own);
+                    if call.expands("issueTypes") {
+                        value["issueTypes"] = issue_types(store, call, own);
+                    }
+                    value
+                })
+                .collect();
             page(call, 50, &all)
         }
         ["project", key] => {
             let own = project(store, call, key)?;
             let mut value = render::project(call, own);
-            let types = own.screens.iter().map(|screen| render::issue_type(store, call, &screen.issue_type));
-            value["issueTypes"] = types.collect();
+            value["issueTypes"] = issue_types(store, call, own);
             value["components"] = own.components.iter().map(|own| render::part(call, own, true)).collect();
             value["versions"] = own.versions.iter().map(|own| render::part(call, own, false)).collect();
             value["lead"] = store.model.people.first().map_or(Value::Null, |own| render::person(call, own));
@@ -125,6 +137,10 @@ fn answer(store: &Store, call: &Call<'_>, segments: &[&str]) -> Result<Reply, Re
         ["issue", "createmeta"] => ok(&whole_metadata(store, call)),
         _ => Err(call.no_route()),
     }
+}
+
+fn issue_types(store: &Store, call: &Call<'_>, project: &Project) -> Value {
+    project.screens.iter().map(|screen| render::issue_type(store, call, &screen.issue_type)).collect()
 }
 
 fn listed(signed_in: bool, list: impl Iterator<Item = Value>) -> Result<Reply, Refusal> {

@@ -34,7 +34,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::dialect::Dialect;
 use crate::provider::descriptions::{Description, Descriptions, Kept};
 use crate::provider::{
-    Context, Probe, Provider, ProviderFactory, ProviderInfo, Records, TypePage, TypeQuery,
+    Context, OpenSetting, Probe, Provider, ProviderFactory, ProviderInfo, Records, TypePage, TypeQuery,
 };
 use crate::record::nearest::{did_you_mean, nearest_few};
 use crate::record::schema::config_schema_for;
@@ -108,6 +108,10 @@ impl Provider for DynamicsProvider {
     async fn open(&self, cx: &Context, name: &TypeName) -> Result<Arc<dyn Records>> {
         let described = self.environment.described(cx, name.as_str()).await?;
         Ok(Arc::new(records::DynamicsRecords::new(Arc::clone(&self.environment), described)))
+    }
+
+    async fn open_setting(&self, _: &Context) -> Result<Option<OpenSetting>> {
+        Ok(None)
     }
 
     async fn probe(&self, cx: &Context) -> Result<Probe> {

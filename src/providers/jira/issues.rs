@@ -161,6 +161,20 @@ async fn screen(
         .await
 }
 
+/// The create screen of one type; without fields for those who may not create issues of it.
+async fn create_screen(
+    site: &Site,
+    cx: &Context,
+    door: &Door,
+    project: &str,
+    issue_type: &str,
+) -> Result<Vec<MetaField>> {
+    match screen(site, cx, door, project, issue_type).await {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => Ok(Vec::new()),
+        read => read,
+    }
+}
+
 /// Fields of several screens: values of all of them; required where all of them require it.
 fn merged(screens: &[Vec<MetaField>]) -> Vec<MetaField> {
     let mut out: Vec<MetaField> = Vec::new();
@@ -208,7 +222,7 @@ async fn in_project(site: &Site, cx: &Context, scope: &str) -> Result<Findings> 
     let (fields, shared, create, edit) = futures::try_join!(
         site.fields(cx),
         shared(site, cx, &door),
-        screen(site, cx, &door, &project.id, &issue_type.id),
+        create_screen(site, cx, &door, &project.id, &issue_type.id),
         editable(site, cx, &door, &jql),
     )?;
     Ok(Findings {
@@ -255,7 +269,7 @@ async fn find(
         }
         Err(error) => return Err(error),
     };
-    let types = types_of(site, cx, door, &Project { issue_types: None, ..project.clone() }).await?;
+    let types = types_of(site, cx, door, &project).await?;
     let by = |fits: &dyn Fn(&IssueType) -> bool| types.iter().find(|own| fits(own)).cloned();
     let issue_type = by(&|own| own.name == wanted)
         .or_else(|| by(&|own| own.id == wanted))
@@ -265,7 +279,7 @@ async fn find(
         None => {
             let near = nearest_few(wanted, types.iter().map(|own| (own.name.as_str(), own.name.as_str())));
             let names: Vec<&str> = types.iter().map(|own| own.name.as_str()).collect();
-            let known = format!("Issue types that can be created in {key}: {}", names.join(", "));
+            let known = format!("Issue types of {key}: {}", names.join(", "));
             Err(unknown_type(name).with_advice_instead(did_you_mean(&near).unwrap_or(known)))
         }
     }

@@ -26,7 +26,7 @@ use crate::connect::sign_in::SignIn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::dialect::Dialect;
 use crate::provider::{
-    Context, Probe, Provider, ProviderFactory, ProviderInfo, Records, TypePage, TypeQuery,
+    Context, OpenSetting, Probe, Provider, ProviderFactory, ProviderInfo, Records, TypePage, TypeQuery,
 };
 use crate::record::schema::config_schema_for;
 use crate::record::{RecordType, TypeName};
@@ -111,6 +111,10 @@ impl Provider for JiraProvider {
             // Other kinds of records: one line each, and one in `types::of_the_site`.
             _ => Err(unknown_type(name.as_str())),
         }
+    }
+
+    async fn open_setting(&self, cx: &Context) -> Result<Option<OpenSetting>> {
+        self.site.open_setting(cx).await
     }
 
     async fn probe(&self, cx: &Context) -> Result<Probe> {

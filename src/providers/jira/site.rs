@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::Value as Json;
 use tokio::sync::Mutex;
 
 use super::config::{JiraConfig, SiteName, data_center};
@@ -10,7 +11,7 @@ use super::metadata::FieldDetails;
 use super::{Described, api, dialect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Call, Reply};
-use crate::provider::Context;
+use crate::provider::{Context, OpenSetting, OptionItem};
 use crate::provider::descriptions::{Description, Descriptions, Kept};
 
 /// Which way calls go to the site.
@@ -128,14 +129,35 @@ impl Site {
     }
 
     /// Sites that the OAuth token leads to.
-    pub(super) async fn accessible(&self, cx: &Context) -> Result<Vec<Accessible>> {
+    async fn accessible(&self, cx: &Context) -> Result<Vec<Accessible>> {
         let asked = self.ask(cx, "the list of sites", api::accessible_resources()).await;
         match asked {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(self.no_cloud(cx, api::GATEWAY, error).await)
             }
-            other => other,
+            other => other.map(of_jira),
         }
+    }
+
+    /// Which site the connection is for, when the sign-in leads to several and none was chosen.
+    ///
+    /// # Errors
+    /// What the service refuses.
+    pub(super) async fn open_setting(&self, cx: &Context) -> Result<Option<OpenSetting>> {
+        if self.config.email().is_some() || self.config.site_name()?.is_some() {
+            return Ok(None);
+        }
+        let sites = self.accessible(cx).await?;
+        let choices = sites.iter().map(|site| OptionItem {
+            value: Json::from(site.url.as_str()),
+            label: site.name.clone(),
+            record_type: None,
+        });
+        Ok((sites.len() > 1).then(|| OpenSetting {
+            name: "site",
+            question: "The sign-in leads to several sites of Jira",
+            choices: choices.collect(),
+        }))
     }
 
     /// Plain API tokens work at the site's own address; scoped ones are refused there and work at the gateway.
@@ -209,6 +231,18 @@ impl Site {
     }
 }
 
+/// Sites with Jira, each once: a site is listed once for each of its products.
+fn of_jira(listed: Vec<Accessible>) -> Vec<Accessible> {
+    let mut sites: Vec<Accessible> = Vec::new();
+    for site in listed {
+        let jira = site.scopes.is_empty() || site.scopes.iter().any(|scope| scope.contains("jira"));
+        if jira && sites.iter().all(|known| known.id != site.id) {
+            sites.push(site);
+        }
+    }
+    sites
+}
+
 /// The site that a configuration means.
 ///
 /// # Errors
@@ -268,6 +302,14 @@ mod tests {
         assert!(error.message().contains("acme-sandbox") && error.message().contains("cloud id 2"));
         assert!(error.advice().unwrap().contains("--set site="));
         assert!(choose(&[], None).unwrap_err().message().contains("no site"));
+    }
+
+    #[test]
+    fn other_products_of_a_site_are_no_sites() {
+        let mut listed = sites();
+        listed.push(Accessible { scopes: vec!["read:jira-work".to_owned()], ..listed[0].clone() });
+        listed.push(Accessible { id: "3".to_owned(), scopes: vec!["read:page:confluence".to_owned()], ..listed[0].clone() });
+        assert_eq!(of_jira(listed).len(), 2);
     }
 
     #[test]

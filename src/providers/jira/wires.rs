@@ -8,9 +8,11 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::metadata::Schema;
 use crate::record::transcode::{Conversion, Member, Shape};
+use crate::rich_text;
 
 /// Behind a document's property: the document itself, as JSON text.
 pub(super) const ADF: &str = "_adf";
@@ -253,9 +255,8 @@ pub(super) fn time_tracking(names: impl Iterator<Item = String>) -> Shape {
 
 /// A document as Markdown.
 fn markdown(document: &str) -> Result<String, String> {
-    // CALL SITE of the conversion from the Atlassian document format to Markdown; until it is there the document
-    // is passed on as it is.
-    Ok(document.to_owned())
+    let document: Value = serde_json::from_str(document).map_err(|reason| reason.to_string())?;
+    Ok(rich_text::adf_to_markdown(&document))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::connect::sign_in::SignIn;
 use crate::error::{ErrorKind, Result};
 use crate::http::dialect::Dialect;
 use crate::provider::{
-    Context, Probe, Provider, ProviderFactory, ProviderInfo, Records, TypePage, TypeQuery,
+    Context, OpenSetting, Probe, Provider, ProviderFactory, ProviderInfo, Records, TypePage, TypeQuery,
 };
 use crate::record::TypeName;
 use crate::record::schema::config_schema_for;
@@ -109,6 +109,10 @@ impl Provider for SalesforceProvider {
             HashMap::new()
         };
         Ok(Arc::new(records::SalesforceRecords::new(Arc::clone(&self.org), described, prefixes)))
+    }
+
+    async fn open_setting(&self, _: &Context) -> Result<Option<OpenSetting>> {
+        Ok(None)
     }
 
     async fn probe(&self, cx: &Context) -> Result<Probe> {

@@ -32,6 +32,8 @@ const SCOPES: [&str; 7] = [
     "manage:jira-webhook",
     "offline_access",
 ];
+/// Where everybody may ask a site for its cloud id.
+const TENANT: &str = "/_edge/tenant_info";
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 /// Marks, among the scopes of an authorisation, the site that the user chose.
 const SITE: &str = "\u{1}site=";
@@ -115,7 +117,7 @@ impl Atlassian {
     }
 
     pub(super) fn owns(path: &str) -> bool {
-        matches!(path, "/authorize" | "/oauth/token" | "/oauth/token/accessible-resources")
+        matches!(path, "/authorize" | "/oauth/token" | "/oauth/token/accessible-resources" | TENANT)
     }
 
     pub(super) fn grants(&self) -> &Grants {
@@ -143,6 +145,7 @@ impl Atlassian {
             ("/authorize", &Method::POST) => self.decide(request),
             ("/oauth/token", &Method::POST) => self.token(request),
             ("/oauth/token/accessible-resources", &Method::GET) => self.resources(request),
+            (TENANT, &Method::GET) => Reply::json(StatusCode::OK, &json!({ "cloudId": self.sites[0].id })),
             _ => Refusal::method(&request.method, "GET, POST").reply(&request.path),
         }
     }
