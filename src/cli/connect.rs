@@ -107,7 +107,8 @@ async fn chosen(session: &mut Session, open: &OpenSetting) -> Done<Option<Json>>
     if !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    let list: Vec<String> = (1..).zip(&open.choices).map(|(at, choice)| format!("  {at}  {}", told(choice))).collect();
+    let list: Vec<String> =
+        (1..).zip(&open.choices).map(|(at, choice)| format!("  {at}  {}", told(choice))).collect();
     note(&format!("{}. Choose one by its number:\n{}", open.question, list.join("\n")));
     let line = authorize::read_line(session).await?;
     let number = line.and_then(|line| line.expose_secret().parse::<usize>().ok());

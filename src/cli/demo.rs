@@ -131,8 +131,15 @@ impl Demo<'_> {
             return Ok(code);
         }
         let condition = "priority IN ('1', '2') AND created >= '2025-06-01T00:00:00Z'";
-        let search =
-            ["search", JIRA, "issue:OPS/Bug", "--where", condition, "--select", "key,summary,status,description"];
+        let search = [
+            "search",
+            JIRA,
+            "issue:OPS/Bug",
+            "--where",
+            condition,
+            "--select",
+            "key,summary,status,description",
+        ];
         let explain = [&search[..], &["--explain"]].concat();
         let limited = [&search[..], &["--limit", "3"]].concat();
         let looking: [&[&str]; 5] = [

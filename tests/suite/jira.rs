@@ -68,8 +68,11 @@ async fn the_create_schema_requires_what_create_metadata_requires_and_follows_th
     assert!(before.contains("customfield_10020") && before.len() == 4, "{before:?}");
     assert_eq!(required_on_create(&*bug), before);
 
-    change_screen(&site, &json!({"project": "OPS", "issue_type": "Bug", "field": "duedate", "required": true}))
-        .await;
+    change_screen(
+        &site,
+        &json!({"project": "OPS", "issue_type": "Bug", "field": "duedate", "required": true}),
+    )
+    .await;
     change_screen(
         &site,
         &json!({"project": "OPS", "issue_type": "Bug", "field": "customfield_10010", "shown": true}),
@@ -102,7 +105,9 @@ async fn every_field_of_the_site_is_a_property_of_issue() {
     }
     let kind = |name: &str| &record_type.field(name).expect("known").field_type;
     assert!(matches!(kind("customfield_10042"), FieldType::Json));
-    assert!(record_type.field("customfield_10042").unwrap().note.as_deref().unwrap().contains("design.field"));
+    assert!(
+        record_type.field("customfield_10042").unwrap().note.as_deref().unwrap().contains("design.field")
+    );
     assert!(matches!(kind("description_adf"), FieldType::Text { .. }));
     let FieldType::Picklist(second) = kind("customfield_10022_child") else { panic!("a picklist") };
     let berlin = second.values.iter().find(|value| value.label == "Berlin").expect("is offered");
@@ -125,8 +130,10 @@ async fn issues_are_read_in_the_form_of_the_schema() {
     let schema = record_schema(records.record_type(), SchemaPurpose::Read, &SchemaOptions::default());
     let validator = jsonschema::validator_for(&schema).expect("a schema");
     for record in &found {
-        let wrong: Vec<String> =
-            validator.iter_errors(record).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        let wrong: Vec<String> = validator
+            .iter_errors(record)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
         assert!(wrong.is_empty(), "{wrong:?} in {record}");
         let stored = asked(&site, &format!("issue/{}", record["id"].as_str().unwrap())).await;
         let fields = &stored["fields"];
@@ -301,7 +308,8 @@ async fn token_for_all_sites(emulator: &EmulatorProcess) -> String {
         ("response_type", "code".to_owned()),
         ("site", "all".to_owned()),
     ];
-    let address = url::Url::parse_with_params(&format!("{}/authorize", emulator.url()), &query).expect("an address");
+    let address =
+        url::Url::parse_with_params(&format!("{}/authorize", emulator.url()), &query).expect("an address");
     let page = client.get(address).send().await.expect("is answered").text().await.expect("a page");
     let number = page.split("name=\"request\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
     let form = format!("request={}&decision=allow", number.expect("a form"));

@@ -11,8 +11,8 @@ use super::metadata::FieldDetails;
 use super::{Described, api, dialect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Call, Reply};
-use crate::provider::{Context, OpenSetting, OptionItem};
 use crate::provider::descriptions::{Description, Descriptions, Kept};
+use crate::provider::{Context, OpenSetting, OptionItem};
 
 /// Which way calls go to the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -308,7 +308,11 @@ mod tests {
     fn other_products_of_a_site_are_no_sites() {
         let mut listed = sites();
         listed.push(Accessible { scopes: vec!["read:jira-work".to_owned()], ..listed[0].clone() });
-        listed.push(Accessible { id: "3".to_owned(), scopes: vec!["read:page:confluence".to_owned()], ..listed[0].clone() });
+        listed.push(Accessible {
+            id: "3".to_owned(),
+            scopes: vec!["read:page:confluence".to_owned()],
+            ..listed[0].clone()
+        });
         assert_eq!(of_jira(listed).len(), 2);
     }
 

@@ -386,3 +386,74 @@ proptest::proptest! {
         }
     }
 }
+
+/// A row whose values stand in an object of it, each in an object of its own.
+fn deep() -> Shape {
+    fn first_letter(raw: &str) -> Result<String, String> {
+        let text: String = serde_json::from_str(raw).map_err(|reason| reason.to_string())?;
+        Ok(text.chars().take(1).collect())
+    }
+    let way = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let from =
+        |wire: &str, out: &str, conversion| Member { wire: wire.to_owned(), out: out.to_owned(), conversion };
+    let inner = Shape::new([
+        member("plain", Conversion::Raw),
+        from("place", "place", Conversion::Pluck(way(&["id"]))),
+        from("place", "place_child", Conversion::Pluck(way(&["child", "id"]))),
+        member("many", Conversion::PluckEach(way(&["id"]))),
+        member("tags", Conversion::ListOrEmpty),
+        member("any", Conversion::AnyText),
+        member("letter", Conversion::Text(first_letter)),
+    ]);
+    Shape::new([member("id", Conversion::Raw)])
+        .with_key(["id"])
+        .complete()
+        .with_inside("fields", inner.complete())
+}
+
+/// The only row of a page, read by both ways.
+fn flat(row: &str) -> serde_json::Value {
+    let page = format!(r#"{{"rows":[{row}]}}"#);
+    let read = read_page(page.as_bytes(), "rows", &deep()).unwrap().records;
+    let cut = cut_page(page.as_bytes(), "rows").unwrap();
+    assert_same(&read, &records(&cut.rows, &deep()));
+    serde_json::from_slice(&read[0].as_ref().unwrap().json).unwrap()
+}
+
+#[test]
+fn members_are_taken_out_of_objects_and_absent_ones_are_null() {
+    let full = r#"{"self":"x","id":"7","fields":{"place":{"self":"y","id":"1","child":{"id":"2"}},"plain":1.50,
+        "many":[{"id":"a"},{"name":"no id"},{"name":"b","id":3}],"tags":["t"],"any":{"k":[1]},"letter":"xyz","more":[{}]}}"#;
+    assert_eq!(
+        flat(full),
+        serde_json::json!({
+            "id": "7", "plain": 1.5, "place": "1", "place_child": "2", "many": ["a", 3], "tags": ["t"],
+            "any": "{\"k\":[1]}", "letter": "x",
+        })
+    );
+    let empty = serde_json::json!({
+        "id": "7", "plain": null, "place": null, "place_child": null, "many": [], "tags": [], "any": null, "letter": null,
+    });
+    let nulls =
+        r#"{"id":"7","fields":{"plain":null,"place":null,"many":null,"tags":null,"any":null,"letter":null}}"#;
+    for row in [r#"{"id":"7"}"#, r#"{"id":"7","fields":{}}"#, r#"{"fields":null,"id":"7"}"#, nulls] {
+        assert_eq!(flat(row), empty, "{row}");
+    }
+    let odd = r#"{"id":"7","fields":{"place":"text","many":[],"any":"text","plain":{"id":"kept"}}}"#;
+    assert_eq!(flat(odd)["place"], "text");
+    assert_eq!(flat(odd)["plain"]["id"], "kept");
+    let escaped = r#"{"id":"7","fields":{"place":{"\u0069d":"1"}}}"#;
+    assert_eq!(flat(escaped)["place"], "1");
+    let digits = r#"{"id":"7","fields":{"plain":123456789012345678901.50}}"#;
+    let page = format!(r#"{{"rows":[{digits}]}}"#);
+    let read = read_page(page.as_bytes(), "rows", &deep()).unwrap().records;
+    assert!(read[0].as_ref().unwrap().text().contains(r#""plain":123456789012345678901.50,"#));
+}
+
+#[test]
+fn a_value_that_no_text_can_be_made_of_spoils_its_row_alone() {
+    let page = br#"{"rows":[{"id":"1","fields":{"letter":5}},{"id":"2","fields":{"letter":"q"}}]}"#;
+    let read = read_page(page, "rows", &deep()).unwrap().records;
+    assert!(read[0].as_ref().unwrap_err().error.message().contains("letter"));
+    assert_eq!(read[1].as_ref().unwrap().key.to_string(), "2");
+}
