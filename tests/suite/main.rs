@@ -34,6 +34,8 @@ mod filters;
 mod http_plane;
 mod jira;
 mod jira_openapi;
+mod jira_changes;
+mod jira_query;
 mod licences;
 mod pushdown;
 mod record_check;

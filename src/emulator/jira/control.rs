@@ -1,7 +1,8 @@
 //! This service's own controls under `/_emulator/jira/`.
 //!
 //! `POST /_emulator/jira/screens` `{"project": "OPS", "issue_type": "Bug", "field": "duedate"}` with `required` or
-//! `shown` changes a screen, at once while clients read.
+//! `shown` changes a screen, at once while clients read. `POST /_emulator/jira/index` `{"lag_seconds": 30}` lets
+//! searches know of changes only so much later, save for those that a query has looked at anew.
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -27,6 +28,12 @@ struct ScreenPatch {
     shown: Option<bool>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IndexPatch {
+    lag_seconds: u32,
+}
+
 /// Answers one control request.
 pub(super) fn handle(store: &mut Store, request: &Request) -> Reply {
     let done = match (&request.method, request.path.strip_prefix(ROOT)) {
@@ -34,7 +41,10 @@ pub(super) fn handle(store: &mut Store, request: &Request) -> Reply {
             .map_err(|error| error.to_string())
             .and_then(|patch| screen(store, &patch))
             .map(|()| store.screens_changed()),
-        _ => Err("POST to screens".to_owned()),
+        (&Method::POST, Some("index")) => serde_json::from_slice::<IndexPatch>(&request.body)
+            .map(|patch| store.lag(i64::from(patch.lag_seconds) * 1_000))
+            .map_err(|error| error.to_string()),
+        _ => Err("POST to screens or index".to_owned()),
     };
     match done {
         Ok(()) => Reply::empty(StatusCode::NO_CONTENT),

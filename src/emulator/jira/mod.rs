@@ -138,6 +138,7 @@ impl Jira {
         let site = if self.atlassian.is_sandbox(&door) { &self.sandbox } else { &self.site };
         let mut site = site.lock().unwrap_or_else(PoisonError::into_inner);
         site.requests += 1;
+        site.store.at(request.now.as_millisecond());
         let number = site.requests;
         let reply = route(&mut site, &call, refuse).unwrap_or_else(|refusal| refusal.reply(&request.path));
         drop(site);

@@ -20,6 +20,8 @@ use crate::emulator::service::Reply;
 
 /// Issues on a page when more than ids and keys is asked for.
 const FULL_PAGE: usize = 100;
+/// Issues that a query may have looked at anew.
+const MOST_ANEW: usize = 50;
 /// Queries whose pages are remembered.
 const MOST_OPEN: usize = 1_000;
 const WEEK: i64 = 7 * 86_400_000;
@@ -81,6 +83,8 @@ struct Asked {
     token: Option<String>,
     size: i64,
     wanted: Wanted,
+    /// Issues that are looked at anew, past the index.
+    anew: Vec<u64>,
 }
 
 fn asked(call: &Call<'_>) -> Result<Asked, Refusal> {
@@ -110,15 +114,19 @@ fn asked(call: &Call<'_>) -> Result<Asked, Refusal> {
         };
         let expand = text("expand")?.map(|own| commas(&own)).unwrap_or_default();
         let wanted = Wanted::new(&texts("fields")?, texts("properties")?, expand);
-        let too_many = body["reconcileIssues"].as_array().is_some_and(|list| list.len() > 50);
-        if wanted.properties.len() > 5 || too_many {
-            return Err(invalid());
-        }
+        let anew: Option<Vec<u64>> = match &body["reconcileIssues"] {
+            Value::Null => Some(Vec::new()),
+            Value::Array(list) => list.iter().map(Value::as_u64).collect(),
+            _ => None,
+        };
+        let anew = anew.filter(|anew| anew.len() <= MOST_ANEW && wanted.properties.len() <= 5);
+        let anew = anew.ok_or_else(invalid)?;
         return Ok(Asked {
             jql: text("jql")?.unwrap_or_default(),
             token: text("nextPageToken")?,
             size,
             wanted,
+            anew,
         });
     }
     if *call.method() == Method::POST {
@@ -129,6 +137,7 @@ fn asked(call: &Call<'_>) -> Result<Asked, Refusal> {
         token: call.option("nextPageToken").map(str::to_owned),
         size: call.number("maxResults")?.unwrap_or(50),
         wanted: Wanted::new(&call.list("fields"), call.list("properties"), call.list("expand")),
+        anew: call.list("reconcileIssues").iter().filter_map(|id| id.parse().ok()).collect(),
     })
 }
 
@@ -145,7 +154,7 @@ fn page(store: &Store, open: &mut Open, call: &Call<'_>) -> Result<Reply, Refusa
     let (number, ids, start) = match resumed {
         Some(resumed) => resumed,
         None => {
-            let found = find(store, call, &asked.jql)?;
+            let found = find(store, call, &asked.jql, &asked.anew)?;
             let ids = Arc::new(found.iter().map(|issue| issue.id).collect::<Vec<_>>());
             let jql = hash_text(&asked.jql);
             (open.keep(Found { ids: Arc::clone(&ids), jql, at: now }), ids, 0)
@@ -190,7 +199,7 @@ fn resume(open: &Open, token: &str, jql: &str, now: i64) -> Result<(u64, Arc<Vec
 }
 
 /// The issues that a query finds, in its order.
-fn find(store: &Store, call: &Call<'_>, text: &str) -> Result<Vec<Arc<Issue>>, Refusal> {
+fn find(store: &Store, call: &Call<'_>, text: &str, anew: &[u64]) -> Result<Vec<Arc<Issue>>, Refusal> {
     let query = jql::parse(text)?;
     let condition = query.condition.ok_or_else(unbounded)?;
     let context = Context { store, account: call.account.as_deref(), now: call.request.now };
@@ -207,7 +216,7 @@ fn find(store: &Store, call: &Call<'_>, text: &str) -> Result<Vec<Arc<Issue>>, R
     if call.account.is_none() {
         return Ok(Vec::new());
     }
-    let mut found: Vec<Arc<Issue>> = store.issues().rev().filter(|issue| check.holds(store, issue)).collect();
+    let mut found: Vec<Arc<Issue>> = store.indexed(anew).filter(|issue| check.holds(store, issue)).collect();
     // The sort is stable: what is equal stays with the newest first.
     found.sort_by(|left, right| {
         let each = order.iter().map(|(column, down)| {
@@ -221,7 +230,7 @@ fn find(store: &Store, call: &Call<'_>, text: &str) -> Result<Vec<Arc<Issue>>, R
 
 fn count(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     let body = call.json()?;
-    let found = find(store, call, body["jql"].as_str().unwrap_or_default())?;
+    let found = find(store, call, body["jql"].as_str().unwrap_or_default(), &[])?;
     Ok(Reply::json(StatusCode::OK, &json!({ "count": found.len() })))
 }
 

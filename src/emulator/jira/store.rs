@@ -124,6 +124,16 @@ pub(super) struct Store {
     next_issue: u64,
     next_number: HashMap<String, u64>,
     next_part: u64,
+    index: Index,
+}
+
+/// How far searches lag behind.
+#[derive(Debug, Default)]
+struct Index {
+    lag: i64,
+    now: i64,
+    /// When issues changed while there was a lag, and what they were before; `None` for one that was not there.
+    before: BTreeMap<u64, Vec<(i64, Option<Arc<Issue>>)>>,
 }
 
 impl Store {
@@ -140,7 +150,45 @@ impl Store {
             next_issue: FIRST + count,
             next_number: HashMap::new(),
             next_part: 20_000,
+            index: Index::default(),
         }
+    }
+
+    /// Tells the time, which changes and searches happen at.
+    pub(super) fn at(&mut self, now: i64) {
+        self.index.now = now;
+    }
+
+    /// From now on searches know of changes only after so many milliseconds.
+    pub(super) fn lag(&mut self, millis: i64) {
+        self.index.lag = millis;
+        self.index.before.clear();
+    }
+
+    fn remember(&mut self, id: u64) {
+        if self.index.lag > 0 {
+            let before = self.get(id);
+            self.index.before.entry(id).or_default().push((self.index.now, before));
+        }
+    }
+
+    /// An issue as searches know it, or as it is when they are asked to look again.
+    fn known(&self, id: u64, anew: &[u64]) -> Option<Arc<Issue>> {
+        let before = self.index.before.get(&id).filter(|_| !anew.contains(&id));
+        let unseen = |change: &&(i64, Option<Arc<Issue>>)| change.0 + self.index.lag > self.index.now;
+        match before.and_then(|changes| changes.iter().find(unseen)) {
+            Some((_, before)) => before.clone(),
+            None => self.get(id),
+        }
+    }
+
+    /// The issues as searches know them, the newest first.
+    pub(super) fn indexed<'a>(&'a self, anew: &'a [u64]) -> impl Iterator<Item = Arc<Issue>> + 'a {
+        let all = (FIRST..self.next_issue).rev();
+        all.filter_map(|id| {
+            let gone = matches!(self.changed.get(&id), Some(None)) && !self.index.before.contains_key(&id);
+            if gone { None } else { self.known(id, anew) }
+        })
     }
 
     /// An issue by its id.
@@ -225,12 +273,14 @@ impl Store {
     }
 
     pub(super) fn keep(&mut self, issue: Issue) {
+        self.remember(issue.id);
         self.leave_family(issue.id);
         self.families.extend(issue.parent().map(|parent| (parent, issue.id)));
         self.changed.insert(issue.id, Some(Arc::new(issue)));
     }
 
     pub(super) fn remove(&mut self, id: u64) {
+        self.remember(id);
         self.leave_family(id);
         self.changed.insert(id, None);
         self.links.retain(|_, link| link.inward != id && link.outward != id);

@@ -157,3 +157,23 @@ fn text_counts_and_changes_are_found() {
     let since = "status changed from \"To Do\" to \"In Progress\" after \"2026-03-04\" by currentUser()";
     assert_eq!(site.keys(since), [key]);
 }
+
+#[test]
+fn searches_lag_behind_where_they_are_told_to() {
+    let site = site();
+    let told = site.send(Method::POST, "/_emulator/jira/index", &[], "{\"lag_seconds\": 30}");
+    assert_eq!(told.status, StatusCode::NO_CONTENT, "{told:?}");
+    let key = site.bug(json!({ "labels": ["late"] }));
+    let id: u64 = site.json(&format!("issue/{key}"))["id"].as_str().expect("an id").parse().expect("a number");
+    assert!(site.keys("labels = late").is_empty());
+    let anew = json!({ "jql": "labels = late", "reconcileIssues": [id] });
+    assert_eq!(body(&site.search(&anew))["issues"][0]["id"], id.to_string());
+    site.clock.advance(jiff::SignedDuration::from_secs(31)).expect("goes forward");
+    assert_eq!(site.keys("labels = late"), std::slice::from_ref(&key));
+    let gone = site.write(Method::DELETE, &format!("issue/{key}"), &Value::Null);
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    // What is gone is found and cannot be shown.
+    let asked = json!({ "jql": "labels = late", "reconcileIssues": "late" });
+    assert_eq!(body(&site.search(&json!({ "jql": "labels = late" })))["issues"], json!([]));
+    assert_eq!(site.search(&asked).status, StatusCode::BAD_REQUEST);
+}

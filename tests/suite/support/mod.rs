@@ -4,6 +4,7 @@ pub(crate) mod command;
 pub(crate) mod connected;
 pub(crate) mod emulated;
 pub(crate) mod evidence;
+pub(crate) mod jira_site;
 pub(crate) mod node;
 pub(crate) mod notes;
 pub(crate) mod openapi;

@@ -1,9 +1,9 @@
 //! A real provider on the real HTTP plane, with one token, against an emulator of its own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine as _;
 use recordport::clock::SystemClock;
 use recordport::connect::access::{Access, AccessSource};
 use recordport::emulator::{Emulator, EmulatorConfig};
@@ -45,16 +45,33 @@ impl Connected {
 
     /// Connected to another service.
     pub(crate) async fn to(service: &'static str, config: EmulatorConfig) -> Self {
-        let emulator = Watched::from(Emulator::start(config).await.expect("starts"));
+        Self::configured(service, config, Value::Null).await
+    }
+
+    /// Connected to another service, with a configuration of the connection. One with an e-mail address signs in
+    /// with the API token, which never ends.
+    pub(crate) async fn configured(
+        service: &'static str,
+        emulator: EmulatorConfig,
+        mut config: Value,
+    ) -> Self {
+        let emulator = Watched::from(Emulator::start(emulator).await.expect("starts"));
         let base = Url::parse(&emulator.http_url()).expect("an address");
         let factory = recordport::providers::find(service).expect("known");
-        let config = Value::Null;
+        let credentials = emulator.credentials()[service].clone();
+        let secret = |name: &str| credentials[name].as_str().expect("a credential").to_owned();
+        let authorization = if config.get("email").is_some() {
+            config["email"] = Value::from(secret("email"));
+            let pair = format!("{}:{}", secret("email"), secret("api_token"));
+            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+        } else {
+            format!("Bearer {}", secret("access_token"))
+        };
         let sign_in = factory.sign_in(&config, Some(&base)).expect("a sign-in");
-        let token = emulator.credentials()[service]["access_token"].as_str().expect("a token").to_owned();
         let access = Access {
             generation: 1,
-            authorization: SecretString::from(format!("Bearer {token}")),
-            bases: BTreeMap::from([("api".to_owned(), base.clone()), ("login".to_owned(), base)]),
+            authorization: SecretString::from(authorization),
+            bases: ["api", "login", "site"].map(|role| (role.to_owned(), base.clone())).into(),
         };
         let clock = Arc::new(SystemClock);
         let http = http_plane(StackParts {
