@@ -11,6 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::{At, Doer, PlannedCondition};
 use crate::error::{Error, Result};
 use crate::record::query::{Comparison, Condition, Filter, Test};
+use crate::record::value::ValueKind;
 use crate::record::{FieldPath, Query, RecordType};
 
 /// Most records that an order evaluated here may hold in memory.
@@ -250,6 +251,18 @@ pub fn complement(condition: &Condition) -> Condition {
         | Test::SameSet { negated, .. } => *negated = !*negated,
     }
     out
+}
+
+/// Whether a filter compares instants, for which the zone of a date matters.
+#[must_use]
+pub fn compares_instants(filter: &Filter) -> bool {
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => parts.iter().any(compares_instants),
+        Filter::Not(inner) => compares_instants(inner),
+        Filter::Is(condition) => {
+            condition.kind == ValueKind::Instant && !matches!(condition.test, Test::IsNull | Test::IsNotNull)
+        }
+    }
 }
 
 /// Who orders and who limits.

@@ -91,17 +91,6 @@ fn collect(filter: &Filter, under_or: bool, out: &mut Vec<Condition>) {
     }
 }
 
-/// Whether a filter compares instants.
-pub(super) fn has_instants(filter: &Filter) -> bool {
-    match filter {
-        Filter::And(parts) | Filter::Or(parts) => parts.iter().any(has_instants),
-        Filter::Not(inner) => has_instants(inner),
-        Filter::Is(condition) => {
-            condition.kind == ValueKind::Instant && !matches!(condition.test, Test::IsNull | Test::IsNotNull)
-        }
-    }
-}
-
 /// A column in an expression.
 struct Place<'a> {
     wire: &'a str,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Described;
 use super::api::{self, ADDRESS_MAX};
 use super::discover::PAGE_MAX;
-use super::judge::{self, Judge};
+use super::judge::Judge;
 use super::paths::{FORMATTED_VALUE, LOOKUP_TABLE};
 use crate::error::{Error, Result};
 use crate::provider::plan::At;
@@ -374,7 +374,7 @@ fn notes(query: &Query, resolved: &Resolved, ordered_there: bool, request: &Requ
     if ordered_there && query.order_by.iter().any(orders_text) {
         notes.push("texts come in Dataverse's own order, which ignores case".to_owned());
     }
-    if query.filter.as_ref().is_some_and(judge::has_instants) {
+    if query.filter.as_ref().is_some_and(pushdown::compares_instants) {
         let zone = query.timezone.iana_name().unwrap_or("the given offset");
         notes.push(format!("a date compared with an instant stands for midnight in {zone}"));
     }

@@ -34,6 +34,10 @@ pub struct JiraConfig {
     /// E-mail address of the account, for connections with an API token.
     #[schemars(title = "E-mail")]
     pub email: Option<String>,
+    /// Whether feeds of changes tell deletions. Jira keeps no record of them: each look then lists the ids of all
+    /// issues.
+    #[schemars(title = "Tell deletions")]
+    pub tell_deletions: bool,
 }
 
 /// How a configuration names a site.

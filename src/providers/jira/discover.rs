@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::metadata::{AllowedValue, FieldDetails, IssueType, MetaField, Named, Schema};
 use super::wires::{ADF, CHILD, Kind, Scope, TIME_TRACKING, WireField, Wires};
-use super::{Described, writes};
+use super::{Described, changes, judge, writes};
 use crate::record::capability::{Capability, GetCapability, SearchCapability};
 use crate::record::record_type::{
     AlternateKey, Field, FieldType, ListWire, Picklist, PicklistValue, RecordType, Reference, TextForm,
@@ -43,6 +43,8 @@ pub(super) struct Findings {
     pub(super) statuses: Vec<Named>,
     pub(super) resolutions: Vec<Named>,
     pub(super) issue_types: Vec<IssueType>,
+    /// Whether the connection asks for deletions in feeds of changes.
+    pub(super) tells_deletions: bool,
 }
 
 /// The record type, and how Jira calls its parts.
@@ -84,7 +86,7 @@ pub(super) fn describe(findings: &Findings) -> Described {
         key: KeyFields::single("id"),
         alternate_keys: vec![AlternateKey { fields: KeyFields::single("key"), insertable: false }],
         relationships: Vec::new(),
-        capability: capability(),
+        capability: capability(findings.tells_deletions),
     };
     Described {
         record_type: std::sync::Arc::new(record_type),
@@ -92,7 +94,7 @@ pub(super) fn describe(findings: &Findings) -> Described {
     }
 }
 
-fn capability() -> Capability {
+fn capability(tells_deletions: bool) -> Capability {
     let mut capability = Capability {
         search: Some(SearchCapability {
             page_max: PAGE_MAX,
@@ -107,6 +109,7 @@ fn capability() -> Capability {
             batch_max: GET_MAX,
             by: vec![KeyFields::single("id"), KeyFields::single("key")],
         }),
+        changes: Some(changes::capability(tells_deletions)),
         ..Capability::default()
     };
     writes::add_capabilities(&mut capability);
@@ -236,8 +239,8 @@ fn add_field(
         required_on_create: create.is_some_and(|meta| meta.required),
         createable: createable && writable,
         updatable: updatable && writable,
-        filterable: !wire.clauses.is_empty() && field_type.value_kind().is_some(),
-        sortable: !wire.clauses.is_empty() && is_sortable(kind),
+        filterable: judge::is_asked(&wire) && field_type.value_kind().is_some(),
+        sortable: !wire.clauses.is_empty() && is_sortable(kind, &details.id),
         unique: kind == Kind::Key,
         case_sensitive: textual.then_some(false),
         empty_is_null: textual,
@@ -280,8 +283,9 @@ fn clauses(details: &FieldDetails, schema: &Schema) -> Vec<String> {
     names
 }
 
-fn is_sortable(kind: Kind) -> bool {
-    matches!(kind, Kind::Number | Kind::Date | Kind::Instant)
+/// Jira puts issues without a value at an end of its own choice, so that only fields that are never empty will do.
+fn is_sortable(kind: Kind, id: &str) -> bool {
+    kind == Kind::Instant && NEVER_NULL.contains(&id)
 }
 
 /// The second property of a value that has two sides.

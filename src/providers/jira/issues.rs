@@ -60,6 +60,7 @@ async fn everywhere(site: &Site, cx: &Context) -> Result<Findings> {
         statuses: shared.statuses,
         resolutions: shared.resolutions,
         issue_types: shared.issue_types,
+        tells_deletions: site.tells_deletions(),
     })
 }
 
@@ -238,6 +239,7 @@ async fn in_project(site: &Site, cx: &Context, scope: &str) -> Result<Findings> 
         statuses: shared.statuses,
         resolutions: shared.resolutions,
         issue_types: shared.issue_types,
+        tells_deletions: site.tells_deletions(),
     })
 }
 

@@ -2,12 +2,16 @@
 //! queries are JQL; rich text is Markdown, with the Atlassian document beside it.
 
 mod api;
+mod changes;
 mod choices;
 mod config;
 mod dialect;
 mod discover;
 mod issues;
+mod jql;
+mod judge;
 mod metadata;
+mod pages;
 mod query;
 mod records;
 mod rows;

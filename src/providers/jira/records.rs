@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
 use serde_json::Value as Json;
+use tokio::sync::OnceCell;
 
 use super::discover::GET_MAX;
-use super::query::{self, Request};
+use super::query;
 use super::rows::Columns;
 use super::site::{Door, Site};
 use super::wires::TIME_TRACKING;
@@ -31,13 +33,8 @@ use crate::record::{
 pub(super) struct IssueRecords {
     pub(super) site: Arc<Site>,
     pub(super) described: Arc<Described>,
-}
-
-/// Where a page starts; travels in [`Cursor::position`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Position {
-    /// Jira's token of the page.
-    token: String,
+    /// The zone of the caller's profile, once it was needed.
+    zone: OnceCell<Option<TimeZone>>,
 }
 
 /// One answer with issues.
@@ -49,7 +46,7 @@ pub(super) struct Answer {
 
 impl IssueRecords {
     pub(super) fn new(site: Arc<Site>, described: Arc<Described>) -> Self {
-        Self { site, described }
+        Self { site, described, zone: OnceCell::new() }
     }
 
     pub(super) fn record_type_here(&self) -> &Arc<RecordType> {
@@ -70,6 +67,19 @@ impl IssueRecords {
         self.about(operation)(Error::unsupported(what.to_owned()))
     }
 
+    /// Finds out by which clock queries read dates, where a path leads to moments. Without it queries are wider.
+    async fn learn_zone(&self, cx: &Context, paths: &[FieldPath]) {
+        let record_type = self.record_type_here();
+        let is_moment = |field: &Field| field.field_type == FieldType::Instant;
+        if paths.iter().any(|path| field_at(record_type, path).is_some_and(is_moment)) {
+            let asked = self.zone.get_or_init(|| async {
+                let me = self.site.myself(cx).await.ok()?;
+                TimeZone::get(me.time_zone.as_deref()?).ok()
+            });
+            asked.await;
+        }
+    }
+
     /// Asks for one page of a query and reads its issues. An answer that cannot be read is asked for once more.
     pub(super) async fn ask(&self, cx: &Context, call: Call, shape: &Shape) -> Result<Answer> {
         let reply = self.site.send(cx, call.clone()).await?;
@@ -79,31 +89,6 @@ impl IssueRecords {
             }
             read => read,
         }
-    }
-
-    async fn page_at(&self, cx: &Context, plan: &Plan, at: Option<&Cursor>) -> Result<Page> {
-        let request = Request::of(plan)?;
-        let columns = Columns::of(&self.described, &plan.select, &plan.fetched_besides)?;
-        let token = at.map(position).transpose()?.map(|position| position.token);
-        let door = self.site.door(cx).await?;
-        let call =
-            api::search("search", &door, &request.jql, &request.fields, request.page_size, token.as_deref());
-        let answer = self.ask(cx, call, &columns.shape(&self.described)).await?;
-        let seen = at.map_or(0, |cursor| cursor.seen) + answer.records.len() as u64;
-        let next = match answer.next {
-            Some(next) if Some(&next) == token.as_ref() => {
-                return Err(Error::protocol("Jira gives the same page again and again")
-                    .with_provider("jira")
-                    .with_code("page_loop"));
-            }
-            Some(token) => {
-                let position = serde_json::to_value(Position { token })
-                    .map_err(|source| Error::bug("a position is not JSON").with_source(source))?;
-                Some(Cursor::new(plan.hash.as_str(), position, seen))
-            }
-            None => None,
-        };
-        Ok(Page { records: answer.records, next, total: None })
     }
 
     /// Reads issues by id or by key.
@@ -268,11 +253,6 @@ fn address(key: &Key, by_id: bool) -> Option<String> {
     }
 }
 
-fn position(cursor: &Cursor) -> Result<Position> {
-    serde_json::from_value(cursor.position.clone())
-        .map_err(|source| Error::invalid("the cursor is not one of Jira's").with_source(source))
-}
-
 fn no_issues() -> Error {
     Error::protocol("Jira's answer to a query has no issues")
         .with_provider("jira")
@@ -281,27 +261,30 @@ fn no_issues() -> Error {
 }
 
 /// Reads a page. It is the last one only when Jira says so.
-fn page_of(body: &[u8], shape: &Shape) -> Result<Answer> {
+pub(super) fn page_of(body: &[u8], shape: &Shape) -> Result<Answer> {
     let page = transcode::read_page(body, "issues", shape).map_err(|error| error.with_provider("jira"))?;
-    if !page.has_rows {
+    let next = next_of(page.has_rows, page.member("nextPageToken")?, page.member("isLast")?)?;
+    Ok(Answer { records: page.records, next })
+}
+
+/// Token of the page behind one, from what that one says.
+///
+/// # Errors
+/// Protocol for a page without issues, or one that neither ends nor goes on.
+pub(super) fn next_of(has_rows: bool, token: Option<String>, last: Option<bool>) -> Result<Option<String>> {
+    if !has_rows {
         return Err(no_issues());
     }
-    let token: Option<String> = page.member("nextPageToken")?;
-    let token = token.filter(|token| !token.is_empty());
-    let last: Option<bool> = page.member("isLast")?;
-    let next = match (last, token) {
-        (Some(true), _) => None,
-        (_, Some(token)) => Some(token),
+    match (last, token.filter(|token| !token.is_empty())) {
+        (Some(true), _) => Ok(None),
+        (_, Some(token)) => Ok(Some(token)),
         (_, None) => {
-            return Err(Error::protocol(
-                "Jira's page neither is the last one nor says where the next begins",
-            )
-            .with_provider("jira")
-            .with_code("no_next_page")
-            .with_retry(Retry::IfIdempotent));
+            Err(Error::protocol("Jira's page neither is the last one nor says where the next begins")
+                .with_provider("jira")
+                .with_code("no_next_page")
+                .with_retry(Retry::IfIdempotent))
         }
-    };
-    Ok(Answer { records: page.records, next })
+    }
 }
 
 /// The field at the end of a path: a field of the type, or a member of time tracking.
@@ -341,7 +324,8 @@ impl Records for IssueRecords {
         self.record_type_here()
     }
 
-    async fn resolve(&self, _: &Context, paths: &[FieldPath]) -> Result<Resolved> {
+    async fn resolve(&self, cx: &Context, paths: &[FieldPath]) -> Result<Resolved> {
+        self.learn_zone(cx, paths).await;
         let record_type = self.record_type_here();
         let mut resolved =
             Resolved { record_type: Arc::clone(record_type), fields: std::collections::BTreeMap::new() };
@@ -354,7 +338,8 @@ impl Records for IssueRecords {
     }
 
     fn plan(&self, query: &Query, resolved: &Resolved) -> Result<Plan> {
-        query::plan(query, resolved, &self.described).map_err(self.about("search"))
+        let zone = self.zone.get().and_then(Option::as_ref);
+        query::plan(query, resolved, &self.described, zone).map_err(self.about("search"))
     }
 
     async fn page(&self, cx: &Context, plan: &Plan, at: Option<&Cursor>) -> Result<Page> {
@@ -415,8 +400,13 @@ impl Records for IssueRecords {
         self.settle_marks(cx, marks).await.map_err(self.about("settle"))
     }
 
-    async fn changes(&self, _: &Context, _: Option<&Checkpoint>, _: &[FieldPath]) -> Result<ChangePage> {
-        Err(self.unsupported("changes", "changes of issues are not followed by this version of recordport"))
+    async fn changes(
+        &self,
+        cx: &Context,
+        since: Option<&Checkpoint>,
+        select: &[FieldPath],
+    ) -> Result<ChangePage> {
+        self.change_page(cx, since, select).await.map_err(self.about("changes"))
     }
 
     async fn read_content(&self, _: &Context, _: &Key, _: &str) -> Result<Content> {

@@ -78,6 +78,11 @@ impl Site {
         }
     }
 
+    /// Whether feeds of changes tell deletions.
+    pub(super) fn tells_deletions(&self) -> bool {
+        self.config.tell_deletions
+    }
+
     /// Sends a call. Every call of this provider goes through here: what Jira answers to somebody it does not
     /// know looks like an empty site, and is an error.
     ///

@@ -18,7 +18,7 @@ use crate::provider::plan::At;
 use crate::provider::pushdown::{self, Judged, Split};
 use crate::provider::{Doer, Plan, PlannedCondition, Resolved};
 use crate::record::native::{self, NativeSyntax};
-use crate::record::query::{Comparison, Condition, Direction, Filter, OrderBy, Pattern, PatternPart, Test};
+use crate::record::query::{Comparison, Condition, Direction, OrderBy, Pattern, PatternPart, Test};
 use crate::record::record_type::{FieldType, TextForm};
 use crate::record::transcode::{Conversion, Member, Shape};
 use crate::record::value::{Value, ValueKind};
@@ -299,7 +299,7 @@ fn assemble(
     if ordered_there && query.order_by.iter().any(|key| orders_text(key) && !is_key(key)) {
         notes.push("texts come in Salesforce's own order, which ignores case".to_owned());
     }
-    if has_instants(query) {
+    if query.filter.as_ref().is_some_and(pushdown::compares_instants) {
         let zone = query.timezone.iana_name().unwrap_or("the given offset");
         notes.push(format!("a date compared with an instant stands for midnight in {zone}"));
     }
@@ -339,20 +339,6 @@ fn assemble(
             .map_err(|source| Error::bug("a statement is not JSON").with_source(source))?,
     };
     Ok((statement, plan))
-}
-
-fn has_instants(query: &Query) -> bool {
-    fn any(filter: &Filter) -> bool {
-        match filter {
-            Filter::And(parts) | Filter::Or(parts) => parts.iter().any(any),
-            Filter::Not(inner) => any(inner),
-            Filter::Is(condition) => {
-                condition.kind == ValueKind::Instant
-                    && !matches!(condition.test, Test::IsNull | Test::IsNotNull)
-            }
-        }
-    }
-    query.filter.as_ref().is_some_and(any)
 }
 
 fn is_key(key: &OrderBy) -> bool {
