@@ -127,14 +127,18 @@ async fn delete(site: &Site, key: &str) {
 async fn stir(site: &Site, chance: &mut StdRng, round: usize, deletes: bool) {
     let before = site.stored().await;
     let mut new = Vec::new();
-    for at in 0..chance.random_range(5..8) {
-        new.push(site.bug(json!({ "summary": format!("New {round}.{at}"), "labels": [format!("r{round}")] })).await);
+    for at in 0..chance.random_range(4..6) {
+        new.push(
+            site.bug(json!({ "summary": format!("New {round}.{at}"), "labels": [format!("r{round}")] }))
+                .await,
+        );
     }
-    for key in before.choose_multiple(chance, 8) {
+    for key in before.choose_multiple(chance, 5) {
         summary(site, key, &format!("Round {round}")).await;
     }
     for key in &new[..3] {
-        site.send(Method::POST, &format!("issue/{key}/transitions"), json!({ "transition": { "id": "11" } })).await;
+        site.send(Method::POST, &format!("issue/{key}/transitions"), json!({ "transition": { "id": "11" } }))
+            .await;
     }
     if deletes {
         for key in before.choose_multiple(chance, 3).chain(&new[..1]) {
@@ -300,7 +304,11 @@ async fn a_checkpoint_of_another_type_or_with_damage_is_refused() {
         ("issue", Checkpoint { provider: "dynamics".to_owned(), ..whole.clone() }, "foreign_checkpoint"),
         ("issue", Checkpoint { position: json!({ "form": 99 }), ..whole.clone() }, "bad_checkpoint"),
         ("issue", Checkpoint { position: json!([]), ..whole.clone() }, "bad_checkpoint"),
-        ("issue", Checkpoint { position: json!({ "form": 1, "from": "yesterday" }), ..whole.clone() }, "bad_checkpoint"),
+        (
+            "issue",
+            Checkpoint { position: json!({ "form": 1, "from": "yesterday" }), ..whole.clone() },
+            "bad_checkpoint",
+        ),
     ] {
         let records = site.org.open(kind).await;
         let error = records.changes(&site.org.cx, Some(&checkpoint), &[]).await.unwrap_err();

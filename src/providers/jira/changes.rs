@@ -216,7 +216,9 @@ impl IssueRecords {
 pub(super) fn created_of(issue: &[u8]) -> Result<i64> {
     let sight: Sight = super::dialect::read("an issue", issue)?;
     millis(&sight.fields.created).ok_or_else(|| {
-        Error::protocol("an issue does not tell when it was created").with_provider("jira").with_code("bad_record")
+        Error::protocol("an issue does not tell when it was created")
+            .with_provider("jira")
+            .with_code("bad_record")
     })
 }
 
@@ -310,10 +312,8 @@ impl Look<'_> {
         if self.place.met.is_some() {
             return self.compare().await;
         }
-        let asked = self
-            .records
-            .changed(self.cx, self.place.from, self.place.token.as_deref(), &self.asking)
-            .await;
+        let asked =
+            self.records.changed(self.cx, self.place.from, self.place.token.as_deref(), &self.asking).await;
         let answered = match asked {
             Err(error) if self.place.token.is_some() && error.code() == Some(TOKEN_ENDED) => {
                 self.place.token = None;
@@ -447,7 +447,8 @@ impl Look<'_> {
         let met = self.place.met.take().unwrap_or_default();
         let Some(known) = &self.place.known else {
             if !self.silent {
-                self.notices.push("deletions are told from now on: what was deleted before is not known".to_owned());
+                self.notices
+                    .push("deletions are told from now on: what was deleted before is not known".to_owned());
             }
             self.place.known = Some(met);
             self.limit_known();

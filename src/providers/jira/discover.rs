@@ -55,6 +55,7 @@ pub(super) fn describe(findings: &Findings) -> Described {
             label: "Id".to_owned(),
             nullable: false,
             unique: true,
+            filterable: true,
             defaulted_on_create: true,
             system: true,
             group: Some("System".to_owned()),

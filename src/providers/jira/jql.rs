@@ -67,7 +67,10 @@ pub(super) fn is_account(text: &str) -> bool {
     let hexadecimal = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
     match text.split_once(':') {
         Some((realm, id)) => {
-            is_id(realm) && id.len() == 36 && hexadecimal(id) && id.bytes().filter(|byte| *byte == b'-').count() == 4
+            is_id(realm)
+                && id.len() == 36
+                && hexadecimal(id)
+                && id.bytes().filter(|byte| *byte == b'-').count() == 4
         }
         None => text.len() == 24 && hexadecimal(text) && !text.contains('-'),
     }
@@ -130,7 +133,9 @@ impl Clock<'_> {
         let minute = floor(moment)?;
         match self {
             Self::Epoch if minute >= Timestamp::UNIX_EPOCH => Some(minute.as_millisecond().to_string()),
-            Self::Epoch | Self::Anywhere => local(TimeZone::UTC.to_datetime(minute.checked_sub(BEHIND).ok()?)),
+            Self::Epoch | Self::Anywhere => {
+                local(TimeZone::UTC.to_datetime(minute.checked_sub(BEHIND).ok()?))
+            }
             Self::Profile(zone) => unambiguous(zone, minute, -SignedDuration::from_hours(1)),
         }
     }
@@ -144,7 +149,11 @@ impl Clock<'_> {
             Self::Epoch | Self::Anywhere => local(TimeZone::UTC.to_datetime(minute.checked_add(AHEAD).ok()?)),
             Self::Profile(zone) => {
                 // A zone may once have been off by seconds: the minute behind is not before in any case.
-                let minute = if zone.to_offset(minute).seconds() % 60 == 0 { minute } else { minute.checked_add(MINUTE).ok()? };
+                let minute = if zone.to_offset(minute).seconds() % 60 == 0 {
+                    minute
+                } else {
+                    minute.checked_add(MINUTE).ok()?
+                };
                 unambiguous(zone, minute, SignedDuration::from_hours(1))
             }
         }
@@ -258,9 +267,16 @@ mod tests {
     #[test]
     fn ids_keys_and_accounts_are_known_by_their_form() {
         assert!(is_id("10001") && !is_id("010") && !is_id("") && !is_id("1a") && !is_id("-1"));
-        assert!(is_key("OPS-17") && is_key("A1_B-2") && !is_key("ops-17") && !is_key("OPS-") && !is_key("OPS-0"));
-        assert!(is_account("712020:01234567-89ab-cdef-0123-456789abcdef") && is_account("5b10ac8d82e05b22cc7d4ef5"));
-        assert!(!is_account("712020:0123") && !is_account("admin") && !is_account("5B10AC8D82E05B22CC7D4EF5"));
+        assert!(
+            is_key("OPS-17") && is_key("A1_B-2") && !is_key("ops-17") && !is_key("OPS-") && !is_key("OPS-0")
+        );
+        assert!(
+            is_account("712020:01234567-89ab-cdef-0123-456789abcdef")
+                && is_account("5b10ac8d82e05b22cc7d4ef5")
+        );
+        assert!(
+            !is_account("712020:0123") && !is_account("admin") && !is_account("5B10AC8D82E05B22CC7D4EF5")
+        );
     }
 
     #[test]

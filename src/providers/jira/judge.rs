@@ -145,7 +145,9 @@ impl<'a> Judge<'a> {
     /// The verdict on one condition.
     pub(super) fn judge(&self, condition: &Condition) -> Judged {
         let Some(place) = self.place(condition.path.segments()) else {
-            return Judged::unsupported("Jira does not filter by this value in a way that could be relied on");
+            return Judged::unsupported(
+                "Jira does not filter by this value in a way that could be relied on",
+            );
         };
         if self.longest == 0 {
             return Judged::unsupported("the query would be longer than is sent");
@@ -247,7 +249,9 @@ impl Place<'_> {
             (Asked::Branch, true) | (Asked::Loose, false) => {
                 Judged::unsupported("Jira does not tell this apart")
             }
-            (Asked::Branch | Asked::Words | Asked::Whole | Asked::Loose, _) => Judged::superset(native, EMPTY),
+            (Asked::Branch | Asked::Words | Asked::Whole | Asked::Loose, _) => {
+                Judged::superset(native, EMPTY)
+            }
             _ => Judged::exact(native, EMPTY),
         }
     }
@@ -306,8 +310,7 @@ impl Place<'_> {
         match values {
             [one] if function => format!("{clause} {not}in {one}"),
             several if function => {
-                let each: Vec<String> =
-                    several.iter().map(|one| format!("{clause} {not}in {one}")).collect();
+                let each: Vec<String> = several.iter().map(|one| format!("{clause} {not}in {one}")).collect();
                 format!("({})", each.join(if negated { " and " } else { " or " }))
             }
             [one] => format!("{clause} {}= {one}", if negated { "!" } else { "" }),
@@ -371,7 +374,9 @@ impl Place<'_> {
             },
             // Whether `!=` is fulfilled by an issue that has the value beside others is not told clearly.
             Test::Contains { value, negated: true } => match one(value, true) {
-                Some((native, _)) => Judged::superset(format!("({native} or {} is EMPTY)", self.clause), NAMED),
+                Some((native, _)) => {
+                    Judged::superset(format!("({native} or {} is EMPTY)", self.clause), NAMED)
+                }
                 None => empty_too(),
             },
             Test::SameSet { values, negated } if values.is_empty() => self.is_null(!*negated),
@@ -454,7 +459,10 @@ impl Place<'_> {
             let parts = parts?;
             let exact = parts.iter().all(|(_, exact)| *exact);
             let texts: Vec<&str> = parts.iter().map(|(text, _)| text.as_str()).collect();
-            Some((if texts.len() == 1 { texts[0].to_owned() } else { format!("({})", texts.join(word)) }, exact))
+            Some((
+                if texts.len() == 1 { texts[0].to_owned() } else { format!("({})", texts.join(word)) },
+                exact,
+            ))
         };
         let each = |comparison: Comparison, values: &[Value]| -> Option<Vec<(String, bool)>> {
             values.iter().map(|value| one(comparison, value)).collect()
@@ -470,7 +478,9 @@ impl Place<'_> {
                 " and ",
             ),
             Test::Between { low, high, negated: true } => joined(
-                one(Comparison::Less, low).zip(one(Comparison::Greater, high)).map(|(low, high)| vec![low, high]),
+                one(Comparison::Less, low)
+                    .zip(one(Comparison::Greater, high))
+                    .map(|(low, high)| vec![low, high]),
                 " or ",
             ),
             _ => None,
@@ -478,12 +488,16 @@ impl Place<'_> {
         // What becomes of an issue without a value matters only where nobody looks again.
         let safe = matches!(
             condition.test,
-            Test::Compare(Comparison::Equal, _) | Test::In { negated: false, .. } | Test::Between { negated: false, .. }
+            Test::Compare(Comparison::Equal, _)
+                | Test::In { negated: false, .. }
+                | Test::Between { negated: false, .. }
         );
         match (found, self.not_empty()) {
             (Some((native, false)), _) => Judged::superset(native, why),
             (Some((native, true)), _) if safe => Judged::exact(native, why),
-            (Some((native, true)), Some(not_empty)) => Judged::exact(format!("({native} and {not_empty})"), why),
+            (Some((native, true)), Some(not_empty)) => {
+                Judged::exact(format!("({native} and {not_empty})"), why)
+            }
             _ => self.any_value(),
         }
     }

@@ -58,7 +58,8 @@ impl IssueRecords {
         let key = |record: &crate::record::Record| record.key.to_string();
         let last = records.iter().rev().flatten().next().map(key).or(position.last);
         if let Some(behind) = &position.behind {
-            let found = records.iter().position(|row| row.as_ref().is_ok_and(|record| key(record) == *behind));
+            let found =
+                records.iter().position(|row| row.as_ref().is_ok_and(|record| key(record) == *behind));
             match found {
                 Some(place) => {
                     records.drain(..=place);
@@ -129,8 +130,11 @@ impl IssueRecords {
 }
 
 fn ended() -> Error {
-    Error::new(ErrorKind::Invalid, "Jira no longer knows this search, and the last issue that it gave is not found again")
-        .with_provider("jira")
-        .with_code(TOKEN_ENDED)
-        .with_advice("Start the search again without a cursor")
+    Error::new(
+        ErrorKind::Invalid,
+        "Jira no longer knows this search, and the last issue that it gave is not found again",
+    )
+    .with_provider("jira")
+    .with_code(TOKEN_ENDED)
+    .with_advice("Start the search again without a cursor")
 }

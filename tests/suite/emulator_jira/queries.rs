@@ -164,7 +164,8 @@ fn searches_lag_behind_where_they_are_told_to() {
     let told = site.send(Method::POST, "/_emulator/jira/index", &[], "{\"lag_seconds\": 30}");
     assert_eq!(told.status, StatusCode::NO_CONTENT, "{told:?}");
     let key = site.bug(json!({ "labels": ["late"] }));
-    let id: u64 = site.json(&format!("issue/{key}"))["id"].as_str().expect("an id").parse().expect("a number");
+    let id: u64 =
+        site.json(&format!("issue/{key}"))["id"].as_str().expect("an id").parse().expect("a number");
     assert!(site.keys("labels = late").is_empty());
     let anew = json!({ "jql": "labels = late", "reconcileIssues": [id] });
     assert_eq!(body(&site.search(&anew))["issues"][0]["id"], id.to_string());

@@ -88,7 +88,9 @@ impl Site {
         let searches = entries
             .iter()
             .filter(|entry| entry["path"].as_str().is_some_and(|path| path.ends_with("/search/jql")));
-        searches.map(|entry| serde_json::from_str(entry["body"].as_str().expect("a body")).expect("JSON")).collect()
+        searches
+            .map(|entry| serde_json::from_str(entry["body"].as_str().expect("a body")).expect("JSON"))
+            .collect()
     }
 
     /// The issues as the service stores them.
