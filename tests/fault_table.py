@@ -1,19 +1,27 @@
-"""Reads the output of `cargo test -- fault_` and prints one line per row of the fault matrix."""
+"""Reads the output of `cargo test -- fault_` and prints one line per row of the fault matrix and service."""
 
 import re
 import sys
 
-results: dict[int, list[tuple[str, bool]]] = {}
+# A case that runs over several services is a module with a test for each; others stand alone.
+LINE = re.compile(r"test (?:\S+::)?fault_(\d+)_([a-z0-9_]+)(?:::(\w+))? \.\.\. (\w+)")
+
+results: dict[int, dict[str, dict[str, bool]]] = {}
 for line in sys.stdin:
-    match = re.match(r"test (?:\S+::)?fault_(\d+)_(\w+) \.\.\. (\w+)", line)
-    if match:
-        row, name, verdict = match.groups()
-        results.setdefault(int(row), []).append((name.replace("_", " "), verdict == "ok"))
+    if match := LINE.match(line):
+        row, name, service, verdict = match.groups()
+        cases = results.setdefault(int(row), {})
+        cases.setdefault(name.replace("_", " "), {})[service or "any"] = verdict == "ok"
 
 for row in sorted(results):
-    for name, passed in results[row]:
-        print(f"{row:3}  {'ok    ' if passed else 'FAILED'}  {name}")
-total = sum(len(cases) for cases in results.values())
-failed = sum(1 for cases in results.values() for _, passed in cases if not passed)
-print(f"{len(results)} rows, {total} tests, {failed} failed")
-sys.exit(1 if failed or not total else 0)
+    for name, services in results[row].items():
+        for service, passed in sorted(services.items()):
+            print(f"{row:3}  {'ok    ' if passed else 'FAILED'}  {service:<10}  {name}")
+
+verdicts = [passed for cases in results.values() for services in cases.values() for passed in services.values()]
+for service in sorted({service for cases in results.values() for services in cases.values() for service in services}):
+    rows = [row for row, cases in results.items() if any(service in services for services in cases.values())]
+    print(f"{service}: {len(rows)} rows")
+failed = verdicts.count(False)
+print(f"{len(results)} rows, {len(verdicts)} tests, {failed} failed")
+sys.exit(1 if failed or not verdicts else 0)

@@ -68,12 +68,22 @@ pub fn write(parts: &[Part], boundary: &str) -> Vec<u8> {
     out
 }
 
+/// The answers to several requests.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// The answers that came, in order.
+    pub replies: Vec<PartReply>,
+    /// Whether the last boundary came. Without it the body broke off, and the answers are those to the first
+    /// requests; with it an answer that is missing may be that of any request.
+    pub whole: bool,
+}
+
 /// The answers in a body whose boundary stands in its content type. An answer that breaks off before the next
 /// boundary is left out: whoever counts the answers sees that some are missing.
 ///
 /// # Errors
 /// Protocol when the content type names no boundary, or a part is no HTTP answer.
-pub fn read(content_type: &str, body: &Bytes) -> Result<Vec<PartReply>> {
+pub fn read(content_type: &str, body: &Bytes) -> Result<Answers> {
     let boundary = boundary(content_type).ok_or_else(|| {
         Error::protocol("the answer to a batch names no boundary").with_code("not_multipart")
     })?;
@@ -99,13 +109,13 @@ pub fn read(content_type: &str, body: &Bytes) -> Result<Vec<PartReply>> {
                 replies.push(part(&body.slice(start..start + text))?);
             }
             if closing {
-                break;
+                return Ok(Answers { replies, whole: true });
             }
             part_start = Some(end);
         }
         at = end;
     }
-    Ok(replies)
+    Ok(Answers { replies, whole: false })
 }
 
 /// The boundary parameter of a content type, quoted or not.
@@ -198,7 +208,8 @@ mod tests {
 
     #[test]
     fn answers_are_read_in_order_with_status_headers_and_body() {
-        let replies = read(TYPE, &Bytes::from(body())).unwrap();
+        let Answers { replies, whole } = read(TYPE, &Bytes::from(body())).unwrap();
+        assert!(whole);
         let found: Vec<_> =
             replies.iter().map(|reply| (reply.status.as_u16(), reply.id.as_deref())).collect();
         assert_eq!(found, [(204, Some("2")), (400, None)]);
@@ -212,7 +223,7 @@ mod tests {
         let whole = body();
         let second = whole.find("HTTP/1.1 400").unwrap();
         for end in 0..whole.len() {
-            let replies = read(TYPE, &Bytes::from(whole[..end].to_owned())).unwrap();
+            let replies = read(TYPE, &Bytes::from(whole[..end].to_owned())).unwrap().replies;
             assert!(replies.len() < 2 || end + 4 >= whole.len(), "{end}");
             assert!(replies.len() == 1 || end < second || end + 4 >= whole.len(), "{end}");
         }

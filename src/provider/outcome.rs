@@ -1,10 +1,11 @@
 //! Rows of writes, and what became of each.
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::error::Error;
-use crate::record::Key;
+use crate::record::{Key, Record};
 
 /// Options of a write, checked against the capability's schema.
 pub type WriteOptions = serde_json::Map<String, Json>;
@@ -137,6 +138,21 @@ pub struct OutcomeLine<'a> {
     /// Why it failed or is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a Error>,
+}
+
+/// How far a provider's clock and ours may be apart.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
+
+/// Whether a record was there before the row with this mark was first sent: then it is another's, and the row is
+/// refused when it is sent again. `created` is the property that says when the record was made.
+#[must_use]
+pub fn was_there_before(record: &Record, created: &str, mark: &Json) -> bool {
+    let instant = |value: &Json| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let created = serde_json::from_slice::<Json>(&record.json).ok().and_then(|row| instant(&row[created]));
+    match (created, instant(&mark["@since"])) {
+        (Some(created), Some(since)) => since.duration_since(created) > CLOCKS_APART,
+        _ => false,
+    }
 }
 
 /// What was found out about a row whose answer was lost.

@@ -28,8 +28,6 @@ mod emulator_jira;
 mod emulator_oauth;
 mod emulator_salesforce;
 mod faults;
-mod faults_meanwhile;
-mod faults_of_writes;
 mod filters;
 mod http_plane;
 mod jira;

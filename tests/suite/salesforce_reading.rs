@@ -19,7 +19,7 @@ use recordport::record::record_type::TextForm;
 use recordport::record::{Field, FieldType, Key, KeyFields, QueryDraft, TypeName};
 use serde_json::{Value, json};
 
-use super::support::org::{Org, OrgSettings};
+use super::support::org::{Found, Org, OrgSettings};
 
 /// A custom type with many fields of long names.
 fn wide_type(fields: usize) -> Value {
@@ -38,9 +38,14 @@ fn wide_type(fields: usize) -> Value {
     describe
 }
 
+/// Contacts in pages of 200.
+async fn contacts(org: &Org) -> Found {
+    let query = json!({ "select": ["Id", "LastName", "Email", "AccountId"], "page_size": 200 });
+    org.search("Contact", query).await
+}
+
 /// Puts a describe into an org that is running.
 fn import(org: &Org, describe: &Value) {
-    use recordport::emulator::service::Service as _;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), describe.to_string()).unwrap();
     org.service.import(file.path()).unwrap();
@@ -104,7 +109,7 @@ async fn a_wide_search_goes_on_behind_its_last_key_and_counts() {
     let broken = org.search("Wide__c", json!({ "page_size": 200 })).await;
     assert!(broken.error.is_some() && broken.pages == 1);
     org.emulated.control(Method::DELETE, "faults", &Value::Null).await;
-    org.service.expire_locators();
+    org.control("expire-locators", Value::Null).await;
     let mut ids = broken.ids();
     let rest = org.search("Wide__c", json!({ "page_size": 200, "cursor": broken.cursor })).await.complete();
     for id in rest.ids() {
@@ -145,7 +150,7 @@ async fn an_address_refused_as_too_long_all_the_same_is_sent_in_a_body() {
         let rule = json!({ "kind": "status", "status": status, "method": "GET", "path": "*/query",
                            "headers": { "content-type": "text/html" }, "body": "<h1>Bad Message</h1>" });
         org.fault(rule).await;
-        let found = org.contacts().await.complete();
+        let found = contacts(&org).await.complete();
         assert_eq!(found.ids(), org.stored("Contact"));
         assert_eq!(asked(&org).await[..2], ["GET", "POST"]);
     }
@@ -245,7 +250,7 @@ async fn an_org_of_another_age_is_spoken_to_in_the_newest_version_that_both_know
     for (oldest, newest, agreed) in [(48, 52, "v52.0"), (61, 90, "v66.0")] {
         let org = Org::new().await;
         speaks(&org, oldest, newest).await;
-        let found = org.contacts().await.complete();
+        let found = contacts(&org).await.complete();
         assert_eq!(found.ids(), org.stored("Contact"));
         let paths = paths(&org).await;
         assert_eq!(paths.iter().filter(|path| *path == "/services/data").count(), 1);
@@ -254,7 +259,7 @@ async fn an_org_of_another_age_is_spoken_to_in_the_newest_version_that_both_know
     }
     // Where the default is known, nothing is asked besides.
     let org = Org::new().await;
-    org.contacts().await.complete();
+    contacts(&org).await.complete();
     let paths = paths(&org).await;
     assert!(paths.iter().all(|path| path.starts_with("/services/data/v60.0/")), "{paths:?}");
     let missing = org.open("Contakt").await.unwrap_err();
@@ -427,7 +432,7 @@ async fn values_that_the_schema_allows_are_written_in_the_services_own_form() {
 #[tokio::test]
 async fn an_org_whose_calls_are_nearly_used_up_is_left_alone() {
     let org = Org::with(OrgSettings { quota_reserve: Some(99_990), ..OrgSettings::default() }).await;
-    let found = org.contacts().await;
+    let found = contacts(&org).await;
     // The description told how much is left; nothing was asked after that.
     assert_eq!((found.error().kind(), found.code()), (ErrorKind::RateLimited, "quota_reserve"));
     assert!(found.error().message().contains("100000"), "{}", found.error());

@@ -11,7 +11,7 @@ use recordport::error::{Error, ErrorKind};
 use recordport::provider::search::{Prepared, RecordsExt as _, Search, count};
 use recordport::provider::{Doer, Records};
 use recordport::record::{FieldPath, QueryDraft, where_text};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::support::emulated::client;
 use super::support::wired_org::Connected as Org;
@@ -67,12 +67,6 @@ async fn whole(org: &Org, draft: &QueryDraft) -> Vec<String> {
     let (pages, error) = drain(start(org, draft).await).await;
     assert!(error.is_none(), "{error:?}");
     flat(&pages)
-}
-
-async fn fault(org: &Org, rule: Value) {
-    let address = format!("{}/_emulator/faults", org.emulator.http_url());
-    let answer = client().post(address).body(rule.to_string()).send().await.expect("is answered");
-    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap_or_default());
 }
 
 /// Requests for pages of a query so far.
@@ -240,49 +234,4 @@ async fn a_stream_of_records_is_the_same_as_the_pages() {
     let stream = start(&org, &filter).await.into_records();
     let streamed: Vec<String> = stream.map(|record| record.expect("read").key.to_string()).collect().await;
     assert_eq!(streamed, all);
-}
-
-#[tokio::test]
-async fn fault_25_a_cursor_that_comes_again_is_an_error_with_the_place_kept() {
-    let org = org().await;
-    fault(&org, json!({"service": "salesforce", "path": "/services/data/*", "kind": "loop", "page": 3}))
-        .await;
-    let (pages, error) = drain(start(&org, &draft()).await).await;
-    let error = error.expect("an error");
-    assert_eq!(error.code(), Some("repeated_cursor"), "{error}");
-    assert_eq!(error.kind(), ErrorKind::Protocol);
-    assert_eq!(error.provider(), Some("salesforce"));
-    assert_eq!(page_requests(&org).await, 5, "the same place is asked for twice");
-    assert!(pages.last().expect("pages").1.is_some(), "the last page has the cursor to go on with");
-    let found = flat(&pages);
-    assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len());
-}
-
-#[tokio::test]
-async fn fault_26_an_empty_page_with_a_next_cursor_goes_on() {
-    let org = org().await;
-    let all = whole(&org, &draft()).await;
-    for page in [1, 2, 5] {
-        let rule = json!({"service": "salesforce", "path": "/services/data/*/query*", "kind": "emptypage", "page": page});
-        fault(&org, rule).await;
-    }
-    let (pages, error) = drain(start(&org, &draft()).await).await;
-    assert!(error.is_none(), "{error:?}");
-    assert!(pages.iter().any(|(keys, next)| keys.is_empty() && next.is_some()));
-    assert_eq!(flat(&pages), all);
-}
-
-#[tokio::test]
-async fn fault_27_an_end_before_the_announced_total_is_an_error_after_what_came() {
-    let org = org().await;
-    fault(
-        &org,
-        json!({"service": "salesforce", "path": "/services/data/*/query*", "kind": "short", "page": 2}),
-    )
-    .await;
-    let (pages, error) = drain(start(&org, &draft()).await).await;
-    let error = error.expect("an error");
-    assert_eq!(error.code(), Some("short_result"), "{error}");
-    assert!(error.to_string().contains("1500") && error.to_string().contains("400"), "{error}");
-    assert_eq!(flat(&pages).len(), 400);
 }

@@ -42,7 +42,17 @@ pub(super) fn handle(model: &Model, call: &Call<'_>) -> Result<Reply, Refusal> {
                 rest.iter().any(|segment| segment.name == name)
                     || call.option("$expand").is_some_and(|text| text.contains(name))
             };
-            model.tables.iter().map(|table| without_lists(&table.describe, named)).collect()
+            // A description is large: only the table that is named is copied.
+            let wanted = |describe: &Value| {
+                first.key.as_deref().is_none_or(|key| match key {
+                    [KeyPart { name: Some(property), value: Literal::Text(text) }] => {
+                        describe[property.as_str()] == text.as_str()
+                    }
+                    _ => true,
+                })
+            };
+            let tables = model.tables.iter().filter(|table| wanted(&table.describe));
+            tables.map(|table| without_lists(&table.describe, named)).collect()
         }
         "GlobalOptionSetDefinitions" => model.choices.clone(),
         _ => relationships(model),

@@ -101,6 +101,9 @@ fn meaning(code: &str, status: u16) -> Meaning {
             IfIdempotent,
             "The query took too long: filter by an indexed column or select fewer columns",
         ),
+        "0x80041129" => {
+            of(Refused, Never, "The place in the result is not known any more; search again from the start")
+        }
         "0x80041102" => of(NotFound, Never, "There is no such table in this environment"),
         "0x80041103" | "0x80048d19" => {
             of(Invalid, Never, "A column or value does not fit the table: check its name and type")
@@ -121,6 +124,7 @@ fn by_status(status: u16) -> Meaning {
              has a security role",
         ),
         404 | 410 => (ErrorKind::NotFound, Retry::Never, ""),
+        409 => (ErrorKind::Conflict, Retry::Never, "Somebody changed it at the same time; read it again"),
         412 => (ErrorKind::Conflict, Retry::Never, "The record changed meanwhile; read it again"),
         413 | 414 | 431 => (
             ErrorKind::Invalid,

@@ -267,6 +267,11 @@ impl Environment {
         })
     }
 
+    /// Lets a table be described anew the next time.
+    async fn forget(&self, name: &str) {
+        self.described.forget(name).await;
+    }
+
     /// The entity set of a table, for references to its records.
     async fn set_of(&self, cx: &Context, name: &str) -> Result<String> {
         let tables = self.tables(cx, false).await?;

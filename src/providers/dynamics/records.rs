@@ -11,9 +11,10 @@ use super::multiple::FirstTries;
 use super::query::{self, Request};
 use super::{Described, Environment, api, choices, dialect, keys, paths};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::multipart::{self, Part, PartReply};
+use crate::http::multipart::{self, Answers, Part, PartReply};
 use crate::http::{Call, Reply};
 use crate::provider::keyed::{self, Keyed, Sought};
+use crate::provider::outcome::was_there_before;
 use crate::provider::{
     Change, ChangePage, Content, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records, Resolved,
     Settled, VersionedKey, WriteOptions,
@@ -23,6 +24,8 @@ use crate::record::{
     Checkpoint, Cursor, FieldPath, Key, KeyFields, Page, Query, Record, RecordType, RowError,
 };
 
+/// The column that says when a record was made.
+const CREATED: &str = "createdon";
 /// From this count on `@odata.count` says no more ("Count number of rows").
 const COUNT_MAX: u64 = 5_000;
 
@@ -81,6 +84,15 @@ impl DynamicsRecords {
             Err(error) if error.kind() == ErrorKind::Protocol => answer(&cx.send(call).await?, shape),
             read => read,
         }
+    }
+
+    /// A column that Dataverse does not know any more is named, and the table is described anew the next time.
+    async fn not_agreed(&self, error: Error) -> Error {
+        let error = self.with_columns(error);
+        if error.kind() == ErrorKind::Invalid && !error.fields().is_empty() {
+            self.environment.forget(self.record_type_here().name.as_str()).await;
+        }
+        error
     }
 
     fn request(plan: &Plan) -> Result<Request> {
@@ -231,7 +243,7 @@ impl DynamicsRecords {
         parts: &[Part],
     ) -> Result<Vec<Result<PartReply>>> {
         let call = api::batch(operation, self.version(), parts, true);
-        let replies = replies(&cx.send(call).await?)?;
+        let replies = replies(&cx.send(call).await?)?.replies;
         if replies.len() != parts.len() {
             return Err(missing(replies.len(), parts.len()));
         }
@@ -248,7 +260,7 @@ impl DynamicsRecords {
 }
 
 /// The answers in the answer to a batch.
-pub(super) fn replies(reply: &Reply) -> Result<Vec<PartReply>> {
+pub(super) fn replies(reply: &Reply) -> Result<Answers> {
     multipart::read(reply.header("content-type").unwrap_or_default(), &reply.body)
         .map_err(|error| error.with_provider("dynamics"))
 }
@@ -297,7 +309,10 @@ impl Records for DynamicsRecords {
         if let Some(cursor) = at {
             plan.accept(cursor)?;
         }
-        self.page_at(cx, plan, at).await.map_err(self.about("search"))
+        match self.page_at(cx, plan, at).await {
+            Err(error) => Err(self.about("search")(self.not_agreed(error).await)),
+            page => page,
+        }
     }
 
     async fn count(&self, cx: &Context, plan: &Plan) -> Result<Option<u64>> {
@@ -380,13 +395,21 @@ impl Records for DynamicsRecords {
         let ids: Vec<Option<Key>> = marks.iter().map(id_of).collect();
         let wanted: Vec<Key> = ids.iter().flatten().cloned().collect();
         let by = self.record_type_here().key.clone();
-        let select = [FieldPath::of(by.0.clone())];
+        let dated = self.record_type_here().field(CREATED).is_some();
+        let select: Vec<FieldPath> =
+            by.0.iter()
+                .map(String::as_str)
+                .chain(dated.then_some(CREATED))
+                .map(|name| FieldPath::of([name]))
+                .collect();
         let mut found =
             self.read_by(cx, &by, &wanted, &select).await.map_err(self.about("settle"))?.into_iter();
         ids.into_iter()
-            .map(|id| match id {
+            .zip(marks)
+            .map(|(id, mark)| match id {
                 None => Ok(Settled::CannotTell),
                 Some(key) => match found.next() {
+                    Some(Ok(Some(record))) if was_there_before(&record, CREATED, mark) => Ok(Settled::Absent),
                     Some(Ok(Some(_))) => Ok(Settled::Arrived(key)),
                     Some(Ok(None)) => Ok(Settled::Absent),
                     Some(Err(error)) => Err(error),

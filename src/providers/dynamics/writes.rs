@@ -12,7 +12,7 @@ use super::records::{DynamicsRecords, missing, replies};
 use super::rows::{self, Present};
 use super::{api, dialect, keys, odata};
 use crate::error::{Error, ErrorKind, Result, Retry};
-use crate::http::multipart::{Part, PartReply};
+use crate::http::multipart::{Answers, Part, PartReply};
 use crate::provider::present;
 use crate::provider::{Change, Context, Edits, NewRow, Outcome, VersionedKey, WriteOptions};
 use crate::record::value::ValueKind;
@@ -400,8 +400,10 @@ impl DynamicsRecords {
         let parts: Vec<Part> = batch.iter().map(|(_, operation)| operation.part.clone()).collect();
         let idempotent = batch.iter().all(|(_, operation)| operation.idempotent);
         let reply = cx.send(api::batch(write.name(), self.version(), &parts, idempotent)).await?;
-        let mut answers: Vec<Option<PartReply>> = replies(&reply)?.into_iter().map(Some).collect();
-        if answers.len() > batch.len() {
+        let Answers { replies, whole } = replies(&reply)?;
+        let mut answers: Vec<Option<PartReply>> = replies.into_iter().map(Some).collect();
+        // Nobody knows whose answer is missing, or too many.
+        if answers.len() > batch.len() || (whole && answers.len() < batch.len()) {
             return Err(missing(answers.len(), batch.len()));
         }
         answers.resize(batch.len(), None);
@@ -480,7 +482,7 @@ impl DynamicsRecords {
     }
 
     /// Names the columns that the service's words are about: those that stand there in quotes.
-    fn with_columns(&self, error: Error) -> Error {
+    pub(super) fn with_columns(&self, error: Error) -> Error {
         let words = error.provider_message().unwrap_or_default().to_owned();
         let named = words.split(['\'', '"']).skip(1).step_by(2).filter_map(|word| {
             let bare = word.split('@').next().unwrap_or(word);

@@ -60,7 +60,8 @@ impl Emulated {
         }
         let response = request.send().await.expect("is answered");
         let status = response.status().as_u16();
-        (status, json_of(response).await)
+        let text = response.text().await.expect("a body");
+        (status, if text.is_empty() { Value::Null } else { parsed(&text) })
     }
 
     /// Adds a fault rule that must be accepted.
@@ -99,8 +100,11 @@ impl Emulated {
 }
 
 pub(crate) async fn json_of(response: reqwest::Response) -> Value {
-    let text = response.text().await.expect("a body");
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("not JSON: {error}: {text}"))
+    parsed(&response.text().await.expect("a body"))
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}: {text}"))
 }
 
 /// All ids of some pages, in order.

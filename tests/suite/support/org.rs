@@ -1,10 +1,11 @@
-//! A connection to an emulated Salesforce org: the real provider on the real layers, with tokens from a real
-//! store.
+//! A connection to an emulated service, Salesforce unless another is named: the real provider on the real layers,
+//! with tokens from a real store.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::Method;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use recordport::clock::{Clock, RecordingClock};
@@ -15,9 +16,8 @@ use recordport::connect::sign_in::{AccessMode, GrantKind};
 use recordport::connect::sqlite::{SqliteStore, StoreSettings};
 use recordport::connect::store::Store as _;
 use recordport::connect::token::TokenKeeper;
-use recordport::emulator::EmulatorConfig;
-use recordport::emulator::salesforce::Salesforce as EmulatedSalesforce;
-use recordport::emulator::service::{Service, StatePart};
+use recordport::emulator::service::{Service, ServiceConfig, StatePart};
+use recordport::emulator::{EmulatorConfig, dynamics, jira, salesforce};
 use recordport::error::{Error, Result};
 use recordport::http::SharedHttp;
 use recordport::http::client::{Wire, WireSettings};
@@ -26,8 +26,7 @@ use recordport::layer::retry::RetrySettings;
 use recordport::layer::stack::{StackParts, http_plane};
 use recordport::layer::trace::AttemptTrace;
 use recordport::provider::search::{RecordsExt as _, Search};
-use recordport::provider::{Context, Provider, ProviderFactory as _, Records};
-use recordport::providers::salesforce::Salesforce;
+use recordport::provider::{Context, Provider, Records};
 use recordport::record::{QueryDraft, RowError, TypeName};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -38,6 +37,8 @@ use super::emulated::Emulated;
 /// What an org is started with.
 #[derive(Debug, Clone)]
 pub(crate) struct OrgSettings {
+    /// The provider, and the emulated service, which have one name.
+    pub(crate) service: &'static str,
     /// Multiplies the rows.
     pub(crate) scale: u64,
     pub(crate) wire: WireSettings,
@@ -51,10 +52,12 @@ pub(crate) struct OrgSettings {
 impl Default for OrgSettings {
     fn default() -> Self {
         Self {
+            service: "salesforce",
             scale: 4,
             wire: WireSettings {
-                connect_timeout: Duration::from_millis(500),
-                idle_timeout: Duration::from_millis(500),
+                // Long, because a machine that runs other tests besides may let an emulator wait.
+                connect_timeout: Duration::from_secs(20),
+                idle_timeout: Duration::from_secs(20),
                 ..WireSettings::default()
             },
             real_clock: false,
@@ -67,7 +70,7 @@ impl Default for OrgSettings {
 
 pub(crate) struct Org {
     pub(crate) emulated: Emulated,
-    pub(crate) service: Arc<EmulatedSalesforce>,
+    pub(crate) service: Arc<dyn Service>,
     pub(crate) cx: Context,
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) clock: Arc<RecordingClock>,
@@ -78,6 +81,7 @@ pub(crate) struct Org {
 /// What a search gave.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
+    pub(crate) keys: Vec<String>,
     pub(crate) records: Vec<Value>,
     /// The records' own JSON text.
     pub(crate) texts: Vec<String>,
@@ -92,9 +96,8 @@ pub(crate) struct Found {
 impl Found {
     /// The ids, each of which must have come once.
     pub(crate) fn ids(&self) -> BTreeSet<String> {
-        let ids: BTreeSet<String> =
-            self.records.iter().map(|record| record["Id"].as_str().expect("an id").to_owned()).collect();
-        assert_eq!(ids.len(), self.records.len(), "a record came twice");
+        let ids: BTreeSet<String> = self.keys.iter().cloned().collect();
+        assert_eq!(ids.len(), self.keys.len(), "a record came twice");
         ids
     }
 
@@ -124,10 +127,9 @@ impl Org {
         let keep = Arc::clone(&kept);
         let config = EmulatorConfig { scale: settings.scale, ..EmulatorConfig::default() };
         let emulated = Emulated::start(config, move |config| {
-            let service = Arc::new(EmulatedSalesforce::start(config)?);
+            let service = start(settings.service, config)?;
             keep.set(Arc::clone(&service)).expect("once");
-            let services: Vec<Arc<dyn Service>> = vec![service];
-            Ok(services)
+            Ok(vec![service])
         })
         .await;
         let service = Arc::clone(kept.get().expect("made"));
@@ -148,12 +150,13 @@ impl Org {
         };
 
         let home = tempfile::tempdir().expect("a directory");
-        let credentials = emulated.emulator.credentials()["salesforce"].clone();
+        let credentials = emulated.emulator.credentials()[settings.service].clone();
         let text = |name: &str| credentials[name].as_str().expect(name).to_owned();
-        let sign_in = Arc::new(Salesforce.sign_in(&json!({}), Some(&endpoint)).expect("valid"));
+        let factory = recordport::providers::find(settings.service).expect("known");
+        let sign_in = Arc::new(factory.sign_in(&json!({}), Some(&endpoint)).expect("valid"));
         let mut connection = Connection::new(
             ConnectionName::new("crm").expect("a name"),
-            "salesforce",
+            settings.service,
             AccessMode::ReadWrite,
             GrantKind::Code,
             clock.now(),
@@ -179,7 +182,7 @@ impl Org {
             refresh_token: Some(SecretString::from(text("refresh_token"))),
             obtained: clock.now(),
             expires: None,
-            bases: [("api".to_owned(), endpoint)].into(),
+            bases: sign_in.base_from_token.keys().map(|role| (role.clone(), endpoint.clone())).collect(),
             scopes: None,
         };
         store.put(&connection, &secrets, Some(&tokens)).await.expect("is stored");
@@ -201,7 +204,7 @@ impl Org {
             wire,
             access: Arc::new(keeper),
             hosts: sign_in.hosts.clone(),
-            dialect: Salesforce.dialect(),
+            dialect: factory.dialect(),
             clock: Arc::clone(&clock),
             retry: RetrySettings::default(),
             limits,
@@ -210,7 +213,7 @@ impl Org {
         Self {
             service,
             cx: Context { http, clock, connection: "crm".to_owned(), refresh: false },
-            provider: Salesforce.provider(&json!({})).expect("valid"),
+            provider: factory.provider(&json!({})).expect("valid"),
             clock: recording,
             access_token: text("access_token"),
             emulated,
@@ -251,6 +254,7 @@ impl Org {
             for record in page.records {
                 match record {
                     Ok(record) => {
+                        found.keys.push(record.key.to_string());
                         let text = String::from_utf8(record.json.to_vec()).expect("UTF-8");
                         found.records.push(serde_json::from_str(&text).unwrap_or(Value::Null));
                         found.texts.push(text);
@@ -262,16 +266,10 @@ impl Org {
         }
     }
 
-    /// Contacts in pages of 200: six of them unless the org was scaled otherwise.
-    pub(crate) async fn contacts(&self) -> Found {
-        self.search("Contact", contacts()).await
-    }
-
-    /// Goes on where a search of contacts broke off, and gives the ids of both parts together.
-    pub(crate) async fn resumed(&self, broken: &Found) -> BTreeSet<String> {
-        let mut query = contacts();
+    /// Goes on where a search broke off, and gives the ids of both parts together.
+    pub(crate) async fn resumed(&self, name: &str, mut query: Value, broken: &Found) -> BTreeSet<String> {
         query["cursor"] = json!(broken.cursor.as_ref().expect("a cursor"));
-        let rest = self.search("Contact", query).await.complete();
+        let rest = self.search(name, query).await.complete();
         let mut ids = broken.ids();
         for id in rest.ids() {
             assert!(ids.insert(id), "a record came twice");
@@ -294,11 +292,26 @@ impl Org {
 
     /// The ids of a type as stored.
     pub(crate) fn stored(&self, name: &str) -> BTreeSet<String> {
-        self.service_fields(name, &["Id", "IsDeleted"])
+        let own = format!("{name}id");
+        self.service_fields(name, &["Id", &own, "id", "IsDeleted"])
             .iter()
             .filter(|row| row["IsDeleted"] != json!(true))
-            .map(|row| row["Id"].as_str().expect("an id").to_owned())
+            .map(|row| id_of(name, row).to_owned())
             .collect()
+    }
+
+    /// Moves the service's clock.
+    pub(crate) async fn advance(&self, seconds: u64) {
+        let step = json!({ "advance_seconds": seconds });
+        let (status, answer) = self.emulated.control(Method::POST, "clock", &step).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// A request to the service's own controls.
+    pub(crate) async fn control(&self, what: &str, body: Value) {
+        let path = format!("{}/{what}", self.service.name());
+        let (status, answer) = self.emulated.control(Method::POST, &path, &body).await;
+        assert!(status == 200 || status == 204, "{status}: {answer}");
     }
 
     /// Requests that reached the service, with those whose path holds `part`.
@@ -310,7 +323,17 @@ impl Org {
     }
 }
 
-/// The search of [`Org::contacts`].
-pub(crate) fn contacts() -> Value {
-    json!({ "select": ["Id", "LastName", "Email", "AccountId"], "page_size": 200 })
+/// The id of a stored row, which each service names in its own way.
+pub(crate) fn id_of<'r>(name: &str, row: &'r Value) -> &'r str {
+    let own = format!("{name}id");
+    ["Id", own.as_str(), "id"].iter().find_map(|key| row[*key].as_str()).expect("an id")
+}
+
+fn start(name: &str, config: &ServiceConfig) -> Result<Arc<dyn Service>> {
+    Ok(match name {
+        "salesforce" => Arc::new(salesforce::Salesforce::start(config)?),
+        "dynamics" => Arc::new(dynamics::Dynamics::start(config)?),
+        "jira" => Arc::new(jira::Jira::start(config)?),
+        other => panic!("there is no emulated {other}"),
+    })
 }

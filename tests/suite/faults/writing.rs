@@ -1,0 +1,306 @@
+//! Faults of writes: what becomes of rows whose answer is lost, refused in part, or met a busy service.
+
+use std::sync::Arc;
+
+use recordport::connect::sign_in::AccessMode;
+use recordport::error::{ErrorKind, Retry};
+use recordport::layer::check::Checked;
+use recordport::provider::{
+    Change, Edit, Edits, NewRow, Outcome, Records, Settled, VersionedKey, WriteOptions,
+};
+use recordport::record::{Key, KeyFields};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::subject::{Refusal, Trial, Writing, Written};
+
+/// Faults that come after the write happened.
+const LOST: [&str; 2] = ["drop_after_commit", "503_after_commit"];
+
+async fn open(trial: &Trial<dyn Writing>, name: &str) -> Arc<dyn Records> {
+    Arc::new(Checked::new(trial.open(name).await.expect("a type"), AccessMode::ReadWrite))
+}
+
+/// An org, and the type that is written in it.
+async fn begin(service: Written) -> (Trial<dyn Writing>, Arc<dyn Records>) {
+    let trial = Trial::small(service).await;
+    let records = open(&trial, service.written()).await;
+    (trial, records)
+}
+
+fn edits(fields: &Value) -> Edits {
+    let set = |value: &Value| Edit::Set(RawValue::from_string(value.to_string()).expect("JSON"));
+    fields.as_object().expect("an object").iter().map(|(name, value)| (name.clone(), set(value))).collect()
+}
+
+fn new(fields: &Value) -> NewRow {
+    NewRow { fields: edits(fields), marker: None }
+}
+
+/// A row with this label and besides one more value.
+fn with(service: Written, label: &str, (field, value): (&str, Value)) -> NewRow {
+    let mut row = service.row(label);
+    row[field] = value;
+    new(&row)
+}
+
+fn marked(service: Written, label: &str, number: u8) -> NewRow {
+    NewRow { marker: Some(service.mark(number).0), ..new(&service.row(label)) }
+}
+
+fn labelled(service: Written, label: &str) -> Value {
+    json!({ service.label(): label })
+}
+
+fn statuses(outcomes: &[Outcome]) -> Vec<&'static str> {
+    outcomes.iter().map(Outcome::status).collect()
+}
+
+fn none() -> WriteOptions {
+    WriteOptions::new()
+}
+
+/// Adds a fault on requests that write by this method.
+async fn fault(trial: &Trial<dyn Writing>, method: &'static str, times: u32, mut rule: Value) {
+    rule["path"] = json!(trial.service.writes());
+    rule["method"] = json!(trial.service.method(method));
+    rule["times"] = json!(times);
+    trial.fault(rule).await;
+}
+
+fn kind(kind: &str) -> Value {
+    json!({ "kind": kind })
+}
+
+pub(super) async fn fault_49_a_create_whose_answer_is_lost_is_found_by_its_mark(service: Written) {
+    for lost in LOST {
+        let (trial, records) = begin(service).await;
+        fault(&trial, "POST", 1, kind(lost)).await;
+        let own = with(service, "lost", service.own_mark(1));
+        let bare = new(&service.row("lost"));
+        let rows = [marked(service, "lost", 0), own, bare];
+        let outcomes = records.create(&trial.cx, &rows, &none()).await.unwrap();
+        assert_eq!(statuses(&outcomes), ["created", "created", "unknown"], "{lost}: {outcomes:?}");
+        let stored = trial.labelled("lost");
+        assert_eq!(stored.len(), 3, "{lost}: each row is one record");
+        let (_, field, value) = service.mark(0);
+        for (outcome, (field, value)) in outcomes.iter().zip([(field, value), service.own_mark(1)]) {
+            let row = stored.iter().find(|row| row[field] == value).expect("stored");
+            assert_eq!(trial.written_id(row), outcome.key().unwrap().to_string(), "{lost}");
+        }
+        assert_eq!(trial.write_requests().await, 1, "{lost}: nothing was sent again");
+    }
+}
+
+pub(super) async fn fault_49_without_a_mark_the_outcome_is_unknown_and_there_is_one_record(service: Written) {
+    for lost in LOST {
+        let (trial, records) = begin(service).await;
+        fault(&trial, "POST", 1, kind(lost)).await;
+        let outcomes = records.create(&trial.cx, &[new(&service.row("once"))], &none()).await.unwrap();
+        assert_eq!(statuses(&outcomes), ["unknown"], "{lost}");
+        assert_eq!(trial.labelled("once").len(), 1, "{lost}");
+        assert_eq!(trial.write_requests().await, 1, "{lost}");
+    }
+}
+
+pub(super) async fn fault_49_a_create_that_did_not_arrive_is_sent_again(service: Written) {
+    let (trial, records) = begin(service).await;
+    fault(&trial, "POST", 2, kind("503")).await;
+    let row = with(service, "again", service.own_mark(1));
+    let outcomes = records.create(&trial.cx, &[row], &none()).await.unwrap();
+    assert_eq!(statuses(&outcomes), ["created"], "{outcomes:?}");
+    assert_eq!(trial.labelled("again").len(), 1);
+    assert_eq!(trial.write_requests().await, 3);
+    assert!(trial.clock.waits().len() >= 2, "what is lost may still be under way");
+}
+
+pub(super) async fn fault_49_a_service_that_stays_away_leaves_the_outcome_unknown(service: Written) {
+    let (trial, records) = begin(service).await;
+    fault(&trial, "POST", 99, kind("503")).await;
+    let (field, value) = service.own_mark(1);
+    let row = with(service, "away", (field, value.clone()));
+    let outcomes = records.create(&trial.cx, &[row], &none()).await.unwrap();
+    let Outcome::Unknown { marker: Some(marker), .. } = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert_eq!(marker[field], value, "whoever keeps the outcome can ask again");
+    assert_eq!(trial.write_requests().await, 3, "a bounded number of times");
+    trial.no_more_faults().await;
+    let settled = records.settle(&trial.cx, std::slice::from_ref(marker)).await.unwrap();
+    assert_eq!(settled, [Settled::Absent]);
+}
+
+pub(super) async fn fault_49_an_older_record_with_the_same_mark_is_not_taken_for_the_row(service: Written) {
+    let (trial, records) = begin(service).await;
+    let (field, value) = service.own_mark(1);
+    let first = with(service, "theirs", (field, value.clone()));
+    let outcomes = records.create(&trial.cx, &[first], &none()).await.unwrap();
+    assert_eq!(statuses(&outcomes), ["created"]);
+    trial.advance(3_600).await;
+    trial.clock.advance(std::time::Duration::from_secs(3_600));
+
+    fault(&trial, "POST", 1, kind("503")).await;
+    let row = with(service, "mine", (field, value));
+    let outcomes = records.create(&trial.cx, &[row], &none()).await.unwrap();
+    assert_eq!(statuses(&outcomes), ["failed"], "{outcomes:?}");
+    assert_eq!(outcomes[0].error().unwrap().kind(), ErrorKind::Conflict, "{outcomes:?}");
+    assert!(trial.labelled("mine").is_empty() && trial.labelled("theirs").len() == 1);
+}
+
+pub(super) async fn fault_49_rows_that_belong_together_are_not_sent_again_in_part(service: Written) {
+    let (trial, records) = begin(service).await;
+    fault(&trial, "POST", 1, kind("503")).await;
+    let rows = [with(service, "part", service.own_mark(1)), new(&service.row("part"))];
+    let together = WriteOptions::from_iter([("all_or_none".to_owned(), json!(true))]);
+    let outcomes = records.create(&trial.cx, &rows, &together).await.unwrap();
+    assert_eq!(statuses(&outcomes), ["unknown", "unknown"], "{outcomes:?}");
+    assert!(trial.labelled("part").is_empty());
+    assert_eq!(trial.write_requests().await, 1);
+}
+
+pub(super) async fn fault_50_updates_upserts_and_deletes_whose_answer_is_lost_are_repeated(service: Written) {
+    for lost in LOST {
+        let (trial, records) = begin(service).await;
+        let name = service.written();
+        let id = trial.stored(name).into_iter().next().unwrap();
+        let count = trial.stored(name).len();
+        let change = |key: &str, fields: Value| Change {
+            key: Key::text(key),
+            edits: edits(&fields),
+            if_version: None,
+        };
+
+        fault(&trial, "PATCH", 1, kind(lost)).await;
+        let row = change(&id, labelled(service, "changed"));
+        let outcomes = records.update(&trial.cx, &[row], &none()).await.unwrap();
+        assert_eq!(statuses(&outcomes), ["updated"], "{lost}: {outcomes:?}");
+        assert_eq!(trial.labelled("changed").len(), 1);
+
+        fault(&trial, "PATCH", 1, kind(lost)).await;
+        let (by, key) = service.alternate();
+        let outcomes =
+            records.upsert(&trial.cx, &by, &[change(key, service.row("put"))], &none()).await.unwrap();
+        assert!(outcomes[0].key().is_some(), "{lost}: {outcomes:?}");
+        assert_eq!(trial.labelled("put").len(), 1, "{lost}: a unique key keeps it one record");
+        assert_eq!(trial.stored(name).len(), count + 1);
+
+        fault(&trial, "DELETE", 1, kind(lost)).await;
+        let gone = VersionedKey { key: Key::text(&id), if_version: None };
+        let outcomes = records.delete(&trial.cx, &[gone], &none()).await.unwrap();
+        assert_eq!(statuses(&outcomes), ["deleted"], "{lost}: gone after doubt is done: {outcomes:?}");
+        assert!(!trial.stored(name).contains(&id));
+    }
+}
+
+pub(super) async fn fault_50_an_upsert_by_a_field_that_is_not_unique_is_not_repeated_blindly(
+    service: Written,
+) {
+    let trial = Trial::small(service).await;
+    let contacts = open(&trial, "Contact").await;
+    fault(&trial, "PATCH", 1, kind("drop_after_commit")).await;
+    let row = Change {
+        key: Key::text("only@example.com"),
+        edits: edits(&json!({ "LastName": "Only" })),
+        if_version: None,
+    };
+    let outcomes = contacts.upsert(&trial.cx, &KeyFields::single("Email"), &[row], &none()).await.unwrap();
+    assert_eq!(statuses(&outcomes), ["unknown"], "{outcomes:?}");
+    assert_eq!(trial.write_requests().await, 1);
+    let stored = trial.service_rows("Contact");
+    assert_eq!(stored.iter().filter(|row| row["Email"] == "only@example.com").count(), 1);
+}
+
+pub(super) async fn fault_51_rows_refused_in_a_batch_fail_alone(service: Written) {
+    let (trial, records) = begin(service).await;
+    fault(&trial, "POST", 99, kind("partial")).await;
+    let label = |at: usize| format!("refused in part {at}");
+    let rows: Vec<NewRow> = (0..200).map(|at| new(&service.row(&label(at)))).collect();
+    let outcomes = records.create(&trial.cx, &rows, &none()).await.unwrap();
+    let failed: Vec<usize> = (0..200).filter(|at| outcomes[*at].error().is_some()).collect();
+    assert_eq!(failed, [49, 99, 149, 199]);
+    for at in &failed {
+        assert_eq!(outcomes[*at].error().unwrap().code(), Some(service.refused_row_code()));
+    }
+    let stored = trial.service_rows(service.written());
+    let of = |at: usize| stored.iter().filter(|row| row[service.label()] == label(at)).collect::<Vec<_>>();
+    for at in 0..200 {
+        let rows = of(at);
+        assert_eq!(rows.len(), usize::from(!failed.contains(&at)), "row {at}");
+        if let [row] = rows[..] {
+            let id = outcomes[at].key().unwrap().to_string();
+            assert_eq!(trial.written_id(row), id, "the outcome is that row's own");
+        }
+    }
+}
+
+pub(super) async fn fault_52_an_answer_of_another_length_makes_the_batch_ambiguous(service: Written) {
+    let row = || new(&service.row("counted"));
+    for count in [0, 1, 3] {
+        let (trial, records) = begin(service).await;
+        fault(&trial, "POST", 1, service.created(count)).await;
+        let outcomes = records.create(&trial.cx, &[row(), row()], &none()).await.unwrap();
+        assert_eq!(statuses(&outcomes), ["unknown", "unknown"], "{count}: {outcomes:?}");
+        assert_eq!(outcomes[0].error().unwrap().kind(), ErrorKind::Protocol);
+        assert_eq!(trial.write_requests().await, 1, "{count}");
+    }
+    let (trial, records) = begin(service).await;
+    fault(&trial, "POST", 1, service.created(1)).await;
+    let rows = [with(service, "counted", service.own_mark(1)), with(service, "counted", service.own_mark(2))];
+    let outcomes = records.create(&trial.cx, &rows, &none()).await.unwrap();
+    let told = "what carries a mark is looked for";
+    assert_eq!(statuses(&outcomes), ["created", "created"], "{told}: {outcomes:?}");
+    assert_eq!(trial.labelled("counted").len(), 2);
+}
+
+pub(super) async fn fault_53_a_row_that_fails_the_schema_is_told_alone(service: Written) {
+    let (trial, records) = begin(service).await;
+    let good = || new(&service.row("good"));
+    let bad = service.bad_rows();
+    let rows = [good(), new(&bad[0].1), new(&bad[1].1), new(&bad[2].1), good()];
+    let outcomes = records.create(&trial.cx, &rows, &none()).await.unwrap();
+    assert_eq!(statuses(&outcomes), ["created", "failed", "failed", "failed", "created"], "{outcomes:?}");
+    for (outcome, (field, _)) in outcomes[1..].iter().zip(&bad) {
+        let error = outcome.error().unwrap();
+        assert_eq!((error.kind(), error.fields()[0].field.as_str()), (ErrorKind::Invalid, *field));
+    }
+    assert_eq!(trial.labelled("good").len(), 2);
+    let sent = trial.emulated.requests().await;
+    let sent = sent.iter().find(|request| service.is_write(request)).expect("a write");
+    assert!(!sent["body"].to_string().contains("bad"), "a bad row does not reach the service");
+}
+
+pub(super) async fn fault_54_rows_that_the_service_is_too_busy_for_are_sent_again_alone(service: Written) {
+    let (trial, records) = begin(service).await;
+    fault(&trial, "POST", 1, service.busy_rows(2)).await;
+    let row = || new(&service.row("busy"));
+    let outcomes = records.create(&trial.cx, &[row(), row()], &none()).await.unwrap();
+    assert_eq!(statuses(&outcomes), ["created", "created"], "{outcomes:?}");
+    assert_eq!((trial.labelled("busy").len(), trial.clock.waits().len()), (2, 1));
+
+    // What stays busy is told, after a bounded number of requests.
+    fault(&trial, "POST", 99, service.busy_rows(1)).await;
+    let outcomes = records.create(&trial.cx, &[row()], &none()).await.unwrap();
+    let error = outcomes[0].error().unwrap();
+    assert!(matches!(error.kind(), ErrorKind::Conflict | ErrorKind::RateLimited), "{error}");
+    assert_eq!(error.retry(), Retry::Always);
+    assert_eq!(trial.write_requests().await, 2 + 5);
+}
+
+pub(super) async fn fault_54_a_busy_service_is_tried_again_and_a_conflict_is_not(service: Written) {
+    let (trial, records) = begin(service).await;
+    let row = || [new(&service.row("tried"))];
+    fault(&trial, "POST", 1, service.refusal(Refusal::Busy)).await;
+    assert_eq!(statuses(&records.create(&trial.cx, &row(), &none()).await.unwrap()), ["created"]);
+    assert_eq!(trial.write_requests().await, 2);
+    for status in [409, 412] {
+        let (trial, records) = begin(service).await;
+        let mut conflict = service.refusal(Refusal::Unknown);
+        conflict["status"] = json!(status);
+        fault(&trial, "POST", 1, conflict).await;
+        let outcomes = records.create(&trial.cx, &row(), &none()).await;
+        let error = match &outcomes {
+            Ok(outcomes) => outcomes[0].error().expect("an error"),
+            Err(error) => error,
+        };
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{status}");
+        assert_eq!(trial.write_requests().await, 1, "{status}");
+    }
+}
