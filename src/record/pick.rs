@@ -108,6 +108,16 @@ struct Node {
     inside: Option<Box<Picker>>,
 }
 
+impl Node {
+    /// Calls `each` with every place that this value or something inside it takes.
+    fn every_slot(&self, each: &mut impl FnMut(usize)) {
+        self.slots.iter().for_each(|slot| each(*slot));
+        for node in self.inside.iter().flat_map(|inside| &inside.nodes) {
+            node.every_slot(each);
+        }
+    }
+}
+
 impl Picker {
     /// Picks these paths; results come in their order.
     #[must_use]
@@ -140,19 +150,36 @@ impl Picker {
     /// `Protocol` when the text, or something that a path goes through, is not a JSON object.
     pub fn pick<'a>(&self, json: &'a str) -> Result<Vec<Option<&'a RawValue>>> {
         let mut out = vec![None; self.slots];
-        self.fill(json, &mut out)?;
+        self.fill(json, false, &mut out)?;
         Ok(out)
     }
 
-    fn fill<'a>(&self, json: &'a str, out: &mut [Option<&'a RawValue>]) -> Result<()> {
+    /// The raw values at the paths; `None` where a value is absent. A null, also of an object on the way, is there
+    /// and is `null`.
+    ///
+    /// # Errors
+    /// As for [`Picker::pick`].
+    pub fn pick_present<'a>(&self, json: &'a str) -> Result<Vec<Option<&'a RawValue>>> {
+        let mut out = vec![None; self.slots];
+        self.fill(json, true, &mut out)?;
+        Ok(out)
+    }
+
+    fn fill<'a>(&self, json: &'a str, nulls: bool, out: &mut [Option<&'a RawValue>]) -> Result<()> {
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         for (node, found) in self.nodes.iter().zip(members(json, &names)?) {
-            let Some(raw) = found.filter(|raw| raw.get() != "null") else { continue };
+            let Some(raw) = found else { continue };
+            if raw.get() == "null" {
+                if nulls {
+                    node.every_slot(&mut |slot| out[slot] = Some(raw));
+                }
+                continue;
+            }
             for slot in &node.slots {
                 out[*slot] = Some(raw);
             }
             if let Some(inside) = &node.inside {
-                inside.fill(raw.get(), out)?;
+                inside.fill(raw.get(), nulls, out)?;
             }
         }
         Ok(())

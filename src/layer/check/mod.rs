@@ -23,13 +23,57 @@ use futures::stream::FuturesUnordered;
 use serde_json::Value as Json;
 
 use crate::connect::sign_in::AccessMode;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, FieldError, Result};
 use crate::provider::{
-    Change, ChangePage, Content, Context, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records, Resolved,
-    Settled, VersionedKey, WriteOptions,
+    Change, ChangePage, Content, Context, Edits, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
+    Resolved, Settled, VersionedKey, WriteOptions,
 };
 use crate::record::capability::{ContentCapability, VersionSupport, WriteCapability};
-use crate::record::{Checkpoint, Cursor, FieldPath, Key, KeyFields, Page, Query, Record, RecordType};
+use crate::record::{Checkpoint, Cursor, Field, FieldPath, Key, KeyFields, Page, Query, Record, RecordType};
+
+pub use values::Purpose;
+
+/// What is wrong with the JSON text of a field's value, whatever else is in its row.
+#[must_use]
+pub fn value_reasons(field: &Field, json: &str, purpose: Purpose) -> Vec<FieldError> {
+    values::value(field, json, purpose)
+}
+
+/// A row as it would be created, checked against its type.
+///
+/// # Errors
+/// Invalid, with a reason for each field.
+pub fn new_row(record_type: &RecordType, fields: &Edits) -> Result<Edits> {
+    let write = record_type.capability.create.as_ref();
+    rows::new_row(record_type, fields, write.is_some_and(|write| write.parents_by_key))
+}
+
+/// Edits as they would be sent for an update, checked against their type.
+///
+/// # Errors
+/// Invalid, with a reason for each field.
+pub fn change(record_type: &RecordType, edits: &Edits) -> Result<Edits> {
+    let write = record_type.capability.update.as_ref();
+    rows::change(record_type, edits, write.is_some_and(|write| write.parents_by_key))
+}
+
+/// Edits as they would be sent for an upsert, checked against their type.
+///
+/// # Errors
+/// Invalid, with a reason for each field.
+pub fn upsert(record_type: &RecordType, by: &KeyFields, change: &Change) -> Result<Edits> {
+    let write = record_type.capability.upsert.as_ref().map(|upsert| &upsert.write);
+    let by_key = write.is_some_and(|write| write.parents_by_key);
+    rows::upsert(record_type, by, &change.key, &change.edits, by_key)
+}
+
+/// What is wrong with the options of a write.
+///
+/// # Errors
+/// Invalid for an option that the operation does not have, or a value that it does not take.
+pub fn options_of(options: &WriteOptions, capability: &WriteCapability) -> Result<()> {
+    options::check(options, &capability.options)
+}
 
 /// A provider's records behind the check.
 #[derive(Debug, Clone)]

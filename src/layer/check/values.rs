@@ -16,16 +16,21 @@ use crate::record::{Field, FieldType};
 /// Longest list of accepted values in a reason.
 const MOST_LISTED: usize = 30;
 
-/// What the row is for.
+/// What a row is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub enum Purpose {
+    /// A new record.
     Create,
+    /// A change of a record.
     Update,
+    /// Either.
     Upsert,
 }
 
 impl Purpose {
-    fn settable(self, field: &Field) -> bool {
+    /// Whether such a row may set the field.
+    #[must_use]
+    pub fn settable(self, field: &Field) -> bool {
         match self {
             Self::Create => field.createable,
             Self::Update => field.updatable,
