@@ -8,6 +8,7 @@ pub mod error;
 pub mod hardening;
 pub mod http;
 pub mod layer;
+pub mod mapping;
 pub mod provider;
 pub mod providers;
 pub mod record;

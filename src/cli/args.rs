@@ -94,6 +94,8 @@ pub enum Command {
     Delete(Delete),
     /// Tells what was created, updated and deleted.
     Changes(Changes),
+    /// Checks mappings, and maps rows with them.
+    Map(Map),
     /// Prints the completion script of a shell.
     Completions(Completions),
 }
@@ -769,6 +771,108 @@ pub struct Changes {
         value_parser = clap::value_parser!(u64).range(1..=86_400)
     )]
     pub interval: u64,
+}
+
+/// `map`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  recordport map check contacts.mapping.json")]
+pub struct Map {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: MapAction,
+}
+
+/// Actions on mappings.
+#[derive(Debug, Subcommand)]
+pub enum MapAction {
+    /// Tells everything that is wrong with a mapping, against the live record types.
+    #[command(after_help = "Example:\n  recordport map check contacts.mapping.json --format table")]
+    Check(MapCheck),
+    /// Maps rows: records in, rows for the target out. Nothing is written.
+    #[command(
+        after_help = "Example:\n  recordport search work Contact | recordport map apply contacts.mapping.json - \\\n    | \
+        recordport create other contact"
+    )]
+    Apply(MapApply),
+    /// Shows real records beside the rows that they become, what the target would refuse and what would change
+    /// there. Nothing is written.
+    #[command(after_help = "Example:\n  recordport map preview contacts.mapping.json --limit 5")]
+    Preview(MapPreview),
+    /// Suggests rules between two record types, with reasons.
+    #[command(after_help = "Example:\n  recordport map suggest work Contact other contact --format json")]
+    Suggest(MapSuggest),
+}
+
+/// What every use of a mapping takes.
+#[derive(Debug, Args)]
+pub struct MapUse {
+    /// File with the mapping.
+    #[arg(value_name = "MAPPING")]
+    pub mapping: PathBuf,
+    /// Value of a parameter: JSON, or text that is none.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_pair)]
+    pub params: Vec<(String, String)>,
+}
+
+/// `map check`
+#[derive(Debug, Args)]
+pub struct MapCheck {
+    /// The mapping.
+    #[command(flatten)]
+    pub mapping: MapUse,
+}
+
+/// `map apply`
+#[derive(Debug, Args)]
+pub struct MapApply {
+    /// The mapping.
+    #[command(flatten)]
+    pub mapping: MapUse,
+    /// File with rows, or - for stdin.
+    #[arg(value_name = "FILE|-")]
+    pub file: Option<PathBuf>,
+}
+
+/// `map preview`
+#[derive(Debug, Args)]
+pub struct MapPreview {
+    /// The mapping.
+    #[command(flatten)]
+    pub mapping: MapUse,
+    /// How many records of the source.
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub limit: u64,
+}
+
+/// `map suggest`
+#[derive(Debug, Args)]
+pub struct MapSuggest {
+    /// Connection that records come from.
+    #[arg(value_name = "CONNECTION")]
+    pub source: String,
+    /// Their type.
+    #[arg(value_name = "TYPE")]
+    pub source_type: String,
+    /// Connection that rows go to.
+    #[arg(value_name = "TO_CONNECTION")]
+    pub target: String,
+    /// Their type.
+    #[arg(value_name = "TO_TYPE")]
+    pub target_type: String,
+    /// What is done with the rows.
+    #[arg(long, value_enum, default_value = "create", value_name = "OP")]
+    pub operation: MapOperation,
+}
+
+/// Operations that fields can be suggested for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MapOperation {
+    /// New records.
+    Create,
+    /// Changes of records.
+    Update,
+    /// Either, by a key.
+    Upsert,
 }
 
 /// `completions`

@@ -118,14 +118,14 @@ impl Feed {
     }
 }
 
-fn open_file(path: &Path) -> Result<File> {
+pub(super) fn open_file(path: &Path) -> Result<File> {
     File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::invalid(format!("there is no file {}", path.display())),
         _ => Error::local(format!("cannot read {}: {error}", path.display())),
     })
 }
 
-fn row_format(format: Option<Format>, file: Option<&Path>) -> RowFormat {
+pub(super) fn row_format(format: Option<Format>, file: Option<&Path>) -> RowFormat {
     let by_name =
         file.and_then(Path::extension).is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     if format == Some(Format::Csv) || by_name { RowFormat::Csv } else { RowFormat::Json }

@@ -18,6 +18,7 @@ mod emulator;
 mod feed;
 mod found;
 mod get;
+mod map;
 mod options;
 mod output;
 mod progress;
@@ -199,6 +200,7 @@ async fn execute(session: &mut Session, command: Command) -> Done {
         Command::Upsert(args) => upsert::run(session, args).await,
         Command::Delete(args) => delete::run(session, args).await,
         Command::Changes(args) => changes::run(session, args).await,
+        Command::Map(args) => map::run(session, args.action).await,
         Command::Completions(args) => completions::run(session, &args),
     }
 }

@@ -35,6 +35,7 @@ mod jira_changes;
 mod jira_openapi;
 mod jira_query;
 mod licences;
+mod mapping;
 mod pushdown;
 mod record_check;
 mod rules;

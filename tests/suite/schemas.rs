@@ -102,7 +102,7 @@ async fn all_types(provider: &str) -> Vec<Arc<dyn Records>> {
 }
 
 /// Those of them that are wanted.
-async fn types_that(provider: &str, wanted: fn(&TypeName) -> bool) -> Vec<Arc<dyn Records>> {
+pub(crate) async fn types_that(provider: &str, wanted: fn(&TypeName) -> bool) -> Vec<Arc<dyn Records>> {
     let emulator = Emulator::start(EmulatorConfig::default()).await.unwrap();
     let cx = context(&emulator, provider);
     let service = providers::find(provider).unwrap().provider(&json!({})).unwrap();

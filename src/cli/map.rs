@@ -1,0 +1,268 @@
+//! `recordport map`: mappings checked, and used on rows.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Session;
+use super::args::{Format, MapAction, MapApply, MapCheck, MapOperation, MapPreview, MapSuggest, MapUse};
+use super::feed::{open_file, row_format};
+use super::output::{self, Done, note};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mapping::compile::reads;
+use crate::mapping::document::{Literal, Operation};
+use crate::mapping::preview::{self, Side};
+use crate::mapping::suggest::{self, Suggested};
+use crate::mapping::{Compiled, Given, Mapping, Problem, Program, Settings, Severity, Types, compile};
+use crate::provider::Resolved;
+use crate::record::{FieldPath, RecordType};
+use crate::rows::{RawRow, RowReader};
+use crate::workspace::Use;
+
+/// Exit code of a mapping with errors.
+const PROBLEMS: u8 = 2;
+
+/// Runs an action.
+pub(crate) async fn run(session: &mut Session, action: MapAction) -> Done {
+    match action {
+        MapAction::Check(args) => check(session, args).await,
+        MapAction::Apply(args) => apply(session, args).await,
+        MapAction::Preview(args) => preview(session, args).await,
+        MapAction::Suggest(args) => suggest(session, &args).await,
+    }
+}
+
+/// A mapping against its live types.
+struct Live {
+    source: Side,
+    target: Side,
+    compiled: Compiled,
+}
+
+/// A mapping that can be used.
+struct Ready {
+    mapping: Mapping,
+    source: Side,
+    target: Side,
+    program: Program,
+}
+
+async fn check(session: &mut Session, args: MapCheck) -> Done {
+    let problems = match read(&args.mapping.mapping)? {
+        Ok(mapping) => live(session, &mapping, &args.mapping).await?.compiled.problems,
+        Err(problems) => problems,
+    };
+    report(session, &problems)
+}
+
+/// Prints problems; errors among them make the exit code.
+fn report(session: &mut Session, problems: &[Problem]) -> Done {
+    let format = session.format();
+    if problems.is_empty() && format == Format::Table {
+        session.out.line("The mapping fits both record types.")?;
+        return Ok(0);
+    }
+    output::list(&mut session.out, format, &["severity", "pointer", "message", "fix", "values"], problems)?;
+    let wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
+    Ok(if wrong { PROBLEMS } else { 0 })
+}
+
+/// Reads a mapping from its file: the mapping, or what is wrong with its form.
+fn read(path: &Path) -> Result<std::result::Result<Mapping, Vec<Problem>>> {
+    let mut text = String::new();
+    open_file(path)?.read_to_string(&mut text).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => Error::invalid(format!("{} is not UTF-8", path.display())),
+        _ => Error::local(format!("cannot read {}: {error}", path.display())),
+    })?;
+    Ok(Mapping::parse(text.trim_start_matches('\u{feff}')))
+}
+
+/// The mapping and the program that it compiles to; what is wrong ends the command.
+async fn ready(session: &mut Session, used: &MapUse) -> Result<Ready> {
+    let refused = |problems: &[Problem]| {
+        let told: Vec<String> = problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .map(ToString::to_string)
+            .collect();
+        Error::invalid(format!("the mapping cannot be used: {}", told.join("; ")))
+            .with_advice(format!("Look at `recordport map check {}`", used.mapping.display()))
+    };
+    let mapping = read(&used.mapping)?.map_err(|problems| refused(&problems))?;
+    let live = live(session, &mapping, used).await?;
+    match live.compiled.program {
+        Some(program) => Ok(Ready { mapping, source: live.source, target: live.target, program }),
+        None => Err(refused(&live.compiled.problems)),
+    }
+}
+
+/// Opens both sides and compiles against them.
+async fn live(session: &mut Session, mapping: &Mapping, used: &MapUse) -> Result<Live> {
+    let source = side(session, &mapping.source.connection, &mapping.source.record_type).await?;
+    let target = side(session, &mapping.target.connection, &mapping.target.record_type).await?;
+    let paths = resolve(&source, &reads(mapping).paths).await?;
+    let settings = Settings {
+        now: source.cx.clock.now(),
+        timezone: session.timezone.clone(),
+        params: params(&used.params),
+    };
+    let types =
+        Types { source: source.records.record_type(), paths: &paths, target: target.records.record_type() };
+    let compiled = compile(mapping, types, &settings);
+    Ok(Live { source, target, compiled })
+}
+
+async fn side(session: &mut Session, connection: &str, record_type: &str) -> Result<Side> {
+    let connected = session.connection(connection, Use::default()).await?;
+    let records = connected.open(record_type).await?;
+    Ok(Side { records, cx: connected.context })
+}
+
+/// The fields at the paths that lead somewhere; the compiler tells of the others.
+async fn resolve(side: &Side, paths: &[FieldPath]) -> Result<Resolved> {
+    let cx = &side.cx;
+    let through: Vec<FieldPath> = paths.iter().filter(|path| !path.is_single()).cloned().collect();
+    match side.records.resolve(cx, &through).await {
+        Err(error) if error.kind() == ErrorKind::Invalid => {
+            let mut good = Vec::new();
+            for path in through {
+                match side.records.resolve(cx, std::slice::from_ref(&path)).await {
+                    Ok(_) => good.push(path),
+                    Err(error) if error.kind() == ErrorKind::Invalid => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            side.records.resolve(cx, &good).await
+        }
+        other => other,
+    }
+}
+
+/// Values of parameters: JSON, or text.
+fn params(given: &[(String, String)]) -> Vec<(String, Literal)> {
+    given
+        .iter()
+        .map(|(name, text)| {
+            let value = Literal::parse(text).unwrap_or_else(|| Literal::from(&json!(text)));
+            (name.clone(), value)
+        })
+        .collect()
+}
+
+/// Maps rows of a file or of stdin. Rows go to stdout; what failed, and what was cut, to stderr.
+async fn apply(session: &mut Session, args: MapApply) -> Done {
+    let Ready { source, program, .. } = ready(session, &args.mapping).await?;
+    let record_type = source.records.record_type();
+    let format = row_format(session.format, args.file.as_deref());
+    let input: Box<dyn Read + Send> = match args.file.as_deref().filter(|path| path.as_os_str() != "-") {
+        Some(path) => Box::new(open_file(path)?),
+        None => std::mem::replace(&mut session.input, Box::new(std::io::empty())),
+    };
+    let listed = session.format == Some(Format::Json);
+    let (mut failed, mut first) = (false, true);
+    if listed {
+        session.out.write(b"[")?;
+    }
+    for raw in RowReader::new(input, format, record_type, false) {
+        session.signals.check()?;
+        let raw = raw?;
+        let row = raw.index;
+        let (json, key) = as_record(raw, record_type);
+        match program.apply(Given { json: &json, key: key.as_deref(), row: row + 1 }) {
+            Ok(mapped) => {
+                if listed && !first {
+                    session.out.write(b",\n ")?;
+                }
+                first = false;
+                session.out.write(mapped.json.as_bytes())?;
+                if !listed {
+                    session.out.write(b"\n")?;
+                }
+                if !mapped.warnings.is_empty() {
+                    note(&json!({"row": row, "warnings": mapped.warnings}).to_string());
+                }
+            }
+            Err(error) => {
+                failed = true;
+                note(&json!({"row": row, "key": key, "error": error}).to_string());
+            }
+        }
+    }
+    if listed {
+        session.out.write(b"]\n")?;
+    }
+    Ok(u8::from(failed))
+}
+
+/// A row as the record that it is, with its key's text when it says one.
+fn as_record(raw: RawRow, record_type: &RecordType) -> (String, Option<String>) {
+    let text = |value: &RawValue| {
+        serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned())
+    };
+    let mut key = None;
+    let mut json = String::from("{");
+    for (name, value) in &raw.members {
+        if name == "@key" {
+            key = Some(text(value));
+            continue;
+        }
+        if name.starts_with('@') {
+            continue;
+        }
+        if record_type.key.0.as_slice() == std::slice::from_ref(name) && value.get() != "null" {
+            key.get_or_insert_with(|| text(value));
+        }
+        if json.len() > 1 {
+            json.push(',');
+        }
+        json.push_str(&json!(name).to_string());
+        json.push(':');
+        json.push_str(value.get());
+    }
+    json.push('}');
+    (json, key)
+}
+
+/// Shows what a mapping would do to real records.
+async fn preview(session: &mut Session, args: MapPreview) -> Done {
+    let Ready { mapping, source, target, program } = ready(session, &args.mapping).await?;
+    let sides = (&source, &target);
+    let shown = preview::preview(&mapping, &program, sides, args.limit, &session.timezone).await?;
+    let format = session.format();
+    let columns = ["key", "source", "row", "error", "warnings", "exists", "changes"];
+    output::list(&mut session.out, format, &columns, &shown)?;
+    Ok(u8::from(shown.iter().any(|one| one.error.is_some())))
+}
+
+/// Suggests rules: each with its reasons, or the whole mapping as one JSON document.
+async fn suggest(session: &mut Session, args: &MapSuggest) -> Done {
+    let source = side(session, &args.source, &args.source_type).await?;
+    let target = side(session, &args.target, &args.target_type).await?;
+    let operation = match args.operation {
+        MapOperation::Create => Operation::Create,
+        MapOperation::Update => Operation::Update,
+        MapOperation::Upsert => Operation::Upsert,
+    };
+    let (from, to) = (source.records.record_type(), target.records.record_type());
+    let Suggested { suggestions, open } = suggest::suggest(from, to, operation, args.source == args.target);
+    if session.format() == Format::Json {
+        let rules: Vec<_> = suggestions.iter().map(|suggestion| &suggestion.rule).collect();
+        let mapping = json!({
+            "recordport": "mapping/1",
+            "name": format!("{} to {}", from.name, to.name),
+            "source": {"connection": args.source, "type": from.name},
+            "target": {"connection": args.target, "type": to.name, "operation": operation},
+            "fields": rules,
+        });
+        session.out.json_pretty(&json!({"mapping": mapping, "suggestions": suggestions, "open": open}))?;
+        return Ok(0);
+    }
+    let format = session.format();
+    output::list(&mut session.out, format, &["to", "from", "score", "reasons"], &suggestions)?;
+    if !open.is_empty() {
+        note(&format!("nothing was found for these required fields: {}", open.join(", ")));
+    }
+    Ok(0)
+}

@@ -1,0 +1,65 @@
+//! What a mapping reads of its source's records.
+
+use crate::mapping::document::{FieldRule, Mapping, Step};
+use crate::mapping::template::{self, Piece};
+use crate::record::{FieldPath, QueryDraft, rules, where_text};
+
+/// What a mapping reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Paths, each once, in the order of the document.
+    pub paths: Vec<FieldPath>,
+    /// Whether it reads the record as a whole.
+    pub whole: bool,
+}
+
+/// The paths that a mapping reads, those of its conditions included. What cannot be read is left out: compiling
+/// tells.
+#[must_use]
+pub fn reads(mapping: &Mapping) -> Reads {
+    let mut found = Reads::default();
+    mapping.fields.iter().for_each(|rule| found.rule(rule));
+    let mut seen = std::collections::BTreeSet::new();
+    found.paths.retain(|path| seen.insert(path.clone()));
+    found
+}
+
+impl Reads {
+    fn rule(&mut self, rule: &FieldRule) {
+        self.path(rule.from.as_deref());
+        self.template(rule.template.as_deref());
+        for case in rule.cases.iter().flatten() {
+            let parsed = match (&case.where_text, &case.filter) {
+                (Some(text), _) => where_text::parse(text).ok(),
+                (None, Some(filter)) => rules::parse(&filter.tree()).ok().map(|rules| rules.filter),
+                (None, None) => None,
+            };
+            let draft = QueryDraft { filter: parsed, ..QueryDraft::default() };
+            self.paths.extend(draft.paths());
+            self.path(case.from.as_deref());
+            self.template(case.template.as_deref());
+        }
+        for step in rule.steps.iter().flatten() {
+            // Paths inside of each begin at the element.
+            if let Step::Concat(step) = step {
+                step.of.iter().for_each(|path| self.path(Some(path)));
+            }
+        }
+    }
+
+    fn template(&mut self, text: Option<&str>) {
+        for piece in text.and_then(|text| template::parse(text).ok()).into_iter().flatten() {
+            if let Piece::Path { path, .. } = piece {
+                self.path(Some(&path));
+            }
+        }
+    }
+
+    fn path(&mut self, path: Option<&str>) {
+        match path {
+            Some("@record") => self.whole = true,
+            Some(path) if !path.starts_with('@') => self.paths.push(FieldPath::parse(path)),
+            _ => {}
+        }
+    }
+}

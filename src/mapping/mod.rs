@@ -1,0 +1,24 @@
+//! Mappings: how records of one type become rows of another, as a document that a form can draw.
+//!
+//! [`document`] is the document and its strict reading, [`schema`] its JSON Schema, [`convert`] the table of what
+//! converts without being told, [`compile`] the check of a mapping against two record types, and [`program`] what
+//! comes out of it: pure, and failing on values only. [`preview`] shows what one would do to real records, [`suggest`]
+//! makes a first one from two types.
+
+pub mod compile;
+pub mod convert;
+pub mod document;
+pub mod preview;
+mod problem;
+pub mod program;
+pub mod schema;
+pub mod shape;
+mod step;
+pub mod suggest;
+mod template;
+mod value;
+
+pub use compile::{Compiled, Settings, Types, compile};
+pub use document::Mapping;
+pub use problem::{Problem, Severity};
+pub use program::{Given, Mapped, Program};

@@ -1,0 +1,428 @@
+//! A compiled mapping: pure, shared between threads, and failing on values only.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
+
+use super::convert::Cast;
+use super::document::{OnInvalid, OnMissing};
+use super::step::Run;
+use super::value::{Value, quoted};
+use crate::error::{Error, FieldError, Result};
+use crate::layer::check;
+use crate::record::number::Number;
+use crate::record::pick::Picker;
+use crate::record::residual::Residual;
+use crate::record::{Field, FieldType};
+
+/// A mapping that is ready to run.
+#[derive(Debug)]
+pub struct Program {
+    pub(super) block: Block,
+}
+
+/// One record that is mapped.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// Its JSON text.
+    pub json: &'a str,
+    /// Its key's text, when it has one.
+    pub key: Option<&'a str>,
+    /// Its number, from 1.
+    pub row: u64,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped {
+    /// The row, as JSON text.
+    pub json: String,
+    /// What was cut or cleared on the way.
+    pub warnings: Vec<FieldError>,
+}
+
+impl Program {
+    /// Maps a record.
+    ///
+    /// # Errors
+    /// Invalid, with a reason for each field whose value does not fit.
+    pub fn apply(&self, given: Given<'_>) -> Result<Mapped> {
+        let row = self.block.run(given.json, &Here::Record(given));
+        let (json, warnings) = row.map_err(|reasons| {
+            reasons.into_iter().fold(Error::invalid("this record cannot be mapped"), Error::with_field_error)
+        })?;
+        Ok(Mapped { json, warnings })
+    }
+}
+
+/// Where a block of rules runs.
+#[derive(Debug, Clone, Copy)]
+enum Here<'a> {
+    /// On a record.
+    Record(Given<'a>),
+    /// On an element of a list.
+    Element { index: usize },
+}
+
+/// Rules that run together on one object.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) picker: Picker,
+    pub(super) rules: Vec<RuleProgram>,
+    /// Where the rules' values stand in the row.
+    pub(super) tree: Vec<Node>,
+}
+
+/// A member of the row.
+#[derive(Debug)]
+pub(super) enum Node {
+    /// A rule's value.
+    Leaf { name: String, rule: usize },
+    /// An object of such.
+    Object { name: String, members: Vec<Node> },
+}
+
+/// One rule.
+#[derive(Debug)]
+pub(super) struct RuleProgram {
+    pub(super) to: String,
+    pub(super) branches: Vec<Branch>,
+    pub(super) on_missing: OnMissing,
+    pub(super) on_invalid: OnInvalid,
+    /// Whether the field must not be null.
+    pub(super) needed: bool,
+}
+
+/// One way to a rule's value.
+#[derive(Debug)]
+pub(super) struct Branch {
+    pub(super) condition: Option<Residual>,
+    pub(super) origin: Origin,
+    pub(super) steps: Vec<Box<dyn Run>>,
+    pub(super) cast: Cast,
+    pub(super) fit: Fit,
+}
+
+/// Where a value comes from.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// A path of the record, by its place among those picked.
+    Slot(usize),
+    /// JSON text.
+    Fixed(String),
+    /// Text with values in it; whether it goes on without a value.
+    Template(Vec<(Origin, bool)>),
+    /// The number of the row.
+    Row,
+    /// The record itself.
+    Whole,
+    /// The record's key.
+    Key,
+    /// The place in the list.
+    Index,
+}
+
+/// A record while it is mapped.
+#[derive(Debug)]
+pub(super) struct Row<'a> {
+    here: Here<'a>,
+    json: &'a str,
+    slots: Vec<Option<&'a RawValue>>,
+    /// The field that is being made.
+    field: String,
+    warnings: Vec<FieldError>,
+}
+
+impl Block {
+    fn run(&self, json: &str, here: &Here<'_>) -> Result<(String, Vec<FieldError>), Vec<FieldError>> {
+        let slots = self.picker.pick_present(json).map_err(|error| {
+            vec![FieldError {
+                field: String::new(),
+                message: error.message().to_owned(),
+                accepted: Vec::new(),
+            }]
+        })?;
+        let mut row = Row { here: *here, json, slots, field: String::new(), warnings: Vec::new() };
+        let mut values: Vec<Option<Cow<'_, str>>> = Vec::with_capacity(self.rules.len());
+        let mut reasons = Vec::new();
+        for rule in &self.rules {
+            row.field.clone_from(&rule.to);
+            match rule.value(&mut row) {
+                Ok(value) => values.push(value),
+                Err(why) => {
+                    reasons.extend(why);
+                    values.push(None);
+                }
+            }
+        }
+        if !reasons.is_empty() {
+            return Err(reasons);
+        }
+        let mut out = String::with_capacity(json.len());
+        out.push('{');
+        write_members(&self.tree, &values, &mut out);
+        out.push('}');
+        Ok((out, row.warnings))
+    }
+}
+
+/// Writes the members that have values; says whether there were any.
+fn write_members(tree: &[Node], values: &[Option<Cow<'_, str>>], out: &mut String) -> bool {
+    let mut any = false;
+    for node in tree {
+        let start = out.len();
+        let (name, written) = match node {
+            Node::Leaf { name, rule } => (name, values.get(*rule).and_then(Option::as_deref)),
+            Node::Object { name, .. } => (name, Some("")),
+        };
+        let Some(text) = written else { continue };
+        if any {
+            out.push(',');
+        }
+        out.push_str(&quoted(name));
+        out.push(':');
+        let filled = match node {
+            Node::Leaf { .. } => {
+                out.push_str(text);
+                true
+            }
+            Node::Object { members, .. } => {
+                out.push('{');
+                let filled = write_members(members, values, out);
+                out.push('}');
+                filled
+            }
+        };
+        if filled {
+            any = true;
+        } else {
+            out.truncate(start);
+        }
+    }
+    any
+}
+
+impl RuleProgram {
+    /// The JSON text of the rule's value; `None` leaves the field out.
+    fn value<'a>(&self, row: &mut Row<'a>) -> Result<Option<Cow<'a, str>>, Vec<FieldError>> {
+        let reason =
+            |message: String| vec![FieldError { field: self.to.clone(), message, accepted: Vec::new() }];
+        let mut chosen = None;
+        for branch in &self.branches {
+            let holds = match &branch.condition {
+                None => true,
+                Some(condition) => {
+                    condition.matches_json(row.json).map_err(|error| reason(error.message().to_owned()))?
+                }
+            };
+            if holds {
+                chosen = Some(branch);
+                break;
+            }
+        }
+        let made = chosen.map_or(Ok(None), |branch| branch.value(row));
+        match made {
+            Ok(Some(text)) if self.needed && text == "null" => {
+                Err(reason("is null, and the field must have a value".to_owned()))
+            }
+            Ok(Some(text)) => Ok(Some(text)),
+            Ok(None) => match self.on_missing {
+                OnMissing::Skip => Ok(None),
+                OnMissing::Null => Ok(Some(Cow::Borrowed("null"))),
+                OnMissing::Error => Err(reason("there is no value for it".to_owned())),
+            },
+            Err(reasons) if self.on_invalid == OnInvalid::Null && !self.needed => {
+                let why: Vec<&str> = reasons.iter().map(|reason| reason.message.as_str()).collect();
+                row.warn(format!("was cleared, because it {}", why.join("; ")));
+                Ok(Some(Cow::Borrowed("null")))
+            }
+            Err(mut reasons) => {
+                for reason in &mut reasons {
+                    if reason.field.is_empty() {
+                        reason.field.clone_from(&self.to);
+                    }
+                }
+                Err(reasons)
+            }
+        }
+    }
+}
+
+impl Branch {
+    fn value<'a>(&self, row: &mut Row<'a>) -> Result<Option<Cow<'a, str>>, Vec<FieldError>> {
+        let plain =
+            |message: String| vec![FieldError { field: String::new(), message, accepted: Vec::new() }];
+        let value = row.origin(&self.origin).map_err(plain)?;
+        let Some(value) = row.steps(&self.steps, value).map_err(plain)? else { return Ok(None) };
+        if value.is_null() {
+            return Ok(Some(Cow::Borrowed("null")));
+        }
+        let text = cast(&self.cast, value).map_err(plain)?.json();
+        self.fit.check(&text)?;
+        Ok(Some(text))
+    }
+}
+
+fn cast<'a>(how: &Cast, value: Value<'a>) -> Result<Value<'a>, String> {
+    match how {
+        Cast::Copy => Ok(value),
+        Cast::ToText => value.text().map(Value::Text),
+        Cast::ToNumber => value.number().map(Value::Number),
+        Cast::One(inner) => {
+            let one = cast(inner, value)?.json().into_owned();
+            Ok(Value::Raw(Cow::Owned(format!("[{one}]"))))
+        }
+        Cast::Each(inner) => {
+            let mut out = Vec::new();
+            for item in value.items()? {
+                out.push(cast(inner, Value::raw(item))?.json().into_owned());
+            }
+            Ok(Value::Raw(Cow::Owned(format!("[{}]", out.join(",")))))
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    /// Tells what was done to a value besides what was asked.
+    pub(super) fn warn(&mut self, message: String) {
+        self.warnings.push(FieldError { field: self.field.clone(), message, accepted: Vec::new() });
+    }
+
+    /// A value where it comes from; `None` when it is missing.
+    pub(super) fn origin(&self, origin: &Origin) -> Result<Option<Value<'a>>, String> {
+        Ok(match origin {
+            Origin::Slot(slot) => self.slots.get(*slot).copied().flatten().map(|raw| Value::raw(raw.get())),
+            Origin::Fixed(text) => Some(Value::Raw(Cow::Owned(text.clone()))),
+            Origin::Whole => Some(Value::raw(self.json)),
+            Origin::Row => match self.here {
+                Here::Record(given) => Some(Value::Number(Cow::Owned(given.row.to_string()))),
+                Here::Element { .. } => None,
+            },
+            Origin::Index => match self.here {
+                Here::Element { index } => Some(Value::Number(Cow::Owned(index.to_string()))),
+                Here::Record(_) => None,
+            },
+            Origin::Key => match self.here {
+                Here::Record(given) => given.key.map(|key| Value::Text(Cow::Borrowed(key))),
+                Here::Element { .. } => None,
+            },
+            Origin::Template(pieces) => {
+                let mut text = String::new();
+                for (piece, optional) in pieces {
+                    match self.origin(piece)?.filter(|value| !value.is_null()) {
+                        Some(value) => text.push_str(&value.text()?),
+                        None if *optional => {}
+                        None => return Ok(None),
+                    }
+                }
+                Some(Value::Text(Cow::Owned(text)))
+            }
+        })
+    }
+
+    /// A value through steps.
+    pub(super) fn steps(
+        &mut self,
+        steps: &[Box<dyn Run>],
+        mut value: Option<Value<'a>>,
+    ) -> Result<Option<Value<'a>>, String> {
+        for step in steps {
+            value = match value {
+                Some(present) if !present.is_null() => step.run(present, self)?,
+                absent => step.instead().or(absent),
+            };
+        }
+        Ok(value)
+    }
+
+    /// An element of a list through rules of its own.
+    pub(super) fn element(&mut self, block: &Block, json: &str, index: usize) -> Result<String, String> {
+        let made = block.run(json, &Here::Element { index });
+        match made {
+            Ok((text, warnings)) => {
+                for warning in warnings {
+                    self.warn(format!("of element {index}, {} {}", warning.field, warning.message));
+                }
+                Ok(text)
+            }
+            Err(reasons) => Err(reasons
+                .into_iter()
+                .map(|reason| format!("of element {index}, {}: {}", reason.field, reason.message))
+                .collect::<Vec<_>>()
+                .join("; ")),
+        }
+    }
+}
+
+/// Whether a value fits its field.
+#[derive(Debug)]
+pub(super) enum Fit {
+    /// Whatever it is.
+    Any,
+    /// Text, up to a length in characters.
+    Text { field: Field, most: Option<u64> },
+    /// One of these JSON texts; else the whole check tells why not.
+    OneOf { field: Field, known: HashSet<String> },
+    /// As the whole check says.
+    Whole(Field),
+}
+
+impl Fit {
+    /// The check of a field's values.
+    pub(super) fn of(field: &Field) -> Self {
+        let field = field.clone();
+        match &field.field_type {
+            FieldType::Text { max_length, .. } => Self::Text { most: *max_length, field },
+            FieldType::Picklist(picklist) if picklist.restricted => {
+                let active = picklist.values.iter().filter(|choice| choice.active);
+                Self::OneOf { known: active.map(|choice| choice.value.to_string()).collect(), field }
+            }
+            _ => Self::Whole(field),
+        }
+    }
+
+    fn check(&self, text: &str) -> Result<(), Vec<FieldError>> {
+        let field = match self {
+            Self::Any => return Ok(()),
+            // Escapes only make a text longer than what it says.
+            Self::Text { most, .. }
+                if text.starts_with('"')
+                    && most.is_none_or(|most| (text.len() as u64).saturating_sub(2) <= most) =>
+            {
+                return Ok(());
+            }
+            Self::OneOf { known, .. } if known.contains(text) => return Ok(()),
+            Self::Text { field, .. } | Self::OneOf { field, .. } | Self::Whole(field) => field,
+        };
+        let mut reasons = check::value_reasons(field, text, check::Purpose::Upsert);
+        if reasons.is_empty() {
+            reasons.extend(too_fine(field, text));
+        }
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        for reason in &mut reasons {
+            // Told under the rule's own path.
+            let inner = reason.field.strip_prefix(field.name.as_str()).unwrap_or_default();
+            let inner = inner.strip_prefix('.').unwrap_or_default();
+            if !inner.is_empty() {
+                reason.message = format!("{inner} {}", reason.message);
+            }
+            reason.field = String::new();
+        }
+        Err(reasons)
+    }
+}
+
+/// Digits behind the point that the provider would round away unasked.
+fn too_fine(field: &Field, text: &str) -> Option<FieldError> {
+    let FieldType::Decimal { scale: Some(scale), .. } = &field.field_type else { return None };
+    let plain = Number::parse(text)?.plain(1000)?;
+    let decimals = plain.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    (decimals > usize::try_from(*scale).ok()?).then(|| FieldError {
+        field: String::new(),
+        message: format!("has {decimals} digits behind the point; {scale} are kept, so add a round step"),
+        accepted: Vec::new(),
+    })
+}

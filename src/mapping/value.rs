@@ -1,0 +1,136 @@
+//! A value on its way through a rule. Numbers are their digits; nothing is decoded before a step needs it.
+
+use std::borrow::Cow;
+
+/// A value that is there.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value<'a> {
+    /// Null.
+    Null,
+    /// true or false.
+    Boolean(bool),
+    /// A number's digits, as JSON writes them.
+    Number(Cow<'a, str>),
+    /// Text.
+    Text(Cow<'a, str>),
+    /// JSON text that was not looked into: anything when it comes from a record, else a list or an object.
+    Raw(Cow<'a, str>),
+}
+
+impl<'a> Value<'a> {
+    /// JSON text of any value.
+    pub(super) fn raw(text: &'a str) -> Self {
+        Self::Raw(Cow::Borrowed(text.trim()))
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Raw(text) => text == "null",
+            _ => false,
+        }
+    }
+
+    /// Whether it is text without a character.
+    pub(super) fn is_empty_text(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Raw(text) => text == "\"\"",
+            _ => false,
+        }
+    }
+
+    /// The value, looked into; lists and objects stay JSON text.
+    pub(super) fn decoded(self) -> Result<Self, String> {
+        let Self::Raw(text) = self else { return Ok(self) };
+        Ok(match text.as_bytes().first() {
+            Some(b'"') if !text.contains('\\') && text.len() >= 2 => Self::Text(match text {
+                Cow::Borrowed(text) => Cow::Borrowed(&text[1..text.len() - 1]),
+                Cow::Owned(text) => Cow::Owned(text[1..text.len() - 1].to_owned()),
+            }),
+            Some(b'"') => Self::Text(Cow::Owned(
+                serde_json::from_str(&text).map_err(|_| "is not valid Unicode text".to_owned())?,
+            )),
+            Some(b'{' | b'[') => Self::Raw(text),
+            Some(b't') => Self::Boolean(true),
+            Some(b'f') => Self::Boolean(false),
+            Some(b'n') => Self::Null,
+            _ => Self::Number(text),
+        })
+    }
+
+    /// The text that it is, or that a number or boolean is written as.
+    pub(super) fn text(self) -> Result<Cow<'a, str>, String> {
+        match self.decoded()? {
+            Self::Text(text) | Self::Number(text) => Ok(text),
+            Self::Boolean(flag) => Ok(Cow::Borrowed(if flag { "true" } else { "false" })),
+            other => Err(format!("must be text, and is {}", other.called())),
+        }
+    }
+
+    /// The digits of a number, or of the text of a long integer.
+    pub(super) fn number(self) -> Result<Cow<'a, str>, String> {
+        match self.decoded()? {
+            Self::Number(text) => Ok(text),
+            Self::Text(text) if crate::record::number::Number::parse(&text).is_some() => Ok(text),
+            other => Err(format!("must be a number, and is {}", other.called())),
+        }
+    }
+
+    /// The elements of a list, as JSON texts.
+    pub(super) fn items(&self) -> Result<Vec<&str>, String> {
+        let read = match self {
+            Self::Raw(text) => serde_json::from_str::<Vec<&serde_json::value::RawValue>>(text).ok(),
+            _ => None,
+        };
+        match read {
+            Some(items) => Ok(items.into_iter().map(serde_json::value::RawValue::get).collect()),
+            None => Err(format!("must be a list, and is {}", self.called())),
+        }
+    }
+
+    /// What it is, in a message.
+    fn called(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "text",
+            Self::Raw(text) => match text.as_bytes().first() {
+                Some(b'[') => "a list",
+                Some(b'{') => "an object",
+                Some(b'"') => "text",
+                Some(b't' | b'f') => "a boolean",
+                Some(b'n') => "null",
+                _ => "a number",
+            },
+        }
+    }
+
+    /// Its JSON text.
+    pub(super) fn json(self) -> Cow<'a, str> {
+        match self {
+            Self::Null => Cow::Borrowed("null"),
+            Self::Boolean(true) => Cow::Borrowed("true"),
+            Self::Boolean(false) => Cow::Borrowed("false"),
+            Self::Number(text) | Self::Raw(text) => text,
+            Self::Text(text) => Cow::Owned(quoted(&text)),
+        }
+    }
+
+    /// The same, borrowed from nothing.
+    pub(super) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Boolean(flag) => Value::Boolean(flag),
+            Self::Number(text) => Value::Number(Cow::Owned(text.into_owned())),
+            Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Self::Raw(text) => Value::Raw(Cow::Owned(text.into_owned())),
+        }
+    }
+}
+
+/// A text as JSON.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
