@@ -108,7 +108,7 @@ pub fn compile(mapping: &Mapping, types: Types<'_>, settings: &Settings) -> Comp
     let mut problems = compiler.problems;
     coverage::check(mapping, types, &targets, &mut problems);
     on_source_delete(mapping, types.target, &mut problems);
-    problems.sort_by(|one, other| in_document(&one.pointer).cmp(&in_document(&other.pointer)));
+    problems.sort_by_cached_key(|problem| in_document(&problem.pointer));
     let wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
     Compiled { problems, program: block.filter(|_| !wrong).map(|block| Program { block }) }
 }
