@@ -20,6 +20,7 @@ mod chance;
 pub mod clock;
 mod compression;
 mod control;
+pub mod dropbox;
 pub mod dynamics;
 pub mod faults;
 pub mod grants;
@@ -249,6 +250,7 @@ fn services(config: &ServiceConfig) -> Result<Vec<Arc<dyn Service>>> {
         Arc::new(salesforce::Salesforce::start(config)?),
         Arc::new(dynamics::Dynamics::start(config)?),
         Arc::new(jira::Jira::start(config)?),
+        Arc::new(dropbox::Dropbox::start(config)),
     ])
 }
 

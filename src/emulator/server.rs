@@ -165,6 +165,7 @@ async fn respond(
         shared.log.answered(entry, Some(reply.status.as_u16()), None);
         return Ok(deliver(reply, Delivery::Whole, &line, &shared, version));
     };
+    let again = Again { service: Arc::clone(&service), request: request.clone() };
     let answer = blocking({
         let shared = Arc::clone(&shared);
         move || {
@@ -177,6 +178,7 @@ async fn respond(
     if let Some(delay) = answer.delay {
         tokio::time::sleep(delay).await;
     }
+    let answer = await_news(answer, &again, &shared).await?;
     let dropped = answer.delivery == Delivery::Dropped;
     let status = (!dropped).then_some(answer.reply.status.as_u16());
     shared.log.answered(entry, status, answer.fault);
@@ -184,6 +186,29 @@ async fn respond(
         return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "a fault rule drops this answer"));
     }
     Ok(deliver(answer.reply, answer.delivery, &line, &shared, version))
+}
+
+/// A request that may have to be asked again.
+struct Again {
+    service: Arc<dyn Service>,
+    request: Request,
+}
+
+/// How often a service is asked whether there is something new.
+const NEWS: Duration = Duration::from_millis(20);
+
+/// Holds an answer back until there is something new or the time is over.
+async fn await_news(mut answer: Answer, again: &Again, shared: &Shared) -> Result<Answer, io::Error> {
+    let begun = tokio::time::Instant::now();
+    while let Some(wait) = answer.reply.again_for
+        && begun.elapsed() < wait
+    {
+        tokio::time::sleep(NEWS).await;
+        let (service, mut request) = (Arc::clone(&again.service), again.request.clone());
+        request.now = shared.clock.now();
+        answer.reply = blocking(move || service.handle(&request)).await?;
+    }
+    Ok(answer)
 }
 
 /// Runs a service's work where it holds up no connection. A panic in it ends only this request.

@@ -4,6 +4,7 @@
 //! one complete request into one complete reply, in memory.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -61,13 +62,16 @@ pub struct Reply {
     pub body: Bytes,
     /// True when the request changed stored rows, which lets faults strike after the commit.
     pub committed: bool,
+    /// For requests that wait for something: how long the server asks the service again, at short intervals,
+    /// before it sends this answer.
+    pub again_for: Option<Duration>,
 }
 
 impl Reply {
     /// An answer without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new(), committed: false }
+        Self { status, headers: HeaderMap::new(), body: Bytes::new(), committed: false, again_for: None }
     }
 
     /// An answer with a body of the given content type.
@@ -217,6 +221,9 @@ pub struct PageShape {
     pub next: &'static str,
     /// Property that is true on the last page, when there is one (`done`).
     pub done: Option<&'static str>,
+    /// Property that is true when there are further pages, for services whose `next` stands on every page
+    /// (`has_more`).
+    pub more: Option<&'static str>,
     /// Property with the number of all rows, when there is one (`totalSize`).
     pub total: Option<&'static str>,
 }

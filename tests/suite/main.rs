@@ -21,6 +21,7 @@ mod connect_store;
 mod connect_tokens;
 mod dynamics;
 mod dynamics_writes;
+mod emulator_dropbox;
 mod emulator_dynamics;
 mod emulator_faults;
 mod emulator_frame;

@@ -82,7 +82,9 @@ impl Page {
         let entries = Object::parse(body)?;
         let rows: Vec<Box<RawValue>> = serde_json::from_str(entries.get(shape.rows)?).ok()?;
         let rows = rows.into_iter().map(|row| row.get().as_bytes().to_vec()).collect();
-        let next = entries.get(shape.next).and_then(|text| serde_json::from_str(text).ok());
+        let more = shape.more.is_none_or(|more| entries.get(more) == Some("true"));
+        let next =
+            entries.get(shape.next).filter(|_| more).and_then(|text| serde_json::from_str(text).ok());
         Some(Self { entries, shape, rows, next })
     }
 
@@ -99,10 +101,14 @@ impl Page {
             } else if name == self.shape.next {
                 match &self.next {
                     Some(next) => quoted(next).into_bytes(),
+                    // Such a service has it on the last page too.
+                    None if self.shape.more.is_some() => value.get().as_bytes().to_vec(),
                     None => continue,
                 }
             } else if Some(name.as_str()) == self.shape.done {
                 self.next.is_none().to_string().into_bytes()
+            } else if Some(name.as_str()) == self.shape.more {
+                self.next.is_some().to_string().into_bytes()
             } else {
                 value.get().as_bytes().to_vec()
             };

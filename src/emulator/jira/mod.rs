@@ -299,7 +299,7 @@ impl Service for Jira {
     }
 
     fn page_shape(&self) -> PageShape {
-        PageShape { rows: "issues", next: "nextPageToken", done: Some("isLast"), total: None }
+        PageShape { rows: "issues", next: "nextPageToken", done: Some("isLast"), more: None, total: None }
     }
 
     fn reset(&self) {

@@ -147,7 +147,7 @@ impl Service for Notes {
     }
 
     fn page_shape(&self) -> PageShape {
-        PageShape { rows: "notes", next: "next", done: Some("done"), total: Some("total") }
+        PageShape { rows: "notes", next: "next", done: Some("done"), more: None, total: Some("total") }
     }
 
     fn reset(&self) {

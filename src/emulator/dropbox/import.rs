@@ -1,0 +1,85 @@
+//! A folder of this disk as the account's files.
+//!
+//! Links are not followed, so that nothing outside of the folder gets in; what is neither file nor folder is
+//! left out.
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::content::Content;
+use super::tree::{Kind, Node, Revision, Tree};
+
+/// Folders within folders.
+const DEEPEST: usize = 64;
+/// Files and folders of one import.
+const MOST: usize = 100_000;
+
+/// One imported entry: its path in the account, and what is in it when it is a file.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    path: String,
+    file: Option<(Bytes, Timestamp)>,
+}
+
+pub(super) fn read(folder: &Path) -> Result<Vec<Entry>, String> {
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", folder.display());
+    let kind = fs::symlink_metadata(folder).map_err(|error| told(&error))?;
+    if !kind.is_dir() {
+        return Err(format!("{} is not a folder", folder.display()));
+    }
+    let mut out = Vec::new();
+    walk(folder, "", 0, &mut out).map_err(|error| told(&error))?;
+    Ok(out)
+}
+
+fn walk(folder: &Path, under: &str, depth: usize, out: &mut Vec<Entry>) -> Result<(), String> {
+    if depth > DEEPEST {
+        return Err(format!("folders are nested deeper than {DEEPEST}"));
+    }
+    let mut entries = fs::read_dir(folder)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| error.to_string())?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_str().ok_or_else(|| format!("{name:?} is not Unicode"))?;
+        let path = format!("{under}/{name}");
+        let metadata = entry.path().symlink_metadata().map_err(|error| error.to_string())?;
+        if out.len() >= MOST {
+            return Err(format!("there are more than {MOST} files and folders"));
+        }
+        if metadata.is_dir() {
+            out.push(Entry { path: path.clone(), file: None });
+            walk(&entry.path(), &path, depth + 1, out)?;
+        } else if metadata.is_file() {
+            let bytes = fs::read(entry.path()).map_err(|error| format!("{path}: {error}"))?;
+            let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+            out.push(Entry { path, file: Some((bytes.into(), modified.unwrap_or_else(super::epoch))) });
+        }
+    }
+    Ok(())
+}
+
+/// Puts imported entries into the account.
+pub(super) fn apply(tree: &mut Tree, home: &str, entries: &[Entry]) {
+    for entry in entries {
+        let path = format!("{home}{}", entry.path);
+        if tree.at(&path).is_some() {
+            continue;
+        }
+        let kind = match &entry.file {
+            None => Kind::Folder,
+            Some((bytes, modified)) => Kind::File(vec![Revision {
+                rev: tree.new_rev(),
+                content: Content::given(vec![bytes.clone()]),
+                client_modified: *modified,
+                server_modified: *modified,
+            }]),
+        };
+        let id = tree.new_id();
+        tree.put(Node { id, path, kind, properties: Vec::new() });
+    }
+}
