@@ -23,6 +23,7 @@ mod control;
 pub mod dropbox;
 pub mod dynamics;
 pub mod faults;
+pub mod google_calendar;
 pub mod grants;
 pub mod jira;
 mod json;
@@ -250,6 +251,7 @@ fn services(config: &ServiceConfig) -> Result<Vec<Arc<dyn Service>>> {
         Arc::new(salesforce::Salesforce::start(config)?),
         Arc::new(dynamics::Dynamics::start(config)?),
         Arc::new(jira::Jira::start(config)?),
+        Arc::new(google_calendar::GoogleCalendar::start(config)?),
         Arc::new(dropbox::Dropbox::start(config)),
     ])
 }
