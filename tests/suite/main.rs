@@ -25,6 +25,7 @@ mod emulator_dropbox;
 mod emulator_dynamics;
 mod emulator_faults;
 mod emulator_frame;
+mod emulator_google;
 mod emulator_jira;
 mod emulator_oauth;
 mod emulator_salesforce;

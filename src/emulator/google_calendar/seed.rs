@@ -220,7 +220,7 @@ impl Seed {
         if hash % 4 == 0 {
             members["extendedProperties"] = json!({
                 "private": { "case": (hash % 1000).to_string() },
-                "shared": { "team": ["north", "south"][(hash >> 3) as usize % 2] },
+                "shared": { "team": word(&["north", "south"], hash >> 3) },
             });
         }
         if hash % 11 == 0 {
