@@ -291,6 +291,7 @@ impl Account {
             redirect_uri: if redirect_uri.is_empty() { "this page, as a code to copy" } else { redirect_uri },
             action: "/oauth2/authorize",
             number: &number,
+            choice: None,
         }
         .reply()
     }

@@ -234,6 +234,7 @@ impl Account {
             redirect_uri,
             action: "/o/oauth2/v2/auth",
             number: &number,
+            choice: None,
         }
         .reply()
     }
