@@ -10,7 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::content::Content;
-use super::tree::{Kind, Node, Revision, Tree};
+use super::tree::{Kind, Revision, Tree};
 
 /// Folders within folders.
 const DEEPEST: usize = 64;
@@ -79,7 +79,6 @@ pub(super) fn apply(tree: &mut Tree, home: &str, entries: &[Entry]) {
                 server_modified: *modified,
             }]),
         };
-        let id = tree.new_id();
-        tree.put(Node { id, path, kind, properties: Vec::new() });
+        tree.add(&path, kind, Vec::new());
     }
 }

@@ -69,8 +69,7 @@ fn make_folder(space: &mut Space, view: &View, text: &str, autorename: bool) -> 
     if has_file_above(space, &path) {
         return Err(refuse(&["conflict", "file_ancestor"]));
     }
-    let id = space.tree.new_id();
-    Ok(space.tree.put(Node { id, path, kind: Kind::Folder, properties: Vec::new() }))
+    Ok(space.tree.add(&path, Kind::Folder, Vec::new()))
 }
 
 pub(super) fn create_folder(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusal> {

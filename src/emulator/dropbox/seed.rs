@@ -32,8 +32,8 @@ const STEMS: [&str; 12] = [
     "Report", "Summary", "Größe", "naïve plan", "報告", "O'Brien", "Überblick", "🚀 launch", "Final", "copy of list",
     "São Paulo", "memo",
 ];
-/// When the first revision of the first file was made: 2025-01-06T08:00:00Z.
-const BEGINNING: i64 = 1_736_150_400;
+/// The earliest first revision: 2024-06-01T08:00:00Z.
+const BEGINNING: i64 = 1_717_228_800;
 
 /// Space of the team, then that of the member.
 pub(super) const TEAM_FOLDER: &str = "/Everyone";

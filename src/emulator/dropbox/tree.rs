@@ -195,9 +195,11 @@ impl Tree {
         self.next_rev
     }
 
-    pub(super) fn new_id(&mut self) -> u64 {
+    /// Makes an entry, behind the folders above it that are missing.
+    pub(super) fn add(&mut self, path: &str, kind: Kind, properties: Vec<Value>) -> Node {
+        let path = self.settle(path);
         self.next_id += 1;
-        self.next_id
+        self.put(Node { id: self.next_id, path, kind, properties })
     }
 
     /// Puts an entry where its path says, and all folders above it that are missing.
@@ -222,11 +224,7 @@ impl Tree {
         }
         let parent = match self.at(parent) {
             Some(folder) => folder.path,
-            None => {
-                let id = self.new_id();
-                let made = Node { id, path: parent.to_owned(), kind: Kind::Folder, properties: Vec::new() };
-                self.put(made).path
-            }
+            None => self.add(parent, Kind::Folder, Vec::new()).path,
         };
         format!("{parent}/{name}")
     }
@@ -274,15 +272,15 @@ impl Tree {
             Kind::Folder => self.under(&lower, true, 0).filter(|own| own.id != node.id).collect(),
             Kind::File(_) => Vec::new(),
         };
-        let first = self.put_copy(node, to.to_owned(), now);
+        let first = self.add_copy(node, to, now);
         for own in inside {
             let rest = own.path.get(from.len()..).unwrap_or_default().to_owned();
-            self.put_copy(&own, format!("{}{rest}", first.path), now);
+            self.add_copy(&own, &format!("{}{rest}", first.path), now);
         }
         first
     }
 
-    fn put_copy(&mut self, node: &Node, path: String, now: Timestamp) -> Node {
+    fn add_copy(&mut self, node: &Node, path: &str, now: Timestamp) -> Node {
         let kind = match node.latest() {
             None => Kind::Folder,
             Some(latest) => {
@@ -290,8 +288,7 @@ impl Tree {
                 Kind::File(vec![Revision { rev, server_modified: now, ..latest.clone() }])
             }
         };
-        let id = self.new_id();
-        self.put(Node { id, path, kind, properties: node.properties.clone() })
+        self.add(path, kind, node.properties.clone())
     }
 }
 

@@ -171,10 +171,7 @@ fn commit(space: &mut Space, view: &View, now: Timestamp, commit: Commit, conten
             }
             space.tree.put(node)
         }
-        None => {
-            let id = space.tree.new_id();
-            space.tree.put(Node { id, path, kind: Kind::File(vec![revision]), properties: commit.properties })
-        }
+        None => space.tree.add(&path, Kind::File(vec![revision]), commit.properties),
     })
 }
 

@@ -200,10 +200,10 @@ impl Seed {
     fn single(&self, calendar: usize, place: u64, hash: u64, zone: &str) -> Event {
         let day = date(2026, 1, 1).saturating_add(Length::new().days((mix(hash) % 700) as i64));
         let span = if hash % 7 == 0 {
-            let end = day.saturating_add(Length::new().days(1 + (hash >> 9) as i64 % 4));
+            let end = day.saturating_add(Length::new().days(1 + ((hash >> 9) % 4) as i64));
             Span { start: Moment::Day(day), end: Moment::Day(end) }
         } else {
-            timed(day, 7 + (hash >> 5) as i8 % 12, [15, 30, 60, 90][(hash >> 12) as usize % 4], zone)
+            timed(day, 7 + ((hash >> 5) % 12) as i8, [15, 30, 60, 90][(hash >> 12) as usize % 4], zone)
         };
         let mut members = json!({ "summary": word(&TITLES, hash) });
         let place_name = word(&PLACES, mix(hash ^ 3));
