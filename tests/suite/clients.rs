@@ -62,6 +62,21 @@ async fn the_emulated_metadata_document_is_valid_csdl() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jira_js_works_against_the_emulated_jira() {
+    let emulator = Emulator::start(EmulatorConfig::default()).await.unwrap();
+    let ready = emulator.ready_line().to_string();
+    let output = tokio::task::spawn_blocking(move || {
+        node::run_script("jira.mjs", &[("RECORDPORT_READY", ready)], None)
+    })
+    .await
+    .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains(" passed, 0 failed"), "{printed}");
+    emulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nodes_https_trusts_the_emulator_by_its_certificate_file_only() {
     let emulator = Emulator::start(EmulatorConfig::default()).await.unwrap();
     let ready = emulator.ready_line().to_string();
