@@ -143,6 +143,51 @@ pub(super) fn issue(door: &Door, key: &str, fields: &[String]) -> Call {
     get("get", door, &with_query(&format!("issue/{}", encode(key)), &[("fields", &fields)]))
 }
 
+/// Creates issues, at most 50, each for itself. When none could be, the answer is a 400 that says why of each.
+pub(super) fn create(door: &Door, issues: &[String]) -> Call {
+    let body = format!("{{\"issueUpdates\":[{}]}}", issues.join(","));
+    call("create", door, Method::POST, "issue/bulk").with_json(body).accepting(&[400])
+}
+
+/// Changes an issue.
+pub(super) fn edit(door: &Door, id: &str, switches: &[(&str, String)], body: String) -> Call {
+    let switches: Vec<(&str, &str)> = switches.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let resource = with_query(&format!("issue/{}", encode(id)), &switches);
+    call("update", door, Method::PUT, &resource).with_json(body)
+}
+
+/// The steps that an issue can take from where it is, with the fields of their screens.
+pub(super) fn transitions(door: &Door, id: &str) -> Call {
+    get("update", door, &format!("issue/{}/transitions?expand=transitions.fields", encode(id)))
+}
+
+/// Takes a step.
+pub(super) fn transition(door: &Door, id: &str, body: String) -> Call {
+    call("update", door, Method::POST, &format!("issue/{}/transitions", encode(id))).with_json(body)
+}
+
+/// Deletes an issue.
+pub(super) fn delete(door: &Door, id: &str, subtasks: bool) -> Call {
+    let subtasks = subtasks.to_string();
+    let resource = with_query(&format!("issue/{}", encode(id)), &[("deleteSubtasks", &subtasks)]);
+    call("delete", door, Method::DELETE, &resource)
+}
+
+/// Issues that a query finds, each with its key and one property.
+pub(super) fn marked(door: &Door, jql: &str, property: &str, token: Option<&str>) -> Call {
+    let mut body = json!({ "jql": jql, "fields": ["issuekey"], "properties": [property], "maxResults": 100 });
+    if let Some(token) = token {
+        body["nextPageToken"] = Json::from(token);
+    }
+    ask("settle", door, "search/jql", &body)
+}
+
+/// Issues by their keys, each with one property.
+pub(super) fn marked_keys(door: &Door, keys: &[String], property: &str) -> Call {
+    let body = json!({ "issueIdsOrKeys": keys, "fields": ["issuekey"], "properties": [property] });
+    ask("settle", door, "issue/bulkfetch", &body)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

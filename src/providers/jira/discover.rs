@@ -218,7 +218,9 @@ fn add_field(
     };
     let (field_type, note) = type_of(findings, kind, &schema, create.or(edit), &details.id);
     let settable = |meta: &MetaField| meta.operations.iter().any(|verb| verb == "set");
+    let by_step = is_set_by_steps(kind, edit);
     let updatable = match (&findings.edit, &findings.scope) {
+        _ if by_step => true,
         (Some(_), _) => edit.is_some_and(settable),
         (None, Some(_)) => create.is_some_and(settable) && !matches!(kind, Kind::Project),
         (None, None) => (details.orderable || create.is_some_and(settable)) && !matches!(kind, Kind::Project),
@@ -226,7 +228,7 @@ fn add_field(
     // Of all issues together it is only known what can stand on a screen.
     let createable = match &findings.scope {
         Some(_) => create.is_some_and(settable),
-        None => details.orderable || create.is_some_and(settable),
+        None => (details.orderable && !by_step) || create.is_some_and(settable),
     };
     let known = known_default(kind, create);
     let writable = kind.is_writable() && !is_read_only(&schema);
@@ -250,6 +252,7 @@ fn add_field(
         default: known,
         system,
         group: system.then(|| "System".to_owned()),
+        controlled_by: (by_step && kind != Kind::Status).then(|| "status".to_owned()),
         note,
         ..Field::new(name.clone(), field_type)
     };
@@ -257,6 +260,16 @@ fn add_field(
     made.add(base, wire);
     if let Some((field, wire)) = second {
         made.add(field, wire);
+    }
+}
+
+/// Whether a field is set by steps of the workflow alone: the status, and the resolution where the edit screen does
+/// not have it.
+fn is_set_by_steps(kind: Kind, edit: Option<&MetaField>) -> bool {
+    match kind {
+        Kind::Status => true,
+        Kind::Resolution => edit.is_none(),
+        _ => false,
     }
 }
 
@@ -503,6 +516,11 @@ fn note(kind: Kind, schema: &Schema) -> Option<String> {
         }
         Kind::Sprint => Some(
             "Reads as the ids of all sprints that the issue was in; written as one sprint, or none"
+                .to_owned(),
+        ),
+        Kind::Status => Some(
+            "Changed by the step of the workflow that leads there from the present status; what the step asks for is \
+             given in the same row"
                 .to_owned(),
         ),
         Kind::Group | Kind::Groups => Some("Groups are known by their names".to_owned()),

@@ -194,7 +194,6 @@ impl Kind {
             self,
             Self::Id
                 | Self::Key
-                | Self::Status
                 | Self::StatusCategory
                 | Self::Issues
                 | Self::Links
