@@ -36,6 +36,7 @@ mod jira;
 mod jira_changes;
 mod jira_openapi;
 mod jira_query;
+mod jira_writes;
 mod licences;
 mod mapping;
 mod pushdown;

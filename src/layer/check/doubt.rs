@@ -103,7 +103,7 @@ pub(super) async fn create(
         .into_iter()
         .zip(marks)
         .map(|(outcome, mark)| match outcome {
-            Outcome::Unknown { marker, error } => Outcome::Unknown { marker: marker.or(mark), error },
+            Outcome::Unknown { marker, error } => Outcome::Unknown { marker: mark.or(marker), error },
             known => known,
         })
         .collect())

@@ -53,9 +53,13 @@ impl Connected {
     pub(crate) async fn configured(
         service: &'static str,
         emulator: EmulatorConfig,
-        mut config: Value,
+        config: Value,
     ) -> Self {
-        let emulator = Watched::from(Emulator::start(emulator).await.expect("starts"));
+        Self::on(service, Watched::from(Emulator::start(emulator).await.expect("starts")), config)
+    }
+
+    /// Connected to a service of an emulator that runs already.
+    pub(crate) fn on(service: &'static str, emulator: Watched, mut config: Value) -> Self {
         let base = Url::parse(&emulator.http_url()).expect("an address");
         let factory = recordport::providers::find(service).expect("known");
         let credentials = emulator.credentials()[service].clone();
