@@ -259,5 +259,5 @@ fn bulk_fetch(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     found.sort_by_key(|issue| issue.id);
     found.dedup_by_key(|issue| issue.id);
     let issues: Vec<Value> = found.iter().map(|own| issue(store, call, own, &wanted)).collect();
-    Ok(Reply::json(StatusCode::OK, &json!({ "expand": EXPAND, "issues": issues, "issueErrors": missing })))
+    Ok(Reply::json(StatusCode::OK, &json!({ "issues": issues, "issueErrors": missing })))
 }

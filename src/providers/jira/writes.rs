@@ -342,7 +342,7 @@ impl IssueRecords {
             return if arrived { Ok(Outcome::Updated(Key::text(id))) } else { Err(error) };
         }
         if rest_written {
-            return Err(error.with_code("status_not_changed").with_advice_instead(
+            return Err(error.with_advice_instead(
                 "The other fields of this row were written, only the status was not changed: send the status again",
             ));
         }
@@ -451,7 +451,7 @@ impl IssueRecords {
         if keys.is_empty() {
             return error;
         }
-        error.with_code("has_subtasks").with_advice_instead(format!(
+        error.with_advice_instead(format!(
             "The issue has the sub-tasks {}: delete these first, or give the option {DELETE_SUBTASKS}=true to delete them too",
             keys.join(", ")
         ))
