@@ -127,6 +127,21 @@ fn choices(records: &Arc<dyn Records>, field: &str) -> Vec<PicklistValue> {
     }
 }
 
+/// The first value that a property offers, wherever its schema keeps the list.
+fn first_choice(schema: &Value, property: &Value) -> Option<Value> {
+    if let Some(reference) = property["$ref"].as_str() {
+        return first_choice(schema, schema.pointer(reference.strip_prefix('#')?)?);
+    }
+    let lists = ["oneOf", "enum", "anyOf", "allOf"].iter().filter_map(|list| property[*list].as_array());
+    lists.flatten().find_map(|choice| match choice {
+        Value::Object(members) => match members.get("const") {
+            Some(value) => Some(value.clone()).filter(|value| !value.is_null()),
+            None => first_choice(schema, choice),
+        },
+        value => Some(value.clone()).filter(|value| !value.is_null()),
+    })
+}
+
 #[tokio::test]
 async fn a_form_filled_from_the_create_schema_alone_creates_an_issue() {
     let site = site().await;
@@ -139,11 +154,7 @@ async fn a_form_filled_from_the_create_schema_alone_creates_an_issue() {
     let mut form = json!({});
     for name in required {
         let property = &schema["properties"][name];
-        let first = ["oneOf", "enum"].iter().find_map(|list| property[*list].get(0));
-        form[name] = match first {
-            Some(choice) => choice.get("const").unwrap_or(choice).clone(),
-            None => json!("filled in"),
-        };
+        form[name] = first_choice(&schema, property).unwrap_or_else(|| json!("filled in"));
     }
     let validator = jsonschema::draft7::new(&schema).unwrap();
     assert!(validator.is_valid(&form), "{form}");
