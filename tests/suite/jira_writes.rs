@@ -66,7 +66,8 @@ fn edits(row: &Value) -> Edits {
 
 /// A bug with all that its form asks for, and more.
 fn bug(more: Value) -> Value {
-    let mut row = json!({ "summary": "Printer on fire", "project": "10000", "issuetype": "10003", SEVERITY: "100202" });
+    let mut row =
+        json!({ "summary": "Printer on fire", "project": "10000", "issuetype": "10003", SEVERITY: "100202" });
     for (name, value) in more.as_object().unwrap() {
         row[name] = value.clone();
     }
@@ -96,7 +97,8 @@ impl Site {
     async fn read(&self, records: &Arc<dyn Records>, key: &Key, select: &[&str]) -> Value {
         let select: Vec<FieldPath> = select.iter().map(|path| FieldPath::parse(path)).collect();
         let by = records.record_type().key.clone();
-        let found = records.get(&self.org.cx, &by, std::slice::from_ref(key), &select).await.unwrap().remove(0);
+        let found =
+            records.get(&self.org.cx, &by, std::slice::from_ref(key), &select).await.unwrap().remove(0);
         found.unwrap().expect("exists").to_value().unwrap()
     }
 
@@ -214,8 +216,11 @@ async fn a_cascading_select_is_two_lists_that_go_together() {
     let child = format!("{LOCATION}_child");
     let (firsts, seconds) = (choices(&bugs, LOCATION), choices(&bugs, &child));
     let (europe, asia) = (&firsts[0].value, &firsts[2].value);
-    let of_europe: Vec<&Value> =
-        seconds.iter().filter(|own| own.valid_for.as_deref() == Some(std::slice::from_ref(europe))).map(|own| &own.value).collect();
+    let of_europe: Vec<&Value> = seconds
+        .iter()
+        .filter(|own| own.valid_for.as_deref() == Some(std::slice::from_ref(europe)))
+        .map(|own| &own.value)
+        .collect();
     assert_eq!(of_europe.len(), 3);
     let key = site.create(&bugs, &bug(json!({ LOCATION: europe, &child: of_europe[1] }))).await;
     let now = async || site.read(&bugs, &key, &[LOCATION, &child]).await;
@@ -237,9 +242,13 @@ async fn a_cascading_select_is_two_lists_that_go_together() {
 async fn a_description_with_a_table_and_a_mention_survives_and_is_not_rewritten_untouched() {
     let site = site().await;
     let bugs = site.open("issue:OPS/Bug").await;
-    let me = site.org.emulator.credentials()["jira"]["account_id"].as_str().unwrap_or("5b10a2844c20165700ede21g").to_owned();
-    let markdown =
-        format!("Ask [@Someone](accountid:{me}) first.\n\n| Part | State |\n| --- | --- |\n| Fan | **broken** |\n| Tray | fine |\n");
+    let me = site.org.emulator.credentials()["jira"]["account_id"]
+        .as_str()
+        .unwrap_or("5b10a2844c20165700ede21g")
+        .to_owned();
+    let markdown = format!(
+        "Ask [@Someone](accountid:{me}) first.\n\n| Part | State |\n| --- | --- |\n| Fan | **broken** |\n| Tray | fine |\n"
+    );
     let key = site.create(&bugs, &bug(json!({ "description": markdown }))).await;
     let first = site.read(&bugs, &key, &["description", "description_adf"]).await;
     assert_eq!(first["description"].as_str().unwrap().trim_end(), markdown.trim_end());
@@ -276,7 +285,9 @@ async fn a_description_with_a_table_and_a_mention_survives_and_is_not_rewritten_
 async fn lists_are_added_to_and_removed_from_without_being_read() {
     let site = site().await;
     let bugs = site.open("issue:OPS/Bug").await;
-    let key = site.create(&bugs, &bug(json!({ "labels": ["a", "b"], "customfield_10021": ["100211", "100212"] }))).await;
+    let key = site
+        .create(&bugs, &bug(json!({ "labels": ["a", "b"], "customfield_10021": ["100211", "100212"] })))
+        .await;
     let list = |add: Value, remove: Value| Edit::List {
         add: add.as_array().unwrap().clone(),
         remove: remove.as_array().unwrap().clone(),
@@ -320,7 +331,11 @@ async fn an_upsert_by_key_only_updates() {
     let site = site().await;
     let issues = site.open("issue").await;
     let by = KeyFields::single("key");
-    let row = |key: &str| Change { key: Key::text(key), edits: edits(&json!({ "summary": "By key" })), if_version: None };
+    let row = |key: &str| Change {
+        key: Key::text(key),
+        edits: edits(&json!({ "summary": "By key" })),
+        if_version: None,
+    };
     let rows = [row("ops-3"), row("OPS-99999")];
     let outcomes = issues.upsert(&site.org.cx, &by, &rows, &WriteOptions::new()).await.unwrap();
     assert!(matches!(outcomes[0], Outcome::Updated(_)), "{outcomes:?}");
@@ -333,7 +348,8 @@ async fn sub_tasks_hold_a_deletion_back_until_the_option_says_so() {
     let site = site().await;
     let (bugs, parts) = (site.open("issue:OPS/Bug").await, site.open("issue:OPS/Sub-task").await);
     let key = site.create(&bugs, &bug(json!({}))).await;
-    let part = json!({ "summary": "part", "project": "10000", "issuetype": "10005", "parent": key.to_string() });
+    let part =
+        json!({ "summary": "part", "project": "10000", "issuetype": "10005", "parent": key.to_string() });
     let part = site.create(&parts, &part).await;
     let part_key = site.read(&parts, &part, &["key"]).await["key"].as_str().unwrap().to_owned();
     let row = VersionedKey { key: key.clone(), if_version: None };

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
-use super::wires::{ADF, CHILD, Kind, WireField};
 use super::Described;
+use super::wires::{ADF, CHILD, Kind, WireField};
 use crate::error::{Error, FieldError, Result};
 use crate::provider::{Edit, Edits};
 use crate::rich_text::{markdown_to_adf, same_markdown, write_over};
@@ -108,7 +108,11 @@ pub(super) fn refuse(described: &Described, name: &str, reason: &str) -> Error {
     Error::invalid(format!("{name} cannot be written: {reason}"))
         .with_provider("jira")
         .with_record_type(described.record_type.name.as_str())
-        .with_field_error(FieldError { field: name.to_owned(), message: reason.to_owned(), accepted: Vec::new() })
+        .with_field_error(FieldError {
+            field: name.to_owned(),
+            message: reason.to_owned(),
+            accepted: Vec::new(),
+        })
 }
 
 fn edit_of<'e>(edits: &'e Edits, name: &str) -> Option<&'e Edit> {
@@ -238,7 +242,8 @@ impl Row<'_> {
             Kind::TimeTracking => time_tracking(raw)?,
             Kind::Sprint => sprint(raw)?,
             kind if is_list(kind) => {
-                let list: Vec<Json> = serde_json::from_str(raw.get()).map_err(|_| "it takes a list".to_owned())?;
+                let list: Vec<Json> =
+                    serde_json::from_str(raw.get()).map_err(|_| "it takes a list".to_owned())?;
                 list.iter().map(|value| one(kind, value)).collect::<Result<_, _>>()?
             }
             kind => one(kind, &serde_json::from_str(raw.get()).map_err(|error| error.to_string())?)?,
@@ -256,7 +261,9 @@ impl Row<'_> {
             }
             if !is_list(kind) || !self.wire.operations.iter().any(|own| own == verb) {
                 let name = &self.described.record_type.name;
-                return Err(format!("Jira cannot {verb} single values of it for {name}: give the whole list"));
+                return Err(format!(
+                    "Jira cannot {verb} single values of it for {name}: give the whole list"
+                ));
             }
             for value in values {
                 verbs.push(json!({ verb: one(kind, value)? }).to_string());
@@ -349,7 +356,11 @@ fn time_tracking(raw: &RawValue) -> Result<Json, String> {
             "originalEstimate" | "remainingEstimate" => {
                 return Err(format!("{name} takes text such as 1d 4h"));
             }
-            _ => return Err(format!("{name} is worked out by Jira; give originalEstimate or remainingEstimate")),
+            _ => {
+                return Err(format!(
+                    "{name} is worked out by Jira; give originalEstimate or remainingEstimate"
+                ));
+            }
         }
     }
     Ok(out)
@@ -395,7 +406,10 @@ mod tests {
         draft.update.insert("labels".to_owned(), vec![r#"{"add":"a"}"#.to_owned()]);
         assert_eq!(draft.body(&[]), r#"{"fields":{"summary":"x"},"update":{"labels":[{"add":"a"}]}}"#);
         let apart = draft.split(|name| name == "summary");
-        assert_eq!(apart.body(&[("transition", "{}".to_owned())]), r#"{"transition":{},"fields":{"summary":"x"}}"#);
+        assert_eq!(
+            apart.body(&[("transition", "{}".to_owned())]),
+            r#"{"transition":{},"fields":{"summary":"x"}}"#
+        );
         assert!(!draft.is_bare() && draft.fields.is_empty());
     }
 }

@@ -144,8 +144,11 @@ impl IssueRecords {
         seen: &mut Seen,
     ) -> Result<()> {
         // An issue that nobody has touched since got its number before.
-        let jql =
-            format!("project = {} AND updated < {} ORDER BY key DESC", scope.project_id, since.as_millisecond());
+        let jql = format!(
+            "project = {} AND updated < {} ORDER BY key DESC",
+            scope.project_id,
+            since.as_millisecond()
+        );
         let before: Page =
             self.site.ask(cx, "a search for markers", api::marked(door, &jql, PROPERTY, None)).await?;
         let mut last = before.issues.first().and_then(|issue| number(&issue.key)).unwrap_or(0);

@@ -82,7 +82,10 @@ mod tests {
         let mut draft = Draft::default();
         assert_eq!(choose(&steps, "8", &draft).unwrap().id, "2");
         let missing = choose(&steps, "9", &draft).unwrap_err();
-        assert_eq!((missing.fields()[0].field.as_str(), &missing.fields()[0].accepted[..]), ("resolution", &["5".to_owned()][..]));
+        assert_eq!(
+            (missing.fields()[0].field.as_str(), &missing.fields()[0].accepted[..]),
+            ("resolution", &["5".to_owned()][..])
+        );
         assert!(missing.message().contains("\"Close\" asks for Comment"), "{missing}");
         draft.fields.insert("resolution".to_owned(), r#"{"id":"5"}"#.to_owned());
         assert_eq!(choose(&steps, "9", &draft).unwrap().id, "1");

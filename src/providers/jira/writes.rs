@@ -87,7 +87,8 @@ fn update_options() -> Json {
 
 fn delete_options() -> Json {
     let mut schema = no_options();
-    let description = "Whether the sub-tasks of an issue are deleted with it; an issue that has some is refused otherwise";
+    let description =
+        "Whether the sub-tasks of an issue are deleted with it; an issue that has some is refused otherwise";
     schema["properties"][DELETE_SUBTASKS] = flag("Delete sub-tasks", description, false);
     schema
 }
@@ -164,7 +165,8 @@ impl IssueRecords {
             match Draft::read(&self.described, &row.fields, None) {
                 Ok(draft) => {
                     let marks = row.marker.as_ref().map(marker::properties);
-                    let front: Vec<(&str, String)> = marks.map(|marks| ("properties", marks)).into_iter().collect();
+                    let front: Vec<(&str, String)> =
+                        marks.map(|marks| ("properties", marks)).into_iter().collect();
                     sent.push(place);
                     bodies.push(draft.body(&front));
                 }
@@ -305,7 +307,8 @@ impl IssueRecords {
             }
         };
         // What the step's screen has goes with the step; the rest goes before, since a status may lock an issue.
-        let with_step = step.as_ref().map(|step| (step, draft.split(|field| step.fields.contains_key(field))));
+        let with_step =
+            step.as_ref().map(|step| (step, draft.split(|field| step.fields.contains_key(field))));
         self.only_by_steps(&draft)?;
         if draft.is_bare() && step.is_none() {
             return Ok(Outcome::Unchanged(Key::text(id)));
@@ -375,7 +378,9 @@ impl IssueRecords {
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
         if *by != KeyFields::single("key") {
-            return Err(self.unsupported("upsert", &format!("Jira does not find issues by {by} for an upsert")));
+            return Err(
+                self.unsupported("upsert", &format!("Jira does not find issues by {by} for an upsert"))
+            );
         }
         let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
         let found = self.read_by(cx, by, &keys, &[FieldPath::of(["id"])]).await?;
@@ -395,7 +400,8 @@ impl IssueRecords {
                 ),
                 Err(error) => error,
             };
-            outcomes[place] = Some(Outcome::Failed(self.about("upsert")(error).with_key(row.key.to_string())));
+            outcomes[place] =
+                Some(Outcome::Failed(self.about("upsert")(error).with_key(row.key.to_string())));
         }
         for (place, outcome) in places.into_iter().zip(self.update_rows(cx, &changes, options).await?) {
             outcomes[place] = Some(outcome);
@@ -555,9 +561,12 @@ fn plain(value: &Json) -> String {
 }
 
 fn no_issue() -> Error {
-    Error::new(ErrorKind::NotFound, "there is no such issue of this type, or the connected user may not see it")
-        .with_code("issue_not_found")
-        .with_advice("Look whether it was deleted, or moved to another project or type")
+    Error::new(
+        ErrorKind::NotFound,
+        "there is no such issue of this type, or the connected user may not see it",
+    )
+    .with_code("issue_not_found")
+    .with_advice("Look whether it was deleted, or moved to another project or type")
 }
 
 /// The id in a key: digits, which cannot be taken for a key of Jira's.

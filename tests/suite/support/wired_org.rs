@@ -50,11 +50,7 @@ impl Connected {
 
     /// Connected to another service, with a configuration of the connection. One with an e-mail address signs in
     /// with the API token, which never ends.
-    pub(crate) async fn configured(
-        service: &'static str,
-        emulator: EmulatorConfig,
-        config: Value,
-    ) -> Self {
+    pub(crate) async fn configured(service: &'static str, emulator: EmulatorConfig, config: Value) -> Self {
         Self::on(service, Watched::from(Emulator::start(emulator).await.expect("starts")), config)
     }
 
