@@ -153,10 +153,10 @@ impl Builder {
     /// to the container around it.
     pub(super) fn open(&mut self, container: Container) -> Option<usize> {
         self.end_leaf();
-        self.prepare(&container);
         if self.frames.len() >= MAX_DEPTH {
             return None;
         }
+        self.prepare(&container);
         let below = self.frames.len();
         self.frames.push(Frame { container, blocks: Vec::new() });
         Some(below)

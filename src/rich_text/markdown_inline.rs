@@ -24,6 +24,7 @@ pub(super) fn markdown(inlines: &[Inline], line: Line) -> String {
     let forms = forms(&tokens);
     let mut out = String::new();
     let mut links = 0_usize;
+    let alone = inlines.iter().all(is_media_or_blank);
     for (at, token) in tokens.iter().enumerate() {
         let line_start = out.is_empty() || out.ends_with('\n');
         let line_end = matches!(tokens.get(at + 1), None | Some(Token::Break));
@@ -43,7 +44,7 @@ pub(super) fn markdown(inlines: &[Inline], line: Line) -> String {
                 out.push_str("</code>");
             }
             Token::Code(code) => push_code(&mut out, code, around.in_cell),
-            Token::Piece(inline) => push_piece(&mut out, inline, tokens.len() == 1, around.in_cell),
+            Token::Piece(inline) => push_piece(&mut out, inline, alone, around.in_cell),
             Token::Break => {
                 let plain = line == Line::Paragraph && !line_start && at + 1 < tokens.len();
                 out.push_str(if plain { "\\\n" } else { "<br>" });
@@ -59,6 +60,15 @@ pub(super) fn markdown(inlines: &[Inline], line: Line) -> String {
         }
     }
     out
+}
+
+/// Media with nothing but white space between them would be blocks of their own.
+fn is_media_or_blank(inline: &Inline) -> bool {
+    match inline {
+        Inline::Media(_) => true,
+        Inline::Text { text, .. } => text.trim().is_empty(),
+        _ => false,
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -57,7 +57,7 @@ impl Writer {
         let mut marker = '*';
         for block in blocks.iter().filter(|block| !is_nothing(block)) {
             if before.is_some() {
-                if tight && interrupts(block) { self.line() } else { self.blank_line() }
+                if tight && interrupts(block) && !before.is_some_and(is_break) { self.line() } else { self.blank_line() }
             }
             // Lists that follow each other are told apart by their markers.
             let follows = before.is_some_and(|before| same_list(before, block));
@@ -278,6 +278,11 @@ fn is_list(block: &Block) -> bool {
     matches!(block, Block::List { .. } | Block::Tasks(_))
 }
 
+/// A line break alone is an element on a line of its own, which goes on to the next empty line.
+fn is_break(block: &Block) -> bool {
+    matches!(block, Block::Paragraph(text) if text.iter().all(|inline| matches!(inline, Inline::Break)))
+}
+
 fn is_numbered(block: &Block) -> bool {
     matches!(block, Block::List { start: Some(_), .. })
 }
@@ -306,7 +311,7 @@ fn is_pipe_table(rows: &[Vec<Cell>]) -> bool {
     let headed = rows.first().is_some_and(|row| row.iter().all(|cell| cell.header));
     let one_line = |cell: &Cell| match cell.blocks.as_slice() {
         [] => true,
-        [Block::Paragraph(text)] => !text.iter().any(|inline| matches!(inline, Inline::Media(_))),
+        [Block::Paragraph(_)] => true,
         _ => false,
     };
     let blank = |row: &Vec<Cell>| row.iter().all(|cell| cell.blocks.is_empty());

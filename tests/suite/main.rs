@@ -41,6 +41,7 @@ mod licences;
 mod mapping;
 mod pushdown;
 mod record_check;
+mod rich_text;
 mod rules;
 mod salesforce;
 mod salesforce_reading;
