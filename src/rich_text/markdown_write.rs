@@ -57,7 +57,11 @@ impl Writer {
         let mut marker = '*';
         for block in blocks.iter().filter(|block| !is_nothing(block)) {
             if before.is_some() {
-                if tight && interrupts(block) && !before.is_some_and(is_break) { self.line() } else { self.blank_line() }
+                if tight && interrupts(block) && !before.is_some_and(is_break) {
+                    self.line()
+                } else {
+                    self.blank_line()
+                }
             }
             // Lists that follow each other are told apart by their markers.
             let follows = before.is_some_and(|before| same_list(before, block));

@@ -202,6 +202,7 @@ fn parts(project: &str, base: u64, names: &[&str]) -> Vec<Part> {
         id: (project + base + 10 * (project % 10) + index as u64).to_string(),
         name: (*name).to_owned(),
         released: index == 0,
+        more: serde_json::Map::new(),
     };
     names.iter().enumerate().map(part).collect()
 }

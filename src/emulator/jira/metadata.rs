@@ -111,7 +111,8 @@ fn answer(store: &Store, call: &Call<'_>, segments: &[&str]) -> Result<Reply, Re
             let own = project(store, call, key)?;
             let components = what.starts_with('c');
             let parts = if components { &own.components } else { &own.versions };
-            let all: Vec<Value> = parts.iter().map(|part| render::part(call, part, components)).collect();
+            let all: Vec<Value> =
+                parts.iter().map(|part| super::parts::shown(store, call, own, part, components)).collect();
             if what.ends_with('s') { ok(&Value::Array(all)) } else { page(call, 50, &all) }
         }
         ["issue", "createmeta", key, "issuetypes"] => {

@@ -18,6 +18,7 @@ mod metadata;
 mod model;
 mod moments;
 mod notes;
+mod parts;
 mod past;
 mod read;
 mod render;
@@ -210,6 +211,8 @@ fn route(site: &mut Site, call: &Call<'_>, refuse: Option<usize>) -> Result<Repl
             Some(list) => notes::one(store, call, key, list, id),
             None => Err(call.no_route()),
         },
+        [what @ ("version" | "component")] => parts::add(store, call, *what == "component"),
+        [what @ ("version" | "component"), id] => parts::one(store, call, id, *what == "component"),
         ["issueLink"] => ties::add_link(store, call),
         ["issueLink", id] => ties::link(store, call, id),
         ["attachment", "content", id] => attachments::one(store, call, id, true),

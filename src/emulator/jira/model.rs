@@ -1,6 +1,6 @@
 //! What a site is made of besides issues: projects, types, statuses, people, fields and screens.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What a field holds, which decides how it is stored, shown, written and queried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +152,8 @@ pub(super) struct Part {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) released: bool,
+    /// What else was said of it, as it was sent.
+    pub(super) more: Map<String, Value>,
 }
 
 #[derive(Debug, Clone)]

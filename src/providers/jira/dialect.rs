@@ -255,7 +255,8 @@ impl Dialect for JiraDialect {
         if is_web_page(reply) {
             return false;
         }
-        if call.sensitive || call.method == http::Method::HEAD {
+        // A file may hold anything.
+        if call.sensitive || call.streamed || call.method == http::Method::HEAD {
             return true;
         }
         if reply.body.trim_ascii().is_empty() {

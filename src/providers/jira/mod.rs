@@ -14,6 +14,7 @@ mod judge;
 mod marker;
 mod metadata;
 mod pages;
+mod parts;
 mod query;
 mod records;
 mod rows;
@@ -115,8 +116,7 @@ impl Provider for JiraProvider {
                 let described = issues::described(&self.site, cx, name.scope()).await?;
                 Ok(Arc::new(records::IssueRecords::new(Arc::clone(&self.site), described)))
             }
-            // Other kinds of records: one line each, and one in `types::of_the_site`.
-            _ => Err(unknown_type(name.as_str())),
+            _ => parts::open(&self.site, name).ok_or_else(|| unknown_type(name.as_str())),
         }
     }
 

@@ -51,10 +51,10 @@ pub(super) async fn page(site: &Site, cx: &Context, query: &TypeQuery) -> Result
     Ok(TypePage { types, next: projects.next().map(|next| next.to_string()) })
 }
 
-/// The types that every site has. Further kinds of records are one entry each, here and in
-/// [`open`](super::JiraProvider).
+/// The types that every site has.
 fn of_the_site() -> Vec<TypeSummary> {
-    vec![of_issues(ISSUE.to_owned(), "Issue".to_owned(), "Issues".to_owned())]
+    let issues = of_issues(ISSUE.to_owned(), "Issue".to_owned(), "Issues".to_owned());
+    std::iter::once(issues).chain(super::parts::summaries()).collect()
 }
 
 fn summary(project: &Project, issue_type: &IssueType) -> TypeSummary {

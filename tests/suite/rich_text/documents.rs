@@ -70,7 +70,9 @@ fn ids() -> impl Strategy<Value = String> {
 }
 
 fn pieces() -> impl Strategy<Value = Inline> {
-    let shown = || texts().prop_filter("labels do not begin or end with a mark of their own", |text| text.trim() == text);
+    let shown = || {
+        texts().prop_filter("labels do not begin or end with a mark of their own", |text| text.trim() == text)
+    };
     prop_oneof![
         12 => (texts(), marks()).prop_map(|(text, marks)| Inline::Text { text, marks }),
         2 => Just(Inline::Break),
@@ -97,7 +99,8 @@ fn inlines(least: usize) -> impl Strategy<Value = Vec<Inline>> {
     vec(pieces(), least..6).prop_map(|pieces| {
         let mut out: Vec<Inline> = Vec::new();
         for piece in pieces {
-            if let (Some(Inline::Text { text, marks }), Inline::Text { text: more, marks: other }) = (out.last_mut(), &piece)
+            if let (Some(Inline::Text { text, marks }), Inline::Text { text: more, marks: other }) =
+                (out.last_mut(), &piece)
                 && marks == other
             {
                 text.push_str(more);
@@ -111,9 +114,8 @@ fn inlines(least: usize) -> impl Strategy<Value = Vec<Inline>> {
 
 fn media() -> impl Strategy<Value = Media> {
     let places = prop_oneof![
-        (ids(), prop_oneof![Just(String::new()), Just("a b&c".to_owned())]).prop_map(|(id, collection)| {
-            MediaPlace::Stored { kind: "file".to_owned(), id, collection }
-        }),
+        (ids(), prop_oneof![Just(String::new()), Just("a b&c".to_owned())])
+            .prop_map(|(id, collection)| { MediaPlace::Stored { kind: "file".to_owned(), id, collection } }),
         Just(MediaPlace::Address("https://example.com/a(b).png".to_owned())),
     ];
     let alt = prop_oneof![Just(String::new()), texts().prop_filter("trimmed", |text| text.trim() == text)];
@@ -128,7 +130,12 @@ fn media() -> impl Strategy<Value = Media> {
 }
 
 fn panels() -> impl Strategy<Value = PanelKind> {
-    prop_oneof![Just(PanelKind::Info), Just(PanelKind::Warning), Just(PanelKind::Success), Just(PanelKind::Custom)]
+    prop_oneof![
+        Just(PanelKind::Info),
+        Just(PanelKind::Warning),
+        Just(PanelKind::Success),
+        Just(PanelKind::Custom)
+    ]
 }
 
 fn paragraph() -> impl Strategy<Value = Block> {
@@ -137,7 +144,10 @@ fn paragraph() -> impl Strategy<Value = Block> {
 
 fn code() -> impl Strategy<Value = Block> {
     let languages = option::of(prop_oneof![Just("rust".to_owned()), Just("c++ `x` &amp; \\".to_owned())]);
-    let lines = vec(prop_oneof![texts(), Just("```".to_owned()), Just(String::new()), Just("    a".to_owned())], 0..4);
+    let lines = vec(
+        prop_oneof![texts(), Just("```".to_owned()), Just(String::new()), Just("    a".to_owned())],
+        0..4,
+    );
     (languages, lines).prop_map(|(language, lines)| Block::Code { language, text: lines.join("\n") })
 }
 
@@ -165,13 +175,17 @@ fn list(depth: u32) -> BoxedStrategy<Block> {
 
 fn tasks() -> BoxedStrategy<Vec<Task>> {
     let leaf = (any::<bool>(), inlines(1)).prop_map(|(done, text)| Task { done, text, nested: Vec::new() });
-    let nested = (any::<bool>(), inlines(1), vec(leaf, 0..3))
-        .prop_map(|(done, text, nested)| Task { done, text, nested });
+    let nested = (any::<bool>(), inlines(1), vec(leaf, 0..3)).prop_map(|(done, text, nested)| Task {
+        done,
+        text,
+        nested,
+    });
     vec(nested, 1..4).boxed()
 }
 
 fn cells(header: bool) -> impl Strategy<Value = Cell> {
-    let text = prop_oneof![1 => Just(Vec::new()), 4 => inlines(1).prop_map(|text| vec![Block::Paragraph(text)])];
+    let text =
+        prop_oneof![1 => Just(Vec::new()), 4 => inlines(1).prop_map(|text| vec![Block::Paragraph(text)])];
     text.prop_map(move |blocks| Cell { header, columns: 1, rows: 1, blocks })
 }
 
@@ -194,7 +208,8 @@ fn blocks(depth: u32) -> BoxedStrategy<Block> {
         .prop_map(|(kind, blocks)| Block::Panel { kind, blocks });
     let single = (media(), prop_oneof![Just(String::new()), Just("A \"caption\" & more".to_owned())])
         .prop_map(|(media, caption)| Block::Media { media, caption });
-    let group = vec(media().prop_map(|media| Media { layout: None, ..media }), 1..4).prop_map(Block::MediaGroup);
+    let group =
+        vec(media().prop_map(|media| Media { layout: None, ..media }), 1..4).prop_map(Block::MediaGroup);
     let flat = prop_oneof![
         6 => paragraph(),
         2 => heading,

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use recordport::rich_text::{
-    Document, adf_to_markdown, markdown_to_adf, read_adf, read_html, read_markdown, read_plain, same_markdown,
-    write_adf, write_html, write_markdown, write_over, write_plain,
+    Document, adf_to_markdown, markdown_to_adf, read_adf, read_html, read_markdown, read_plain,
+    same_markdown, write_adf, write_html, write_markdown, write_over, write_plain,
 };
 use serde_json::{Value, json};
 
@@ -70,9 +70,7 @@ proptest! {
 
 #[test]
 fn a_table_and_a_mention_survive() {
-    let cell = |kind: &str, content: Value| {
-        json!({ "type": kind, "attrs": {}, "content": [{ "type": "paragraph", "content": content }] })
-    };
+    let cell = |kind: &str, content: Value| json!({ "type": kind, "attrs": {}, "content": [{ "type": "paragraph", "content": content }] });
     let text = |text: &str| json!([{ "type": "text", "text": text }]);
     let adf = doc(&json!([
         { "type": "table", "content": [
@@ -111,11 +109,18 @@ fn markdown_of_people_becomes_the_nodes_that_they_mean() {
          <details>\n<summary>More</summary>\n\nHidden\n\n</details>\n\n![alt](https://example.com/a.png)",
     );
     assert_valid(&adf);
-    let kinds: Vec<&str> = adf["content"].as_array().unwrap().iter().filter_map(|node| node["type"].as_str()).collect();
-    assert_eq!(kinds, ["heading", "paragraph", "orderedList", "panel", "codeBlock", "rule", "expand", "mediaSingle"]);
+    let kinds: Vec<&str> =
+        adf["content"].as_array().unwrap().iter().filter_map(|node| node["type"].as_str()).collect();
+    assert_eq!(
+        kinds,
+        ["heading", "paragraph", "orderedList", "panel", "codeBlock", "rule", "expand", "mediaSingle"]
+    );
     let line = &adf["content"][1]["content"];
     assert_eq!(line[1], json!({ "type": "text", "text": "bold", "marks": [{ "type": "strong" }] }));
-    assert_eq!(line[9]["marks"], json!([{ "type": "link", "attrs": { "href": "https://example.com", "title": "T" } }]));
+    assert_eq!(
+        line[9]["marks"],
+        json!([{ "type": "link", "attrs": { "href": "https://example.com", "title": "T" } }])
+    );
     assert_eq!(line[10]["text"], ", a soft line");
     assert_eq!(line[11], json!({ "type": "hardBreak" }));
     let tasks = &adf["content"][2]["content"][1]["content"][1];
@@ -137,7 +142,9 @@ fn tags_without_a_meaning_are_words() {
 
 #[test]
 fn blocks_where_they_may_not_stand_give_their_content() {
-    let adf = markdown_to_adf("- # Heading\n- | a | b |\n  |---|---|\n  | c | d |\n- > quoted\n\n> # In a quotation\n> > deeper");
+    let adf = markdown_to_adf(
+        "- # Heading\n- | a | b |\n  |---|---|\n  | c | d |\n- > quoted\n\n> # In a quotation\n> > deeper",
+    );
     assert_valid(&adf);
     let text = write_plain(&read_adf(&adf));
     for word in ["Heading", "a | b", "c | d", "quoted", "In a quotation", "deeper"] {
@@ -188,7 +195,8 @@ fn an_edit_leaves_the_other_blocks_as_they_are() {
     };
     let macros = json!({ "type": "bodiedExtension", "attrs": { "extensionKey": "x", "extensionType": "y" },
                          "content": [aligned("in a macro"), aligned("twice")] });
-    let adf = doc(&json!([aligned("one"), { "type": "paragraph" }, macros, aligned("two"), aligned("three")]));
+    let adf =
+        doc(&json!([aligned("one"), { "type": "paragraph" }, macros, aligned("two"), aligned("three")]));
     let edited = adf_to_markdown(&adf).replace("two", "2\n\nnew");
     let written = write_over(&adf, &edited);
     let plain = |text: &str| json!({ "type": "paragraph", "content": [{ "type": "text", "text": text }] });
