@@ -89,7 +89,8 @@ fn needs_escape(character: char, neighbours: Neighbours<'_>, around: Surrounding
         '*' | '~' => !(is_space(before) && is_space(after)),
         '_' => !(is_word(before) && is_word(after) || is_space(before) && is_space(after)),
         ']' => around.in_link,
-        '\\' => after.is_none_or(|after| after.is_ascii_punctuation() || after == '\n'),
+        // What follows the text, or an entity for the blanks at its end, may be punctuation.
+        '\\' => rest.is_empty() || after.is_none_or(|after| after.is_ascii_punctuation()),
         '<' => after.is_none_or(|after| after.is_ascii_alphabetic() || matches!(after, '/' | '!' | '?')),
         '!' => after.is_none(),
         '&' => looks_like_entity(rest),

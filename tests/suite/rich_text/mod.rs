@@ -36,7 +36,7 @@ fn round_trip(document: &Value) -> (String, Value) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_document_that_markdown_can_say_survives_markdown(document in documents::documents()) {
@@ -276,6 +276,13 @@ fn plain_text_keeps_its_lines_and_paragraphs() {
     assert_eq!(write_markdown(&document), "Dear \\*you\\*,\\\n\\- not a list\n\nYours");
     assert_eq!(write_plain(&document), "Dear *you*,\n- not a list\n\nYours");
     assert_eq!(write_adf(&Document::default()), doc(&json!([])));
+}
+
+#[test]
+fn a_backslash_before_the_blank_at_the_end_of_a_line_stays_one() {
+    let adf = doc(&json!([{ "type": "paragraph", "content": [{ "type": "text", "text": "C:\\ " }] }]));
+    let (markdown, again) = round_trip(&adf);
+    assert_eq!((markdown.as_str(), again), ("C:\\\\&#32;", adf));
 }
 
 #[test]
