@@ -12,6 +12,7 @@ mod adf_read;
 mod adf_write;
 mod builder;
 mod escape;
+mod finished;
 mod fit;
 mod html_read;
 mod html_write;
