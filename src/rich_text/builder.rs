@@ -486,14 +486,13 @@ impl Builder {
     pub(super) fn end_span(&mut self) {
         match self.spans.pop() {
             None => {}
-            Some(Span::Link { link, shown }) => {
-                if !shown && !link.href.is_empty() {
-                    let marks = Marks { link: Some(link.clone()), ..Marks::default() };
-                    if !self.show(&link.href) {
-                        push_text(&mut self.filled().inlines, &link.href, &marks);
-                    }
+            Some(Span::Link { link, shown }) if !shown && !link.href.is_empty() => {
+                let marks = Marks { link: Some(link.clone()), ..Marks::default() };
+                if !self.show(&link.href) {
+                    push_text(&mut self.filled().inlines, &link.href, &marks);
                 }
             }
+            Some(Span::Link { .. }) => {}
             Some(Span::Notation { target, label }) => {
                 self.labels -= 1;
                 self.notation(&target, &label);

@@ -130,9 +130,8 @@ impl Writer {
     }
 
     fn list(&mut self, start: Option<u64>, items: &[Vec<Block>], marker: char) {
-        let tight = items
-            .iter()
-            .all(|item| item.iter().filter(|block| !is_nothing(block)).skip(1).all(|block| is_list(block)));
+        let tight =
+            items.iter().all(|item| item.iter().filter(|block| !is_nothing(block)).skip(1).all(is_list));
         for (at, item) in (0_u64..).zip(items) {
             if at > 0 {
                 if tight { self.line() } else { self.blank_line() }
@@ -313,11 +312,7 @@ fn interrupts(block: &Block) -> bool {
 fn is_pipe_table(rows: &[Vec<Cell>]) -> bool {
     let columns = rows.first().map_or(0, Vec::len);
     let headed = rows.first().is_some_and(|row| row.iter().all(|cell| cell.header));
-    let one_line = |cell: &Cell| match cell.blocks.as_slice() {
-        [] => true,
-        [Block::Paragraph(_)] => true,
-        _ => false,
-    };
+    let one_line = |cell: &Cell| matches!(cell.blocks.as_slice(), [] | [Block::Paragraph(_)]);
     let blank = |row: &Vec<Cell>| row.iter().all(|cell| cell.blocks.is_empty());
     let written = |cell: &Cell| cell.columns == 1 && cell.rows == 1 && one_line(cell);
     columns > 0
