@@ -16,8 +16,16 @@ use serde_json::{Value, json};
 use crate::support::wired_org::Connected;
 
 const TYPES: [&str; 10] = [
-    "comment", "worklog", "attachment", "issue_link", "changelog", "transition", "project", "version",
-    "component", "user",
+    "comment",
+    "worklog",
+    "attachment",
+    "issue_link",
+    "changelog",
+    "transition",
+    "project",
+    "version",
+    "component",
+    "user",
 ];
 
 async fn site() -> Connected {
@@ -51,7 +59,11 @@ async fn search(site: &Connected, name: &str, query: &Value) -> Vec<Value> {
 }
 
 async fn stored(site: &Connected, name: &str) -> Vec<Value> {
-    serde_json::from_str::<Value>(&site.state(name).await).expect("JSON").as_array().cloned().unwrap_or_default()
+    serde_json::from_str::<Value>(&site.state(name).await)
+        .expect("JSON")
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn ids(rows: &[Value]) -> BTreeSet<String> {
@@ -122,7 +134,8 @@ async fn comments_of_all_issues_are_found_once_and_conditions_limit_the_issues()
     assert_eq!(all.len(), stored.len());
     assert_eq!(ids(&all), ids(&stored));
     let issue = all[0]["issueId"].as_str().expect("an id");
-    let own = search(&site, "comment", &json!({ "where": format!("issueId = '{issue}' AND id != '0'") })).await;
+    let own =
+        search(&site, "comment", &json!({ "where": format!("issueId = '{issue}' AND id != '0'") })).await;
     assert_eq!(own.len(), all.iter().filter(|row| row["issueId"] == issue).count());
     let native = search(&site, "comment", &json!({ "native": format!("id = {issue}") })).await;
     assert_eq!(ids(&native), ids(&own));
@@ -174,7 +187,11 @@ async fn work_links_versions_and_components_are_written() {
     let read = got(&links, &site, &key).await.expect("is there");
     assert_eq!((&read["inwardIssueId"], &read["outwardIssueId"]), (&json!(id(0)), &json!(id(1))));
     let listed = search(&site, "issue_link", &json!({})).await;
-    assert_eq!(listed.iter().filter(|link| link["id"] == read["id"]).collect::<Vec<_>>(), [&read], "listed once");
+    assert_eq!(
+        listed.iter().filter(|link| link["id"] == read["id"]).collect::<Vec<_>>(),
+        [&read],
+        "listed once"
+    );
     for end in [0, 1] {
         let scoped = format!("issue_link:{}", issues[end]["key"].as_str().expect("a key"));
         assert!(search(&site, &scoped, &json!({})).await.contains(&read), "at both ends");
@@ -182,8 +199,16 @@ async fn work_links_versions_and_components_are_written() {
     deleted(&links, &site, &key).await;
 
     for (name, row, change) in [
-        ("version", json!({ "projectId": "10000", "name": "9.0", "releaseDate": "2026-05-01" }), json!({ "released": true })),
-        ("component", json!({ "project": "OPS", "name": "Cellar", "assigneeType": "PROJECT_LEAD" }), json!({ "description": "Below" })),
+        (
+            "version",
+            json!({ "projectId": "10000", "name": "9.0", "releaseDate": "2026-05-01" }),
+            json!({ "released": true }),
+        ),
+        (
+            "component",
+            json!({ "project": "OPS", "name": "Cellar", "assigneeType": "PROJECT_LEAD" }),
+            json!({ "description": "Below" }),
+        ),
     ] {
         let records = site.open(name).await;
         let key = created(&records, &site, &row).await;

@@ -35,6 +35,7 @@ mod http_plane;
 mod jira;
 mod jira_changes;
 mod jira_openapi;
+mod jira_parts;
 mod jira_query;
 mod jira_writes;
 mod licences;

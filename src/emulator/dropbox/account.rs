@@ -15,7 +15,9 @@ use super::errors::Refusal;
 use super::places::{HOME_SPACE, ROOT_SPACE};
 use crate::emulator::grants::consent::{self, ConsentPage};
 use crate::emulator::grants::parameters::Parameters;
-use crate::emulator::grants::{Authorization, BearerFault, Client, GrantFault, Grants, Issued, Token, User, s256};
+use crate::emulator::grants::{
+    Authorization, BearerFault, Client, GrantFault, Grants, Issued, Token, User, s256,
+};
 use crate::emulator::service::{Reply, Request, ServiceConfig};
 
 const SERVICE: &str = "Dropbox";
@@ -218,9 +220,8 @@ impl Account {
             let error = json!({ ".tag": "missing_scope", "required_scope": scope });
             return Err(Refusal::unauthorized(error));
         }
-        let select = |name: &str| {
-            request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-        };
+        let select =
+            |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let of_team = granted.has(TEAM);
         for (header, tag) in [
             ("dropbox-api-select-user", "invalid_select_user"),
@@ -254,7 +255,10 @@ impl Account {
         };
         let redirect_uri = parameters.get("redirect_uri").unwrap_or_default();
         if !redirect_uri.is_empty() && !client.redirect_uris.iter().any(|known| known == redirect_uri) {
-            return refuse("invalid_redirect_uri", "It must exactly match one of the redirect URIs of the app");
+            return refuse(
+                "invalid_redirect_uri",
+                "It must exactly match one of the redirect URIs of the app",
+            );
         }
         if parameters.get("response_type") != Some("code") {
             return refuse("unsupported_response_type", "response_type must be code");

@@ -26,7 +26,8 @@ impl PathKind {
 
     fn fits(self, text: &str) -> bool {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let space = text.strip_prefix("ns:").is_some_and(|rest| digits(rest.split('/').next().unwrap_or_default()));
+        let space =
+            text.strip_prefix("ns:").is_some_and(|rest| digits(rest.split('/').next().unwrap_or_default()));
         let revision = text.strip_prefix("rev:").is_some_and(|rev| {
             rev.len() >= 9 && rev.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
         });
@@ -73,12 +74,13 @@ impl Arguments {
     /// Text that is no JSON, a value that is no object.
     pub(super) fn read(route: &str, place: &str, text: &[u8]) -> Result<Self, Refusal> {
         let wrong = |what: &str| Refusal::input(route, format!("{place}: {what}"));
-        let value: Value = serde_json::from_slice(text).map_err(|_| wrong("could not decode input as JSON"))?;
+        let value: Value =
+            serde_json::from_slice(text).map_err(|_| wrong("could not decode input as JSON"))?;
         match value {
-            Value::Object(members) => {
-                Ok(Self { route: route.to_owned(), at: format!("{place}: "), members })
+            Value::Object(members) => Ok(Self { route: route.to_owned(), at: format!("{place}: "), members }),
+            Value::Null => {
+                Ok(Self { route: route.to_owned(), at: format!("{place}: "), members: Map::new() })
             }
-            Value::Null => Ok(Self { route: route.to_owned(), at: format!("{place}: "), members: Map::new() }),
             other => Err(wrong(&format!("expected object, got {}", kind(&other)))),
         }
     }

@@ -62,7 +62,9 @@ pub(super) fn arguments(request: &Request, route: &str, style: Style) -> Result<
         Style::Rpc => {
             let json = |kind: &str| {
                 let kind = kind.replace(' ', "");
-                kind == "application/json" || kind == "application/json;charset=utf-8" || kind == CORS_HACK.replace(' ', "")
+                kind == "application/json"
+                    || kind == "application/json;charset=utf-8"
+                    || kind == CORS_HACK.replace(' ', "")
             };
             match kind.as_deref() {
                 // Without an argument there is no type.
@@ -81,7 +83,8 @@ pub(super) fn arguments(request: &Request, route: &str, style: Style) -> Result<
             let octets = |kind: &str| kind == "application/octet-stream" || kind == CORS_HACK;
             match kind.as_deref() {
                 None | Some("") => {}
-                Some(kind) if octets(kind) || (style == Style::Download && kind.starts_with("text/plain")) => {}
+                Some(kind)
+                    if octets(kind) || (style == Style::Download && kind.starts_with("text/plain")) => {}
                 Some(_) => {
                     return bad_type(&format!("one of \"application/octet-stream\", \"{CORS_HACK}\""));
                 }
@@ -124,15 +127,14 @@ pub(super) fn check_method(request: &Request, route: &str, style: Style) -> Resu
 /// 422 for a root that is not there or not the caller's.
 pub(super) fn view(request: &Request, route: &str, home: &str) -> Result<View, Refusal> {
     let Some(text) = header(&request.headers, "dropbox-api-path-root") else { return Ok(View::new(home)) };
-    let wrong = |what: &str| {
-        Refusal::input(route, format!("HTTP header \"Dropbox-API-Path-Root\": {what}"))
-    };
+    let wrong = |what: &str| Refusal::input(route, format!("HTTP header \"Dropbox-API-Path-Root\": {what}"));
     let value: Value = serde_json::from_str(text).map_err(|_| wrong("could not decode input as JSON"))?;
     let invalid = |error: Value| Refusal::Tagged(StatusCode::UNPROCESSABLE_ENTITY, error);
     match value.get(".tag").and_then(Value::as_str).or_else(|| value.as_str()) {
         Some("home") => Ok(View::new(home)),
         Some(tag @ ("root" | "namespace_id")) => {
-            let space = value.get(tag).and_then(Value::as_str).ok_or_else(|| wrong("missing namespace id"))?;
+            let space =
+                value.get(tag).and_then(Value::as_str).ok_or_else(|| wrong("missing namespace id"))?;
             if tag == "root" && space != super::places::ROOT_SPACE {
                 let info = super::account::root_info();
                 return Err(invalid(json!({ ".tag": "invalid_root", "invalid_root": info })));

@@ -2,9 +2,7 @@
 //! hours.
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE,
-};
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
 use http::{HeaderName, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -62,10 +60,8 @@ fn bytes(request: &Request, all: &Bytes, tag: &str) -> Reply {
     let size = all.len();
     let reply = match header(RANGE).and_then(|text| part(text, size)) {
         None => Reply::new(StatusCode::OK, OCTETS, all.clone()),
-        Some(Some((first, last))) => {
-            Reply::new(StatusCode::PARTIAL_CONTENT, OCTETS, all.slice(first..=last))
-                .with_header(CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"))
-        }
+        Some(Some((first, last))) => Reply::new(StatusCode::PARTIAL_CONTENT, OCTETS, all.slice(first..=last))
+            .with_header(CONTENT_RANGE, &format!("bytes {first}-{last}/{size}")),
         Some(None) => Reply::new(StatusCode::RANGE_NOT_SATISFIABLE, TEXT, "Requested range not satisfiable")
             .with_header(CONTENT_RANGE, &format!("bytes */{size}")),
     };

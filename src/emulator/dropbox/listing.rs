@@ -157,7 +157,8 @@ fn page(space: &Space, view: &View, mut place: Place) -> Result<Value, Refusal> 
             };
         }
         Stage::Gone(after) => {
-            let behind = tree.gone().range(after..).filter(|(path, _)| is_under(path, &place.folder, place.recursive));
+            let behind =
+                tree.gone().range(after..).filter(|(path, _)| is_under(path, &place.folder, place.recursive));
             let mut last = None;
             for (path, gone) in behind.take(limit) {
                 last = Some(format!("{path}\0"));

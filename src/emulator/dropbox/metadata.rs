@@ -61,9 +61,8 @@ impl Look<'_> {
         if self.templates.is_empty() {
             return;
         }
-        let asked = |group: &&Value| {
-            self.templates.iter().any(|template| group["template_id"] == template.as_str())
-        };
+        let asked =
+            |group: &&Value| self.templates.iter().any(|template| group["template_id"] == template.as_str());
         let groups: Vec<&Value> = node.properties.iter().filter(asked).collect();
         out["property_groups"] = json!(groups);
     }

@@ -131,7 +131,8 @@ impl Dropbox {
         if request.path.starts_with(download::LINKS) {
             return download::follow(&space, request);
         }
-        let reply = self.answer(&mut space, request, refuse_every).unwrap_or_else(|refusal| refusal.reply(turn));
+        let reply =
+            self.answer(&mut space, request, refuse_every).unwrap_or_else(|refusal| refusal.reply(turn));
         reply.with_header(REQUEST_ID, &format!("{:032x}", u128::from(mix(turn))))
     }
 
@@ -191,8 +192,11 @@ impl Dropbox {
             "copy" | "copy_v2" => modify::relocate(space, call, Way::Copy),
             "move_batch_v2" => modify::relocate_batch(space, call, Way::Move),
             "copy_batch_v2" => modify::relocate_batch(space, call, Way::Copy),
-            "create_folder_batch/check" | "delete_batch/check" | "move_batch/check_v2"
-            | "copy_batch/check_v2" | "upload_session/finish_batch/check" => modify::check(space, call),
+            "create_folder_batch/check"
+            | "delete_batch/check"
+            | "move_batch/check_v2"
+            | "copy_batch/check_v2"
+            | "upload_session/finish_batch/check" => modify::check(space, call),
             "upload" => upload::upload(space, call),
             "upload_session/start" => upload::start(space, call),
             "upload_session/start_batch" => upload::start_batch(space, call),
@@ -250,30 +254,55 @@ impl Dropbox {
 fn function(route: &str) -> Option<(Style, &'static str)> {
     let rpc = |scope| Some((Style::Rpc, scope));
     match route {
-        "files/list_folder" | "files/list_folder/continue" | "files/list_folder/get_latest_cursor"
-        | "files/get_metadata" | "files/list_revisions" | "files/search_v2" | "files/search/continue_v2" => {
-            rpc(METADATA_READ)
-        }
+        "files/list_folder"
+        | "files/list_folder/continue"
+        | "files/list_folder/get_latest_cursor"
+        | "files/get_metadata"
+        | "files/list_revisions"
+        | "files/search_v2"
+        | "files/search/continue_v2" => rpc(METADATA_READ),
         "files/list_folder/longpoll" | "check/user" | "check/app" | "auth/token/revoke" => rpc(""),
-        "files/restore" | "files/create_folder" | "files/create_folder_v2" | "files/create_folder_batch"
-        | "files/create_folder_batch/check" | "files/delete" | "files/delete_v2" | "files/delete_batch"
-        | "files/delete_batch/check" | "files/move" | "files/move_v2" | "files/move_batch_v2"
-        | "files/move_batch/check_v2" | "files/copy" | "files/copy_v2" | "files/copy_batch_v2"
-        | "files/copy_batch/check_v2" | "files/upload_session/start_batch"
-        | "files/upload_session/finish_batch" | "files/upload_session/finish_batch_v2"
+        "files/restore"
+        | "files/create_folder"
+        | "files/create_folder_v2"
+        | "files/create_folder_batch"
+        | "files/create_folder_batch/check"
+        | "files/delete"
+        | "files/delete_v2"
+        | "files/delete_batch"
+        | "files/delete_batch/check"
+        | "files/move"
+        | "files/move_v2"
+        | "files/move_batch_v2"
+        | "files/move_batch/check_v2"
+        | "files/copy"
+        | "files/copy_v2"
+        | "files/copy_batch_v2"
+        | "files/copy_batch/check_v2"
+        | "files/upload_session/start_batch"
+        | "files/upload_session/finish_batch"
+        | "files/upload_session/finish_batch_v2"
         | "files/upload_session/finish_batch/check" => rpc(CONTENT_WRITE),
         "files/get_temporary_link" => rpc(CONTENT_READ),
-        "files/upload" | "files/upload_session/start" | "files/upload_session/append_v2"
+        "files/upload"
+        | "files/upload_session/start"
+        | "files/upload_session/append_v2"
         | "files/upload_session/finish" => Some((Style::Upload, CONTENT_WRITE)),
         "files/download" => Some((Style::Download, CONTENT_READ)),
         "users/get_current_account" | "users/get_space_usage" => rpc("account_info.read"),
-        "file_properties/templates/add_for_user" | "file_properties/templates/update_for_user"
-        | "file_properties/templates/remove_for_user" | "file_properties/properties/add"
-        | "file_properties/properties/overwrite" | "file_properties/properties/update"
+        "file_properties/templates/add_for_user"
+        | "file_properties/templates/update_for_user"
+        | "file_properties/templates/remove_for_user"
+        | "file_properties/properties/add"
+        | "file_properties/properties/overwrite"
+        | "file_properties/properties/update"
         | "file_properties/properties/remove" => rpc(METADATA_WRITE),
-        "file_properties/templates/get_for_user" | "file_properties/templates/list_for_user" => rpc(METADATA_READ),
+        "file_properties/templates/get_for_user" | "file_properties/templates/list_for_user" => {
+            rpc(METADATA_READ)
+        }
         "sharing/list_shared_links" | "sharing/get_shared_link_metadata" => rpc(SHARING_READ),
-        "sharing/create_shared_link_with_settings" | "sharing/modify_shared_link_settings"
+        "sharing/create_shared_link_with_settings"
+        | "sharing/modify_shared_link_settings"
         | "sharing/revoke_shared_link" => rpc(SHARING_WRITE),
         _ => None,
     }
@@ -351,7 +380,8 @@ impl Service for Dropbox {
             "entry" => |_| true,
             _ => return None,
         };
-        let all = space.tree.under(&view.lower(), true, 0).filter(wanted).map(|node| look.node(&node)).collect();
+        let all =
+            space.tree.under(&view.lower(), true, 0).filter(wanted).map(|node| look.node(&node)).collect();
         Some(all)
     }
 

@@ -123,7 +123,7 @@ pub(super) fn delete(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusa
 
 /// Whether the row with this place, counted from 1, is to be refused.
 fn struck(call: &Call<'_>, number: usize) -> bool {
-    call.refuse_every.is_some_and(|every| every > 0 && number % every == 0)
+    call.refuse_every.is_some_and(|every| every > 0 && number.is_multiple_of(every))
 }
 
 pub(super) fn delete_batch(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusal> {
@@ -161,8 +161,8 @@ fn relocate_one(
     let from = arguments.path("from_path", PathKind::Write)?;
     let to = arguments.path("to_path", PathKind::Write)?;
     let node = places::existing(&space.tree, &call.view, &space.home, from, "from_lookup")?;
-    let (mut path, present) = places::place(&space.tree, &call.view, &space.home, to)
-        .map_err(|tag| Refusal::tags(&["to", tag]))?;
+    let (mut path, present) =
+        places::place(&space.tree, &call.view, &space.home, to).map_err(|tag| Refusal::tags(&["to", tag]))?;
     if path.to_lowercase() == node.lower() {
         // Changing no more than the case of a name is not supported ("move", Dropbox for HTTP Developers).
         return Err(Refusal::tags(&["duplicated_or_nested_paths"]));

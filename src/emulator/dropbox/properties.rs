@@ -55,9 +55,8 @@ fn fields(arguments: &Arguments, name: &str) -> Result<Vec<Value>, Refusal> {
 
 pub(super) fn template(space: &mut Space, call: &Call<'_>, what: &str) -> Result<Value, Refusal> {
     let arguments = &call.arguments;
-    let missing = |id: &str| {
-        Refusal::endpoint(json!({ ".tag": "template_not_found", "template_not_found": id }))
-    };
+    let missing =
+        |id: &str| Refusal::endpoint(json!({ ".tag": "template_not_found", "template_not_found": id }));
     match what {
         "list" => {
             let ids: Vec<&String> = space.templates.keys().collect();
@@ -82,7 +81,8 @@ pub(super) fn template(space: &mut Space, call: &Call<'_>, what: &str) -> Result
         "update" => {
             arguments.only(&["template_id", "name", "description", "add_fields"])?;
             let id = arguments.text("template_id")?;
-            let more = if arguments.has("add_fields") { fields(arguments, "add_fields")? } else { Vec::new() };
+            let more =
+                if arguments.has("add_fields") { fields(arguments, "add_fields")? } else { Vec::new() };
             let found = space.templates.get_mut(id).ok_or_else(|| missing(id))?;
             if let Some(name) = arguments.optional_text("name")? {
                 name.clone_into(&mut found.name);
@@ -150,7 +150,9 @@ pub(super) fn of_entry(space: &mut Space, call: &Call<'_>, what: &str) -> Result
         "add" | "overwrite" => {
             arguments.only(&["path", "property_groups"])?;
             for group in groups(space, arguments)? {
-                if what == "add" && node.properties.iter().any(|own| own["template_id"] == group["template_id"]) {
+                if what == "add"
+                    && node.properties.iter().any(|own| own["template_id"] == group["template_id"])
+                {
                     return Err(Refusal::tags(&["property_group_already_exists"]));
                 }
                 put(&mut node, group);

@@ -79,9 +79,7 @@ pub(super) fn list(space: &Space, call: &Call<'_>) -> Result<Value, Refusal> {
         "entries": entries,
         "has_more": newest_first.len() > count,
     });
-    if is_deleted
-        && let Some(gone) = space.tree.gone().get(&node.lower())
-    {
+    if is_deleted && let Some(gone) = space.tree.gone().get(&node.lower()) {
         out["server_deleted"] = json!(instant(gone.at));
     }
     Ok(out)

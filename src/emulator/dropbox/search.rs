@@ -107,7 +107,8 @@ pub(super) fn start(space: &Space, call: &Call<'_>) -> Result<Value, Refusal> {
 pub(super) fn go_on(space: &Space, call: &Call<'_>) -> Result<Value, Refusal> {
     call.arguments.only(&["cursor"])?;
     let text = call.arguments.text("cursor")?;
-    let search = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| serde_json::from_slice::<Search>(&bytes).ok());
+    let search =
+        URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| serde_json::from_slice::<Search>(&bytes).ok());
     match search.filter(|search| search.space == call.view.lower()) {
         Some(search) => Ok(page(space, call, search)),
         None => Err(call.arguments.wrong("cursor", "Invalid \"cursor\" parameter: cursor is malformed")),
@@ -120,7 +121,8 @@ impl Search {
         let name = node.name().to_lowercase();
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         if !self.extensions.is_empty()
-            && (node.is_folder() || !self.extensions.iter().any(|own| own.trim_start_matches('.') == extension))
+            && (node.is_folder()
+                || !self.extensions.iter().any(|own| own.trim_start_matches('.') == extension))
         {
             return None;
         }
@@ -148,7 +150,9 @@ impl Search {
     }
 
     fn is_in_text(&self, node: &Node) -> bool {
-        let Some(latest) = node.latest().filter(|latest| latest.content.size() <= INDEXED) else { return false };
+        let Some(latest) = node.latest().filter(|latest| latest.content.size() <= INDEXED) else {
+            return false;
+        };
         let bytes = latest.content.bytes();
         std::str::from_utf8(&bytes).is_ok_and(|text| {
             let text = text.to_lowercase();

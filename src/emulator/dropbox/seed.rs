@@ -29,8 +29,18 @@ const TOPS: [(&str, &str); 10] = [
     ("Plans \"draft\"", "json"),
 ];
 const STEMS: [&str; 12] = [
-    "Report", "Summary", "Größe", "naïve plan", "報告", "O'Brien", "Überblick", "🚀 launch", "Final", "copy of list",
-    "São Paulo", "memo",
+    "Report",
+    "Summary",
+    "Größe",
+    "naïve plan",
+    "報告",
+    "O'Brien",
+    "Überblick",
+    "🚀 launch",
+    "Final",
+    "copy of list",
+    "São Paulo",
+    "memo",
 ];
 /// The earliest first revision: 2024-06-01T08:00:00Z.
 const BEGINNING: i64 = 1_717_228_800;
@@ -136,7 +146,7 @@ fn revisions(id: u64, hash: u64) -> Vec<Revision> {
         .map(|turn| {
             let age = (mix(hash) % 500) as i64 * 86_400 + turn as i64 * 3_600;
             let made = Timestamp::from_second(BEGINNING + age).unwrap_or(Timestamp::UNIX_EPOCH);
-            let size = if hash % 97 == 0 && turn == 0 { 0 } else { 40 + mix(hash ^ turn) % 1_500 };
+            let size = if hash.is_multiple_of(97) && turn == 0 { 0 } else { 40 + mix(hash ^ turn) % 1_500 };
             Revision {
                 rev: (id << 8) | turn,
                 content: Content::Made { from: hash ^ turn, size },

@@ -120,7 +120,8 @@ pub(super) fn list(space: &Space, call: &Call<'_>) -> Result<Value, Refusal> {
         }
     };
     let all: Vec<&SharedLink> = space.links.iter().filter(belongs).collect();
-    let links: Vec<Value> = all.iter().skip(from).take(PAGE).filter_map(|link| shown(space, call, link)).collect();
+    let links: Vec<Value> =
+        all.iter().skip(from).take(PAGE).filter_map(|link| shown(space, call, link)).collect();
     let has_more = from + links.len() < all.len();
     let mut out = json!({ "links": links, "has_more": has_more });
     if has_more {

@@ -160,9 +160,9 @@ impl Tree {
         let seeded = self.node(rev >> 8).and_then(|node| Some((held(&node)?, node)));
         let found = seeded.or_else(|| {
             let changed = self.changed.values().flatten();
-            changed.chain(self.gone.values().map(|gone| &gone.node)).find_map(|node| {
-                held(node).map(|revision| (revision, node.clone()))
-            })
+            changed
+                .chain(self.gone.values().map(|gone| &gone.node))
+                .find_map(|node| held(node).map(|revision| (revision, node.clone())))
         });
         found.map(|(revision, node)| (node, revision))
     }
@@ -176,7 +176,8 @@ impl Tree {
     ) -> impl Iterator<Item = Node> + 'a {
         let end = self.seed.end();
         let seeded = self.seed.under(folder, recursive, from).filter(move |id| *id < end);
-        let untouched = seeded.filter(|id| !self.changed.contains_key(id)).filter_map(|id| self.seed.node(id));
+        let untouched =
+            seeded.filter(|id| !self.changed.contains_key(id)).filter_map(|id| self.seed.node(id));
         let changed = self.changed.range(from..).filter_map(|(_, node)| node.clone());
         // Both come in the order of their numbers.
         merge(untouched, changed).filter(move |node| is_under(&node.lower(), folder, recursive))
@@ -300,10 +301,7 @@ pub(super) fn is_under(path: &str, folder: &str, recursive: bool) -> bool {
 }
 
 /// Two lists, each by number, as one.
-fn merge(
-    one: impl Iterator<Item = Node>,
-    other: impl Iterator<Item = Node>,
-) -> impl Iterator<Item = Node> {
+fn merge(one: impl Iterator<Item = Node>, other: impl Iterator<Item = Node>) -> impl Iterator<Item = Node> {
     let (mut one, mut other) = (one.peekable(), other.peekable());
     std::iter::from_fn(move || match (one.peek(), other.peek()) {
         (Some(first), Some(second)) if second.id < first.id => other.next(),

@@ -117,7 +117,13 @@ fn refused(tags: &[&str]) -> Value {
 ///
 /// # Errors
 /// The write error.
-fn commit(space: &mut Space, view: &View, now: Timestamp, commit: Commit, content: Content) -> Result<Node, Value> {
+fn commit(
+    space: &mut Space,
+    view: &View,
+    now: Timestamp,
+    commit: Commit,
+    content: Content,
+) -> Result<Node, Value> {
     let (mut path, present) =
         places::place(&space.tree, view, &space.home, &commit.path).map_err(|tag| refused(&[tag]))?;
     if has_file_above(space, &path) {
@@ -315,7 +321,7 @@ pub(super) fn append(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusa
         if offset % ALIGNED != 0 {
             return Err(Refusal::endpoint(tagged(&["concurrent_session_invalid_offset"])));
         }
-        if size % ALIGNED != 0 && !close {
+        if !size.is_multiple_of(ALIGNED) && !close {
             return Err(Refusal::endpoint(tagged(&["concurrent_session_invalid_data_size"])));
         }
     } else if offset != session.size {

@@ -346,7 +346,13 @@ impl Service for Dynamics {
     }
 
     fn page_shape(&self) -> PageShape {
-        PageShape { rows: "value", next: "@odata.nextLink", done: None, more: None, total: Some("@odata.count") }
+        PageShape {
+            rows: "value",
+            next: "@odata.nextLink",
+            done: None,
+            more: None,
+            total: Some("@odata.count"),
+        }
     }
 
     fn reset(&self) {

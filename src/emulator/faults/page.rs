@@ -83,8 +83,7 @@ impl Page {
         let rows: Vec<Box<RawValue>> = serde_json::from_str(entries.get(shape.rows)?).ok()?;
         let rows = rows.into_iter().map(|row| row.get().as_bytes().to_vec()).collect();
         let more = shape.more.is_none_or(|more| entries.get(more) == Some("true"));
-        let next =
-            entries.get(shape.next).filter(|_| more).and_then(|text| serde_json::from_str(text).ok());
+        let next = entries.get(shape.next).filter(|_| more).and_then(|text| serde_json::from_str(text).ok());
         Some(Self { entries, shape, rows, next })
     }
 

@@ -70,8 +70,11 @@ impl Account {
         let mut rng: StdRng = rand::SeedableRng::seed_from_u64(config.seed ^ 0x6006_1E00);
         let grants = Grants::new(config.seed ^ 0x600, config.clock.clone(), Arc::new(mint));
         let key = SigningKey::shared()?;
-        let mut client =
-            Client::new(format!("{}-{}.apps.googleusercontent.com", digits(&mut rng, 12), letters(&mut rng, 32)));
+        let mut client = Client::new(format!(
+            "{}-{}.apps.googleusercontent.com",
+            digits(&mut rng, 12),
+            letters(&mut rng, 32)
+        ));
         client.name = "recordport".to_owned();
         client.client_secret = Some(format!("GOCSPX-{}", letters(&mut rng, 28)));
         client.redirect_uris = vec![REDIRECT_URI.to_owned()];
@@ -146,8 +149,10 @@ impl Account {
     /// # Errors
     /// 401 for tokens that are not taken, 403 for too few scopes.
     pub(super) fn admit(&self, request: &Request, scopes: &[&str]) -> std::result::Result<bool, Refusal> {
-        let granted = self.grants.check(&request.headers, request.now).map_err(|_| Refusal::unauthorized())?;
-        let admits = |granted: &Granted| scopes.iter().any(|scope| granted.has(&format!("{SCOPE_ROOT}{scope}")));
+        let granted =
+            self.grants.check(&request.headers, request.now).map_err(|_| Refusal::unauthorized())?;
+        let admits =
+            |granted: &Granted| scopes.iter().any(|scope| granted.has(&format!("{SCOPE_ROOT}{scope}")));
         if !admits(&granted) {
             let message = "Request had insufficient authentication scopes.";
             return Err(Refusal::forbidden("insufficientPermissions", message));
@@ -247,7 +252,8 @@ impl Account {
             return refuse("this page was answered already or is too old: start again");
         };
         let (redirect_uri, state) = (asked.redirect_uri.clone(), asked.state.clone());
-        let shown: Vec<&str> = asked.scopes.iter().map(String::as_str).filter(|own| !own.starts_with('\u{1}')).collect();
+        let shown: Vec<&str> =
+            asked.scopes.iter().map(String::as_str).filter(|own| !own.starts_with('\u{1}')).collect();
         let scope = shown.join(" ");
         let user = self.grants.users().into_iter().next().filter(|user| user.active);
         let mut answer = Vec::new();
@@ -287,7 +293,8 @@ impl Account {
         if grant == Some(JWT_BEARER) {
             return self.by_assertion(parameters, request).map(|issued| (issued, false));
         }
-        let unknown = || (StatusCode::UNAUTHORIZED, "invalid_client", "The OAuth client was not found.".to_owned());
+        let unknown =
+            || (StatusCode::UNAUTHORIZED, "invalid_client", "The OAuth client was not found.".to_owned());
         let id = parameters
             .client_id()
             .ok_or_else(|| bad("invalid_request", "Could not determine client ID from request."))?;
@@ -310,7 +317,8 @@ impl Account {
             }
             Some("refresh_token") => {
                 let token = parameters.get("refresh_token");
-                let token = token.ok_or_else(|| bad("invalid_request", "Missing required parameter: refresh_token"))?;
+                let token = token
+                    .ok_or_else(|| bad("invalid_request", "Missing required parameter: refresh_token"))?;
                 self.grants
                     .refresh(token, id, request.now)
                     .map(|issued| (issued, true))
@@ -329,7 +337,8 @@ impl Account {
     ) -> std::result::Result<Issued, (StatusCode, &'static str, String)> {
         let bad = |error: &'static str, what: &str| (StatusCode::BAD_REQUEST, error, what.to_owned());
         let signature = || bad("invalid_grant", "Invalid JWT Signature.");
-        let assertion = parameters.get("assertion").ok_or_else(|| bad("invalid_request", "Missing assertion"))?;
+        let assertion =
+            parameters.get("assertion").ok_or_else(|| bad("invalid_request", "Missing assertion"))?;
         let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(assertion)
             .map_err(|_| bad("invalid_grant", "Invalid JWT: Failed to parse the JWT."))?
             .claims;

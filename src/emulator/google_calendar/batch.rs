@@ -22,7 +22,10 @@ struct Part {
 ///
 /// # Errors
 /// A body that is no batch, and more parts than there may be.
-pub(super) fn handle(request: &Request, mut each: impl FnMut(&Request, usize) -> Reply) -> Result<Reply, Refusal> {
+pub(super) fn handle(
+    request: &Request,
+    mut each: impl FnMut(&Request, usize) -> Reply,
+) -> Result<Reply, Refusal> {
     let parts = read(request).ok_or_else(|| Refusal::invalid("Failed to parse batch request."))?;
     if parts.len() > MOST {
         let message = format!("The batch request contains too many calls: the limit is {MOST}.");

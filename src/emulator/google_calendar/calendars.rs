@@ -37,7 +37,8 @@ const ENTRY: [&str; 8] = [
     "defaultReminders",
     "notificationSettings",
 ];
-const ROLES: [&str; 6] = ["none", "freeBusyReader", "reader", "writerWithoutPrivateAccess", "writer", "owner"];
+const ROLES: [&str; 6] =
+    ["none", "freeBusyReader", "reader", "writerWithoutPrivateAccess", "writer", "owner"];
 /// Background and foreground by colour, of calendars and of events.
 const COLOURS: [(&str, &str); 24] = [
     ("#ac725e", "#1d1d1d"),
@@ -141,7 +142,10 @@ fn check_zone(members: &Map<String, Value>) -> Result<(), Refusal> {
 }
 
 fn picked(body: &Map<String, Value>, known: &[&str]) -> Map<String, Value> {
-    body.iter().filter(|(name, _)| known.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect()
+    body.iter()
+        .filter(|(name, _)| known.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn owned(calendar: &Calendar) -> Result<(), Refusal> {
@@ -255,7 +259,9 @@ pub(super) fn list(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
             .position(|own| *own == role)
             .ok_or_else(|| Refusal::invalid_parameter("minAccessRole", "Invalid value."))?,
     };
-    let enough = |calendar: &Calendar| ROLES.iter().position(|own| *own == calendar.role).is_some_and(|own| own >= least);
+    let enough = |calendar: &Calendar| {
+        ROLES.iter().position(|own| *own == calendar.role).is_some_and(|own| own >= least)
+    };
     let shown = |(number, calendar): (usize, &Calendar)| entry(calendar, number);
     let all: Vec<Value> = match call.option("syncToken") {
         Some(_) if call.option("minAccessRole").is_some() => {
@@ -263,8 +269,10 @@ pub(super) fn list(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
             return Err(Refusal::invalid_parameter("syncToken", message));
         }
         Some(text) => {
-            let (epoch, since) =
-                text.split_once('.').and_then(|(epoch, rest)| Some((epoch.parse::<u64>().ok()?, decoded(rest)?))).ok_or_else(Refusal::full_sync)?;
+            let (epoch, since) = text
+                .split_once('.')
+                .and_then(|(epoch, rest)| Some((epoch.parse::<u64>().ok()?, decoded(rest)?)))
+                .ok_or_else(Refusal::full_sync)?;
             if epoch != store.epoch {
                 return Err(Refusal::full_sync());
             }
@@ -275,22 +283,27 @@ pub(super) fn list(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
             ids.reverse();
             let current = |id: &String| {
                 let place = store.calendars.iter().position(|own| own.id == *id);
-                place.and_then(|place| shown((place, store.calendars.get(place)?))).unwrap_or_else(|| deleted_entry(id))
+                place
+                    .and_then(|place| shown((place, store.calendars.get(place)?)))
+                    .unwrap_or_else(|| deleted_entry(id))
             };
             ids.into_iter().map(current).collect()
         }
         None => {
             let calendars = store.calendars.iter().enumerate().filter(|(_, calendar)| enough(calendar));
-            let visible = calendars.filter_map(shown).filter(|own| hidden || own.get("hidden") != Some(&json!(true)));
+            let visible =
+                calendars.filter_map(shown).filter(|own| hidden || own.get("hidden") != Some(&json!(true)));
             let mut all: Vec<Value> = visible.collect();
             if deleted {
-                let gone = store.list_journal.iter().filter(|id| store.calendars.iter().all(|own| own.id != **id));
+                let gone =
+                    store.list_journal.iter().filter(|id| store.calendars.iter().all(|own| own.id != **id));
                 all.extend(gone.map(|id| deleted_entry(id)));
             }
             all
         }
     };
-    let mut out = json!({ "kind": "calendar#calendarList", "etag": format!("\"p{:x}\"", store.list_journal.len()) });
+    let mut out =
+        json!({ "kind": "calendar#calendarList", "etag": format!("\"p{:x}\"", store.list_journal.len()) });
     let end = from.saturating_add(size);
     if end < all.len() {
         out["nextPageToken"] = json!(encoded(end));
@@ -328,7 +341,8 @@ fn check_colours(call: &Call<'_>, body: &Map<String, Value>) -> Result<(), Refus
 /// Puts a calendar into the user's list.
 pub(super) fn subscribe(store: &mut Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     let body = call.body()?;
-    let id = body.get("id").and_then(Value::as_str).ok_or_else(|| Refusal::required("Missing calendar id."))?;
+    let id =
+        body.get("id").and_then(Value::as_str).ok_or_else(|| Refusal::required("Missing calendar id."))?;
     check_colours(call, &body)?;
     let place = store.place_of(id).ok_or_else(Refusal::not_found)?;
     let calendar = store.calendars.get_mut(place).ok_or_else(Refusal::not_found)?;
@@ -336,7 +350,11 @@ pub(super) fn subscribe(store: &mut Store, call: &Call<'_>) -> Result<Reply, Ref
     calendar.edition += 1;
     let id = calendar.id.clone();
     store.list_journal.push(id);
-    let out = store.calendars.get(place).and_then(|calendar| entry(calendar, place)).ok_or_else(Refusal::not_found)?;
+    let out = store
+        .calendars
+        .get(place)
+        .and_then(|calendar| entry(calendar, place))
+        .ok_or_else(Refusal::not_found)?;
     Ok(tagged(StatusCode::OK, &out, false))
 }
 

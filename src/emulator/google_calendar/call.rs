@@ -59,7 +59,9 @@ impl<'a> Call<'a> {
         match self.option(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(other) => Err(Refusal::invalid_parameter(name, format!("Invalid boolean value: '{other}'."))),
+            Some(other) => {
+                Err(Refusal::invalid_parameter(name, format!("Invalid boolean value: '{other}'.")))
+            }
         }
     }
 
@@ -68,7 +70,8 @@ impl<'a> Call<'a> {
         let Some(text) = self.option("maxResults") else { return Ok(usual) };
         match text.parse::<usize>() {
             Ok(0) | Err(_) => {
-                let message = format!("Invalid value '{text}'. Values must be within the range: [1, 2147483647]");
+                let message =
+                    format!("Invalid value '{text}'. Values must be within the range: [1, 2147483647]");
                 Err(Refusal::invalid_parameter("maxResults", message))
             }
             Ok(size) => Ok(size.min(most)),

@@ -103,8 +103,7 @@ impl Refusal {
             one["locationType"] = json!(kind);
             one["location"] = json!(name);
         }
-        let mut error =
-            json!({ "errors": [one], "code": self.status.as_u16(), "message": self.message });
+        let mut error = json!({ "errors": [one], "code": self.status.as_u16(), "message": self.message });
         let word = match self.status {
             StatusCode::UNAUTHORIZED => Some("UNAUTHENTICATED"),
             StatusCode::FORBIDDEN if self.reason == "insufficientPermissions" => Some("PERMISSION_DENIED"),

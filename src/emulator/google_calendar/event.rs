@@ -166,11 +166,15 @@ impl Event {
 
     /// The event's page: who sees it can guess nothing from it.
     fn link(&self, calendar: &str) -> String {
-        let short = [("gmail.com", "@m"), ("group.calendar.google.com", "@g"), ("group.v.calendar.google.com", "@v")];
+        let short =
+            [("gmail.com", "@m"), ("group.calendar.google.com", "@g"), ("group.v.calendar.google.com", "@v")];
         let mail = short
             .iter()
             .find_map(|(domain, short)| {
-                calendar.strip_suffix(domain).and_then(|rest| rest.strip_suffix('@')).map(|own| format!("{own}{short}"))
+                calendar
+                    .strip_suffix(domain)
+                    .and_then(|rest| rest.strip_suffix('@'))
+                    .map(|own| format!("{own}{short}"))
             })
             .unwrap_or_else(|| calendar.to_owned());
         let eid = URL_SAFE_NO_PAD.encode(format!("{} {mail}", self.id));
@@ -203,7 +207,10 @@ pub(super) fn written(
         Some(kind) => kind.to_owned(),
     };
     if let Some(present) = present.filter(|present| present.kind != kind) {
-        return Err(Refusal::invalid(format!("The type of an event cannot be changed from {}.", present.kind)));
+        return Err(Refusal::invalid(format!(
+            "The type of an event cannot be changed from {}.",
+            present.kind
+        )));
     }
     if present.is_none() && kind == "fromGmail" {
         return Err(Refusal::invalid("Events of this type cannot be created."));
@@ -298,7 +305,10 @@ fn attendees(call: &Call<'_>, members: &Map<String, Value>) -> Result<(), Refusa
             _ => {}
         }
         let answers = ["needsAction", "declined", "tentative", "accepted"];
-        if attendee.get("responseStatus").is_some_and(|own| !own.as_str().is_some_and(|own| answers.contains(&own))) {
+        if attendee
+            .get("responseStatus")
+            .is_some_and(|own| !own.as_str().is_some_and(|own| answers.contains(&own)))
+        {
             return Err(Refusal::invalid("Invalid value for: responseStatus"));
         }
     }

@@ -28,13 +28,17 @@ pub(super) fn find(store: &Store, place: usize, id: &str, now: jiff::Timestamp) 
         return Ok(event);
     }
     let (series, start) = occurrences::parse_id(id).ok_or_else(Refusal::not_found)?;
-    let series = calendar.event(&store.seed, series).filter(Event::is_series).ok_or_else(Refusal::not_found)?;
+    let series =
+        calendar.event(&store.seed, series).filter(Event::is_series).ok_or_else(Refusal::not_found)?;
     if series.is_cancelled() {
         return Err(Refusal::not_found());
     }
     let zone = calendar.zone();
     let at = start.instant(&TimeZone::UTC);
-    let around = (at.saturating_sub(jiff::SignedDuration::from_hours(24)), at.saturating_add(jiff::SignedDuration::from_hours(24)));
+    let around = (
+        at.saturating_sub(jiff::SignedDuration::from_hours(24)),
+        at.saturating_add(jiff::SignedDuration::from_hours(24)),
+    );
     let (Ok(from), Ok(to)) = around else { return Err(Refusal::not_found()) };
     occurrences::occurrences(&series.span, &series.recurrence(), Some(from), Some(to), now, &zone)
         .into_iter()
@@ -57,7 +61,9 @@ fn shown(store: &Store, place: usize, event: &Event, call: &Call<'_>) -> Result<
     let (zone, wanted) = (calendar.zone(), call.zone()?);
     let most = match call.option("maxAttendees") {
         None => None,
-        Some(text) => Some(text.parse().map_err(|_| Refusal::invalid_parameter("maxAttendees", "Invalid value."))?),
+        Some(text) => {
+            Some(text.parse().map_err(|_| Refusal::invalid_parameter("maxAttendees", "Invalid value."))?)
+        }
     };
     Ok(event.shown(Around {
         calendar: &calendar.id,
@@ -91,7 +97,9 @@ fn done(store: &Store, place: usize, event: &Event, call: &Call<'_>) -> Result<R
 fn may_write(store: &Store, place: usize) -> Result<(), Refusal> {
     match store.calendars.get(place).map(|calendar| calendar.role) {
         Some("owner" | "writer" | "writerWithoutPrivateAccess") => Ok(()),
-        _ => Err(Refusal::forbidden("requiredAccessLevel", "You need to have writer access to this calendar.")),
+        _ => {
+            Err(Refusal::forbidden("requiredAccessLevel", "You need to have writer access to this calendar."))
+        }
     }
 }
 
@@ -117,7 +125,8 @@ fn add(
             "self": true,
         })
     };
-    let creator = if calendar.primary { json!({ "email": user, "self": true }) } else { json!({ "email": user }) };
+    let creator =
+        if calendar.primary { json!({ "email": user, "self": true }) } else { json!({ "email": user }) };
     let event = Event {
         order: calendar.free_place(),
         ical_uid: ical_uid.unwrap_or_else(|| format!("{id}@google.com")),
@@ -293,7 +302,9 @@ pub(super) fn delete(store: &mut Store, place: usize, id: &str, call: &Call<'_>)
     call.check_tag(&event.tag())?;
     let stamp = store.stamp(call.now);
     let exceptions = match event.is_series() {
-        true => store.calendars.get(place).map(|own| own.exceptions(&store.seed, &event.id)).unwrap_or_default(),
+        true => {
+            store.calendars.get(place).map(|own| own.exceptions(&store.seed, &event.id)).unwrap_or_default()
+        }
         false => Vec::new(),
     };
     let known = store.calendars.get(place).is_some_and(|own| own.event(&store.seed, &event.id).is_some());
@@ -313,7 +324,8 @@ pub(super) fn delete(store: &mut Store, place: usize, id: &str, call: &Call<'_>)
 
 pub(super) fn relocate(store: &mut Store, place: usize, id: &str, call: &Call<'_>) -> Result<Reply, Refusal> {
     may_write(store, place)?;
-    let wanted = call.option("destination").ok_or_else(|| Refusal::required("Required parameter: destination"))?;
+    let wanted =
+        call.option("destination").ok_or_else(|| Refusal::required("Required parameter: destination"))?;
     let target = store.place_of(wanted).ok_or_else(Refusal::not_found)?;
     may_write(store, target)?;
     let mut event = find(store, place, id, call.now)?;
@@ -325,7 +337,12 @@ pub(super) fn relocate(store: &mut Store, place: usize, id: &str, call: &Call<'_
     }
     if event.of.is_some() {
         let message = "Cannot change the organizer of an instance.";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "calendar", "cannotChangeOrganizerOfInstance", message));
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "calendar",
+            "cannotChangeOrganizerOfInstance",
+            message,
+        ));
     }
     if store.calendars.get(target).is_some_and(|own| own.event(&store.seed, id).is_some()) {
         return Err(Refusal::duplicate());
@@ -356,7 +373,11 @@ pub(super) fn quick_add(store: &mut Store, place: usize, call: &Call<'_>) -> Res
         let (hour, minute) = word.split_once(':')?;
         Some((hour.parse::<i8>().ok()?, minute.parse::<i8>().ok()?))
     });
-    let day = if text.contains("tomorrow") { today.date().tomorrow().unwrap_or(today.date()) } else { today.date() };
+    let day = if text.contains("tomorrow") {
+        today.date().tomorrow().unwrap_or(today.date())
+    } else {
+        today.date()
+    };
     let (hour, minute) = hour.unwrap_or(((today.hour() + 1) % 24, 0));
     let start = jiff::civil::Time::new(hour, minute, 0, 0)
         .ok()

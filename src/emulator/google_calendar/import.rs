@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 /// The events of a file, as bodies of imports.
 pub(super) fn read(file: &Path) -> Result<Vec<Map<String, Value>>, String> {
     let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let events = if text.trim_start().starts_with("BEGIN:VCALENDAR") { calendar(&text) } else { list(&text)? };
+    let events =
+        if text.trim_start().starts_with("BEGIN:VCALENDAR") { calendar(&text) } else { list(&text)? };
     if events.is_empty() {
         return Err("there are no events in it".to_owned());
     }
@@ -42,7 +43,12 @@ fn unfolded(text: &str) -> Vec<String> {
 }
 
 fn plain(value: &str) -> String {
-    value.replace("\\n", "\n").replace("\\N", "\n").replace("\\,", ",").replace("\\;", ";").replace("\\\\", "\\")
+    value
+        .replace("\\n", "\n")
+        .replace("\\N", "\n")
+        .replace("\\,", ",")
+        .replace("\\;", ";")
+        .replace("\\\\", "\\")
 }
 
 fn calendar(text: &str) -> Vec<Map<String, Value>> {

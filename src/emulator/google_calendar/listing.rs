@@ -66,9 +66,9 @@ struct Filter {
 
 fn pairs(call: &Call<'_>, name: &str) -> Result<Vec<(String, String)>, Refusal> {
     let split = |text: &str| {
-        text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| {
-            Refusal::invalid_parameter(name, "Invalid value. Use propertyName=value.")
-        })
+        text.split_once('=')
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .ok_or_else(|| Refusal::invalid_parameter(name, "Invalid value. Use propertyName=value."))
     };
     call.options(name).map(split).collect()
 }
@@ -108,7 +108,10 @@ impl Filter {
     fn keeps(&self, event: &Event) -> bool {
         let property = |group: &str, wanted: &(String, String)| {
             let groups = event.members.get("extendedProperties");
-            groups.and_then(|groups| groups.get(group)).and_then(|pairs| pairs.get(&wanted.0)).and_then(Value::as_str)
+            groups
+                .and_then(|groups| groups.get(group))
+                .and_then(|pairs| pairs.get(&wanted.0))
+                .and_then(Value::as_str)
                 == Some(wanted.1.as_str())
         };
         (self.kinds.is_empty() || self.kinds.contains(&event.kind))
@@ -122,12 +125,16 @@ impl Filter {
     /// Deleted entries come on request, and whenever changes are asked for. Cancelled occurrences stand beside
     /// their series.
     fn shows(&self, event: &Event) -> bool {
-        !event.is_cancelled() || self.deleted || self.updated.is_some() || (event.of.is_some() && !self.single)
+        !event.is_cancelled()
+            || self.deleted
+            || self.updated.is_some()
+            || (event.of.is_some() && !self.single)
     }
 }
 
 fn has_words(event: &Event, words: &str) -> bool {
-    let mut text = format!("{} {} {}", event.text("summary"), event.text("description"), event.text("location"));
+    let mut text =
+        format!("{} {} {}", event.text("summary"), event.text("description"), event.text("location"));
     let people = event.members.get("attendees").and_then(Value::as_array).into_iter().flatten();
     for person in people.chain([&event.organizer]) {
         for name in ["email", "displayName"] {
@@ -284,7 +291,8 @@ fn changes(
         return Err(Refusal::invalid_parameter("showDeleted", message));
     }
     let token = read::<SyncToken>(text).filter(|token| {
-        let age = call.now.duration_since(Timestamp::from_microsecond(token.at).unwrap_or(Timestamp::UNIX_EPOCH));
+        let age =
+            call.now.duration_since(Timestamp::from_microsecond(token.at).unwrap_or(Timestamp::UNIX_EPOCH));
         token.calendar == calendar.id && token.epoch == store.epoch && age <= MEMORY
     });
     let token = token.ok_or_else(Refusal::full_sync)?;
@@ -299,7 +307,8 @@ fn changes(
         if filter.single && event.is_series() {
             // A series that changed has changed in all its occurrences; one that is gone, too.
             let exceptions = calendar.exceptions(&store.seed, &event.id);
-            let spans = occurrences::occurrences(&event.span, &event.recurrence(), None, None, call.now, zone);
+            let spans =
+                occurrences::occurrences(&event.span, &event.recurrence(), None, None, call.now, zone);
             let own = spans.into_iter().map(|span| event.occurrence(span));
             all.extend(own.filter(|own| exceptions.iter().all(|exception| exception.id != own.id)));
         } else {
@@ -341,7 +350,13 @@ pub(super) fn instances(store: &Store, place: usize, id: &str, call: &Call<'_>) 
 }
 
 /// Busy stretches between two instants, joined where they touch.
-pub(super) fn busy(store: &Store, calendar: &Calendar, from: Timestamp, to: Timestamp, now: Timestamp) -> Vec<Value> {
+pub(super) fn busy(
+    store: &Store,
+    calendar: &Calendar,
+    from: Timestamp,
+    to: Timestamp,
+    now: Timestamp,
+) -> Vec<Value> {
     let filter = Filter {
         from: Some(from),
         to: Some(to),
@@ -357,7 +372,10 @@ pub(super) fn busy(store: &Store, calendar: &Calendar, from: Timestamp, to: Time
     let zone = calendar.zone();
     let mut stretches: Vec<(Timestamp, Timestamp)> = Vec::new();
     for event in calendar.events(&store.seed, 0) {
-        if event.is_cancelled() || event.text("transparency") == "transparent" || event.kind == "workingLocation" {
+        if event.is_cancelled()
+            || event.text("transparency") == "transparent"
+            || event.kind == "workingLocation"
+        {
             continue;
         }
         let spans = if event.is_series() {
@@ -372,7 +390,9 @@ pub(super) fn busy(store: &Store, calendar: &Calendar, from: Timestamp, to: Time
             vec![event.span.clone()]
         };
         let inside = spans.into_iter().filter(|span| span.overlaps(filter.from, filter.to, &zone));
-        stretches.extend(inside.map(|span| (span.start.instant(&zone).max(from), span.end.instant(&zone).min(to))));
+        stretches.extend(
+            inside.map(|span| (span.start.instant(&zone).max(from), span.end.instant(&zone).min(to))),
+        );
     }
     stretches.sort_unstable();
     let mut joined: Vec<(Timestamp, Timestamp)> = Vec::new();

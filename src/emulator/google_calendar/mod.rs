@@ -119,8 +119,13 @@ fn fresh(config: &ServiceConfig) -> Store {
         all.push(calendar);
     }
     // Holidays of a country: a sign in its id that addresses must escape, and no right to write.
-    let mut holidays =
-        Calendar::new("de.german#holiday@group.v.calendar.google.com".to_owned(), "Feiertage", "Europe/Berlin", None, seed.per_calendar());
+    let mut holidays = Calendar::new(
+        "de.german#holiday@group.v.calendar.google.com".to_owned(),
+        "Feiertage",
+        "Europe/Berlin",
+        None,
+        seed.per_calendar(),
+    );
     holidays.role = "reader";
     all.push(holidays);
     let settings = vec![
@@ -168,7 +173,7 @@ impl GoogleCalendar {
 
     fn batch(&self, request: &Request, refuse: Option<usize>) -> Reply {
         let each = |inner: &Request, number: usize| {
-            if refuse.is_some_and(|every| every > 0 && number % every == 0) {
+            if refuse.is_some_and(|every| every > 0 && number.is_multiple_of(every)) {
                 return Refusal::forbidden("forbidden", "Forbidden").reply();
             }
             if inner.path.starts_with(API) { self.api(inner) } else { Refusal::not_found().reply() }
@@ -201,8 +206,9 @@ impl GoogleCalendar {
             };
             let call = Call::read(&request, "calendars/primary/events/import", false);
             let summary = body.get("summary").and_then(Value::as_str).unwrap_or("an event without a title");
-            events::import(&mut store, 0, &call)
-                .map_err(|refusal| format!("{summary}: {}", String::from_utf8_lossy(&refusal.reply().body)))?;
+            events::import(&mut store, 0, &call).map_err(|refusal| {
+                format!("{summary}: {}", String::from_utf8_lossy(&refusal.reply().body))
+            })?;
         }
         Ok(())
     }
@@ -212,7 +218,9 @@ fn scopes_of(method: &Method, parts: &[&str]) -> Option<&'static [&'static str]>
     let read = method == Method::GET;
     Some(match parts {
         ["calendars", _, "events", _, "move"] => &scopes::EVENTS_MOVE,
-        ["calendars", _, "events", _, "instances"] | ["calendars", _, "events", "watch"] => &scopes::EVENTS_READ,
+        ["calendars", _, "events", _, "instances"] | ["calendars", _, "events", "watch"] => {
+            &scopes::EVENTS_READ
+        }
         ["calendars", _, "events", ..] if read => &scopes::EVENTS_READ,
         ["calendars", _, "events", ..] => &scopes::EVENTS_WRITE,
         ["calendars", _, "acl"] if read => &scopes::ACL_LIST,
@@ -247,10 +255,13 @@ fn route(store: &mut Store, call: &Call<'_>) -> std::result::Result<Reply, Refus
         (["calendars", id, "events"], "GET") => listing::list(store, place(store, id)?, call),
         (["calendars", id, "events"], "POST") => events::insert(store, place(store, id)?, call),
         (["calendars", id, "events", "import"], "POST") => events::import(store, place(store, id)?, call),
-        (["calendars", id, "events", "quickAdd"], "POST") => events::quick_add(store, place(store, id)?, call),
-        (["calendars", _, "events", "watch"] | ["users", "me", "calendarList" | "settings", "watch"], "POST") => {
-            watch(call)
+        (["calendars", id, "events", "quickAdd"], "POST") => {
+            events::quick_add(store, place(store, id)?, call)
         }
+        (
+            ["calendars", _, "events", "watch"] | ["users", "me", "calendarList" | "settings", "watch"],
+            "POST",
+        ) => watch(call),
         (["calendars", id, "events", event], "GET") => events::get(store, place(store, id)?, event, call),
         (["calendars", id, "events", event], "PUT") => {
             events::change(store, place(store, id)?, event, call, true)
@@ -258,7 +269,9 @@ fn route(store: &mut Store, call: &Call<'_>) -> std::result::Result<Reply, Refus
         (["calendars", id, "events", event], "PATCH") => {
             events::change(store, place(store, id)?, event, call, false)
         }
-        (["calendars", id, "events", event], "DELETE") => events::delete(store, place(store, id)?, event, call),
+        (["calendars", id, "events", event], "DELETE") => {
+            events::delete(store, place(store, id)?, event, call)
+        }
         (["calendars", id, "events", event, "move"], "POST") => {
             events::relocate(store, place(store, id)?, event, call)
         }
@@ -337,7 +350,9 @@ impl Service for GoogleCalendar {
             StatusCode::NOT_FOUND => Refusal::not_found(),
             StatusCode::GONE => Refusal::full_sync(),
             StatusCode::PRECONDITION_FAILED => Refusal::stale(),
-            status if status.is_server_error() => Refusal::new(status, "global", "backendError", "Backend Error"),
+            status if status.is_server_error() => {
+                Refusal::new(status, "global", "backendError", "Backend Error")
+            }
             status => Refusal::new(status, "global", "badRequest", "Bad Request"),
         };
         refusal.reply()

@@ -23,12 +23,13 @@ impl Moment {
         let text = |name: &str| value.get(name).and_then(Value::as_str);
         let wrong = || Refusal::invalid(format!("Invalid {side} time."));
         let zone = text("timeZone").map(str::to_owned);
-        let known = match &zone {
-            Some(name) => Some(TimeZone::get(name).map_err(|_| {
-                Refusal::invalid(format!("Invalid time zone definition for {side} time."))
-            })?),
-            None => None,
-        };
+        let known =
+            match &zone {
+                Some(name) => Some(TimeZone::get(name).map_err(|_| {
+                    Refusal::invalid(format!("Invalid time zone definition for {side} time."))
+                })?),
+                None => None,
+            };
         match (text("date"), text("dateTime")) {
             (Some(date), None) => date.parse().map(Self::Day).map_err(|_| wrong()),
             (None, Some(instant)) => {
@@ -129,6 +130,7 @@ impl Span {
 
     /// Whether some of it lies between: the end behind `from`, the start before `to`.
     pub(super) fn overlaps(&self, from: Option<Timestamp>, to: Option<Timestamp>, zone: &TimeZone) -> bool {
-        from.is_none_or(|from| self.end.instant(zone) > from) && to.is_none_or(|to| self.start.instant(zone) < to)
+        from.is_none_or(|from| self.end.instant(zone) > from)
+            && to.is_none_or(|to| self.start.instant(zone) < to)
     }
 }

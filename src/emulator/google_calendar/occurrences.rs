@@ -26,7 +26,10 @@ pub(super) fn series(span: &Span, lines: &[String]) -> Result<RRuleSet, Refusal>
         let name = line.split([':', ';']).next().unwrap_or_default();
         ["RRULE", "EXRULE", "RDATE", "EXDATE"].contains(&name)
     };
-    if lines.is_empty() || !lines.iter().all(|line| known(&line)) || !lines.iter().any(|line| line.starts_with('R')) {
+    if lines.is_empty()
+        || !lines.iter().all(|line| known(&line))
+        || !lines.iter().any(|line| line.starts_with('R'))
+    {
         return Err(invalid());
     }
     let begin = match &span.start {
@@ -41,7 +44,9 @@ pub(super) fn series(span: &Span, lines: &[String]) -> Result<RRuleSet, Refusal>
             }
         }
     };
-    let lines = lines.iter().map(|line| if span.start.is_day() { with_times(line) } else { with_utc_until(line, span) });
+    let lines = lines
+        .iter()
+        .map(|line| if span.start.is_day() { with_times(line) } else { with_utc_until(line, span) });
     let text: Vec<String> = std::iter::once(begin).chain(lines).collect();
     text.join("\n").parse().map_err(|_| invalid())
 }
@@ -58,7 +63,8 @@ fn with_times(line: &str) -> String {
         return format!("{name}:{}", parts.collect::<Vec<_>>().join(";"));
     }
     let bare = name.split(';').next().unwrap_or(name);
-    let dates = value.split(',').map(|date| if is_date(date) { format!("{date}T000000Z") } else { date.to_owned() });
+    let dates =
+        value.split(',').map(|date| if is_date(date) { format!("{date}T000000Z") } else { date.to_owned() });
     format!("{bare}:{}", dates.collect::<Vec<_>>().join(","))
 }
 

@@ -22,8 +22,18 @@ pub(super) const CALENDARS: [(&str, &str, &str); 5] = [
     ("oncall", "On call", "UTC"),
 ];
 const TITLES: [&str; 12] = [
-    "Planning", "Review", "1:1", "Kundentermin", "Déjeuner", "面談", "Retro 🎉", "Interview", "Standup", "Budget",
-    "Training", "Visit",
+    "Planning",
+    "Review",
+    "1:1",
+    "Kundentermin",
+    "Déjeuner",
+    "面談",
+    "Retro 🎉",
+    "Interview",
+    "Standup",
+    "Budget",
+    "Training",
+    "Visit",
 ];
 const PLACES: [&str; 5] = ["Room 1", "Café am See", "東京オフィス", "", "https://meet.example/abc"];
 
@@ -65,7 +75,8 @@ impl Seed {
 
     /// The id of an event: digits and letters up to v, from which its place can be read back.
     fn id(&self, calendar: usize, place: u64) -> String {
-        let value = (u128::from(self.mark(calendar)) << 64) | u128::from(place ^ self.mark(calendar).rotate_left(9));
+        let value =
+            (u128::from(self.mark(calendar)) << 64) | u128::from(place ^ self.mark(calendar).rotate_left(9));
         let digits = b"0123456789abcdefghijklmnopqrstuv";
         (0..26).rev().map(|turn| char::from(digits[((value >> (turn * 5)) & 31) as usize])).collect()
     }
@@ -90,9 +101,9 @@ impl Seed {
         let place = (value as u64) ^ self.mark(calendar).rotate_left(9);
         if exception {
             // Exceptions stand behind their series.
-            return (1..=2).map(|step| place + step).find(|place| {
-                self.event(calendar, *place).is_some_and(|event| event.id == id)
-            });
+            return (1..=2)
+                .map(|step| place + step)
+                .find(|place| self.event(calendar, *place).is_some_and(|event| event.id == id));
         }
         self.event(calendar, place).filter(|event| event.id == id).map(|_| place)
     }
@@ -199,7 +210,7 @@ impl Seed {
 
     fn single(&self, calendar: usize, place: u64, hash: u64, zone: &str) -> Event {
         let day = date(2026, 1, 1).saturating_add(Length::new().days((mix(hash) % 700) as i64));
-        let span = if hash % 7 == 0 {
+        let span = if hash.is_multiple_of(7) {
             let end = day.saturating_add(Length::new().days(1 + ((hash >> 9) % 4) as i64));
             Span { start: Moment::Day(day), end: Moment::Day(end) }
         } else {
@@ -210,27 +221,28 @@ impl Seed {
         if !place_name.is_empty() {
             members["location"] = json!(place_name);
         }
-        if hash % 3 == 0 {
+        if hash.is_multiple_of(3) {
             members["description"] = json!(format!("Notes of {place}: größer als 1 < 2 & \"quoted\""));
         }
-        if hash % 5 == 0 {
+        if hash.is_multiple_of(5) {
             members["colorId"] = json!((1 + hash % 11).to_string());
             members["visibility"] = json!("private");
         }
-        if hash % 4 == 0 {
+        if hash.is_multiple_of(4) {
             members["extendedProperties"] = json!({
                 "private": { "case": (hash % 1000).to_string() },
                 "shared": { "team": word(&["north", "south"], hash >> 3) },
             });
         }
-        if hash % 11 == 0 {
+        if hash.is_multiple_of(11) {
             members["status"] = json!("tentative");
         }
         if place < SPECIAL {
-            members["attendees"] = json!([{ "email": "grace@emulated.example", "responseStatus": "tentative" }]);
+            members["attendees"] =
+                json!([{ "email": "grace@emulated.example", "responseStatus": "tentative" }]);
         }
         let mut event = self.common(calendar, place, span, members);
-        if calendar == 0 && hash % 29 == 0 {
+        if calendar == 0 && hash.is_multiple_of(29) {
             event.kind = "focusTime".to_owned();
             let properties = json!({ "autoDeclineMode": "declineNone", "chatStatus": "doNotDisturb" });
             event.members.insert("focusTimeProperties".to_owned(), properties);

@@ -83,7 +83,9 @@ impl Calendar {
     pub(super) fn event(&self, seed: &Seed, id: &str) -> Option<Event> {
         match self.places.get(id) {
             Some(place) => self.at(seed, *place),
-            None => self.seeded.and_then(|number| seed.place(number, id)).and_then(|place| self.at(seed, place)),
+            None => {
+                self.seeded.and_then(|number| seed.place(number, id)).and_then(|place| self.at(seed, place))
+            }
         }
     }
 

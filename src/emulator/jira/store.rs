@@ -127,13 +127,16 @@ pub(super) struct Store {
     index: Index,
 }
 
+/// What an issue was until an instant, in microseconds; `None`: not there.
+type Former = (i64, Option<Arc<Issue>>);
+
 /// How far searches lag behind.
 #[derive(Debug, Default)]
 struct Index {
     lag: i64,
     now: i64,
     /// When issues changed while there was a lag, and what they were before; `None` for one that was not there.
-    before: BTreeMap<u64, Vec<(i64, Option<Arc<Issue>>)>>,
+    before: BTreeMap<u64, Vec<Former>>,
 }
 
 impl Store {

@@ -547,7 +547,13 @@ impl Service for Salesforce {
     }
 
     fn page_shape(&self) -> PageShape {
-        PageShape { rows: "records", next: "nextRecordsUrl", done: Some("done"), more: None, total: Some("totalSize") }
+        PageShape {
+            rows: "records",
+            next: "nextRecordsUrl",
+            done: Some("done"),
+            more: None,
+            total: Some("totalSize"),
+        }
     }
 
     fn reset(&self) {

@@ -12,7 +12,10 @@ fn folders_are_made_with_all_above_them_and_never_twice() {
     assert!(made["metadata"].get(".tag").is_none(), "a result of one type has no tag");
     assert_eq!(account.call("files/get_metadata", json!({ "path": "/eins" }))[".tag"], "folder");
     let error = account.refused("files/create_folder_v2", json!({ "path": "/EINS/zwei" }));
-    assert_eq!(error, json!({ ".tag": "path", "path": { ".tag": "conflict", "conflict": { ".tag": "folder" } } }));
+    assert_eq!(
+        error,
+        json!({ ".tag": "path", "path": { ".tag": "conflict", "conflict": { ".tag": "folder" } } })
+    );
     let renamed = account.call("files/create_folder_v2", json!({ "path": "/Eins/Zwei", "autorename": true }));
     assert_eq!(renamed["metadata"]["name"], "Zwei (1)");
 }
@@ -46,7 +49,10 @@ fn a_folder_moves_with_everything_in_it_and_keeps_its_ids() {
         entries.map(|entry| entry["id"].as_str().expect("an id").to_owned()).collect()
     };
     assert_eq!(ids(&before), ids(&after));
-    assert_eq!(account.refused("files/list_folder", json!({ "path": "/notes" }))["path"][".tag"], "not_found");
+    assert_eq!(
+        account.refused("files/list_folder", json!({ "path": "/notes" }))["path"][".tag"],
+        "not_found"
+    );
     let id = account.call("files/get_metadata", json!({ "path": ids(&before)[0] }));
     assert!(id["path_lower"].as_str().expect("a path").starts_with("/archive/notes/2024/"));
 }
@@ -130,7 +136,8 @@ fn batches_are_asked_for_their_results() {
 fn revisions_are_listed_newest_first_and_restored() {
     let account = empty_account();
     let first = account.file("/memo.txt", b"one");
-    let over = account.upload_to("files/upload", &json!({ "path": "/memo.txt", "mode": "overwrite" }), b"two");
+    let over =
+        account.upload_to("files/upload", &json!({ "path": "/memo.txt", "mode": "overwrite" }), b"two");
     let second = super::body(&over);
     let all = account.call("files/list_revisions", json!({ "path": "/memo.txt" }));
     assert_eq!(all["is_deleted"], false);

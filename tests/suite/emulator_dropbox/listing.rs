@@ -93,7 +93,8 @@ fn what_is_deleted_is_listed_on_request() {
 #[test]
 fn a_cursor_from_before_a_reset_asks_to_start_over() {
     let account = account();
-    let latest = account.call("files/list_folder/get_latest_cursor", json!({ "path": "", "recursive": true }));
+    let latest =
+        account.call("files/list_folder/get_latest_cursor", json!({ "path": "", "recursive": true }));
     account.send(Method::POST, "/_emulator/dropbox/reset-cursors", &[], "");
     let cursor = json!({ "cursor": latest["cursor"] });
     assert_eq!(account.refused("files/list_folder/continue", cursor), json!({ ".tag": "reset" }));
@@ -104,7 +105,8 @@ fn a_cursor_from_before_a_reset_asks_to_start_over() {
 #[test]
 fn a_longpoll_tells_of_changes_and_waits_for_them() {
     let mut account = empty_account();
-    let latest = account.call("files/list_folder/get_latest_cursor", json!({ "path": "", "recursive": true }));
+    let latest =
+        account.call("files/list_folder/get_latest_cursor", json!({ "path": "", "recursive": true }));
     let asked = json!({ "cursor": latest["cursor"], "timeout": 30 });
     let token = std::mem::take(&mut account.token);
     let waits = account.rpc("files/list_folder/longpoll", &asked);
@@ -150,7 +152,8 @@ fn words_are_found_in_names_and_in_texts_behind_the_present() {
         .map(|own| own["metadata"]["metadata"]["name"].as_str().expect("a name"))
         .collect();
     assert_eq!(matches, ["memo.txt", "launch plan.md"]);
-    let named = json!({ "query": "launch", "options": { "filename_only": true, "file_extensions": ["txt"] } });
+    let named =
+        json!({ "query": "launch", "options": { "filename_only": true, "file_extensions": ["txt"] } });
     assert_eq!(account.call("files/search_v2", named)["matches"], json!([]));
 }
 

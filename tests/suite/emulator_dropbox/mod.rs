@@ -49,7 +49,13 @@ fn header(reply: &Reply, name: &str) -> String {
 }
 
 impl Account {
-    fn send(&self, method: Method, address: &str, headers: &[(&str, &str)], body: impl Into<bytes::Bytes>) -> Reply {
+    fn send(
+        &self,
+        method: Method,
+        address: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<bytes::Bytes>,
+    ) -> Reply {
         let (path, query) = address.split_once('?').unwrap_or((address, ""));
         let mut all = HeaderMap::new();
         if !self.token.is_empty() {
@@ -119,7 +125,8 @@ impl Account {
         let mut paths = Vec::new();
         loop {
             let entries = page["entries"].as_array().expect("entries");
-            paths.extend(entries.iter().map(|entry| entry["path_lower"].as_str().expect("a path").to_owned()));
+            paths
+                .extend(entries.iter().map(|entry| entry["path_lower"].as_str().expect("a path").to_owned()));
             let cursor = page["cursor"].as_str().expect("a cursor").to_owned();
             if page["has_more"] == false {
                 return (paths, cursor);

@@ -62,7 +62,8 @@ fn a_code_with_its_verifier_buys_tokens_without_a_secret() {
         ]
     };
     let ask = |pairs: Vec<(String, String)>| {
-        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let pairs: Vec<(&str, &str)> =
+            pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         account.token("", &pairs)
     };
     let (status, tokens) = ask(form(VERIFIER));
@@ -95,7 +96,11 @@ fn a_refresh_gives_no_new_refresh_token_and_may_stand_in_the_address() {
     assert_eq!(reply.status.as_u16(), 200, "{tokens}");
     assert_eq!(tokens["expires_in"], 14_400);
     assert!(tokens.get("refresh_token").is_none());
-    let wrong = [("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", &account.credential("client_id"))];
+    let wrong = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "x"),
+        ("client_id", &account.credential("client_id")),
+    ];
     let (status, error) = account.token("", &wrong);
     assert_eq!((status, &error["error"]), (400, &json!("invalid_grant")));
 }

@@ -82,7 +82,10 @@ fn a_download_gives_ranges_and_knows_what_the_client_has() {
     assert!(tag.contains(file["rev"].as_str().expect("a rev")));
     assert_eq!(get(("if-none-match", &tag)).status.as_u16(), 304);
     assert_eq!(get(("range", "bytes=10-")).status.as_u16(), 416);
-    let address = format!("/2/files/download?arg={}", url::form_urlencoded::byte_serialize(argument.as_bytes()).collect::<String>());
+    let address = format!(
+        "/2/files/download?arg={}",
+        url::form_urlencoded::byte_serialize(argument.as_bytes()).collect::<String>()
+    );
     assert_eq!(text(&account.send(Method::GET, &address, &[], "")), "0123456789", "in the address too");
 }
 
@@ -94,9 +97,17 @@ fn seeded_files_hold_what_their_metadata_says() {
     let argument = json!({ "path": file["id"] }).to_string();
     let reply = account.send(Method::POST, "/2/files/download", &[("dropbox-api-arg", &argument)], "");
     assert_eq!(reply.body.len() as u64, file["size"].as_u64().expect("a size"));
-    let again = account.upload_to("files/upload", &json!({ "path": "/copy.csv", "content_hash": file["content_hash"] }), &reply.body);
+    let again = account.upload_to(
+        "files/upload",
+        &json!({ "path": "/copy.csv", "content_hash": file["content_hash"] }),
+        &reply.body,
+    );
     assert_eq!(again.status.as_u16(), 200, "the hash is that of the content: {}", text(&again));
-    let wrong = account.upload_to("files/upload", &json!({ "path": "/other.csv", "content_hash": file["content_hash"] }), b"x");
+    let wrong = account.upload_to(
+        "files/upload",
+        &json!({ "path": "/other.csv", "content_hash": file["content_hash"] }),
+        b"x",
+    );
     assert_eq!(body(&wrong)["error"], json!({ ".tag": "content_hash_mismatch" }));
 }
 
@@ -130,7 +141,11 @@ fn a_session_dies_after_seven_days() {
     let start = body(&account.upload_to("files/upload_session/start", &json!({}), b"0123"));
     account.clock.advance(jiff::SignedDuration::from_hours(7 * 24)).expect("forward");
     // The token has died as well.
-    let reply = account.upload_to("files/upload_session/append_v2", &json!({ "cursor": { "session_id": start["session_id"], "offset": 4 } }), b"4");
+    let reply = account.upload_to(
+        "files/upload_session/append_v2",
+        &json!({ "cursor": { "session_id": start["session_id"], "offset": 4 } }),
+        b"4",
+    );
     assert_eq!(reply.status.as_u16(), 401);
     assert_eq!(body(&reply)["error"], json!({ ".tag": "expired_access_token" }));
 }
@@ -143,13 +158,21 @@ fn pieces_of_a_concurrent_session_are_multiples_of_four_mebibytes() {
     let piece = vec![b'x'; 4 * 1024 * 1024];
     let append = |offset: u64, close: bool, piece: &[u8]| {
         let cursor = json!({ "session_id": start["session_id"], "offset": offset });
-        account.upload_to("files/upload_session/append_v2", &json!({ "cursor": cursor, "close": close }), piece)
+        account.upload_to(
+            "files/upload_session/append_v2",
+            &json!({ "cursor": cursor, "close": close }),
+            piece,
+        )
     };
     assert_eq!(append(piece.len() as u64, true, b"end").status.as_u16(), 200, "the last piece first");
     let start = body(&account.upload_to("files/upload_session/start", &concurrent, b""));
     let append = |offset: u64, close: bool, piece: &[u8]| {
         let cursor = json!({ "session_id": start["session_id"], "offset": offset });
-        account.upload_to("files/upload_session/append_v2", &json!({ "cursor": cursor, "close": close }), piece)
+        account.upload_to(
+            "files/upload_session/append_v2",
+            &json!({ "cursor": cursor, "close": close }),
+            piece,
+        )
     };
     let wrong = body(&append(5, false, &piece))["error"].clone();
     assert_eq!(wrong, json!({ ".tag": "concurrent_session_invalid_offset" }));
@@ -169,7 +192,8 @@ fn a_temporary_link_needs_no_token_and_ends() {
     let mut account = empty_account();
     account.file("/memo.txt", b"one");
     let link = account.call("files/get_temporary_link", json!({ "path": "/memo.txt" }))["link"].clone();
-    let path = link.as_str().and_then(|link| link.strip_prefix("http://127.0.0.1:9")).expect("here").to_owned();
+    let path =
+        link.as_str().and_then(|link| link.strip_prefix("http://127.0.0.1:9")).expect("here").to_owned();
     account.token.clear();
     assert_eq!(text(&account.send(Method::GET, &path, &[], "")), "one");
     account.clock.advance(jiff::SignedDuration::from_hours(5)).expect("forward");

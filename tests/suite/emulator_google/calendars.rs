@@ -25,12 +25,18 @@ fn the_list_shows_every_calendar_with_the_users_own_first() {
 fn a_calendar_is_made_changed_and_deleted() {
     let account = account();
     let token = account.get("users/me/calendarList")["nextSyncToken"].as_str().expect("a token").to_owned();
-    let made = account.write(Method::POST, "calendars", &json!({ "summary": "Guild", "timeZone": "Asia/Tokyo" }));
+    let made =
+        account.write(Method::POST, "calendars", &json!({ "summary": "Guild", "timeZone": "Asia/Tokyo" }));
     let id = made["id"].as_str().expect("an id").to_owned();
     assert!(id.ends_with("@group.calendar.google.com"));
-    let changed = account.write(Method::PATCH, &format!("calendars/{id}"), &json!({ "description": "All of us" }));
+    let changed =
+        account.write(Method::PATCH, &format!("calendars/{id}"), &json!({ "description": "All of us" }));
     assert_eq!((&changed["summary"], &changed["description"]), (&json!("Guild"), &json!("All of us")));
-    let entry = account.write(Method::PATCH, &format!("users/me/calendarList/{id}"), &json!({ "summaryOverride": "Ours" }));
+    let entry = account.write(
+        Method::PATCH,
+        &format!("users/me/calendarList/{id}"),
+        &json!({ "summaryOverride": "Ours" }),
+    );
     assert_eq!(entry["summaryOverride"], "Ours");
     let gone = account.api(Method::DELETE, &format!("calendars/{id}"), &Value::Null);
     assert_eq!(gone.status.as_u16(), 204);
@@ -77,5 +83,8 @@ fn settings_and_colours_are_read() {
 fn unknown_addresses_are_not_found() {
     let account = account();
     let reply = account.api(Method::GET, "nonsense", &Value::Null);
-    assert_eq!((reply.status.as_u16(), &body(&reply)["error"]["errors"][0]["reason"]), (404, &json!("notFound")));
+    assert_eq!(
+        (reply.status.as_u16(), &body(&reply)["error"]["errors"][0]["reason"]),
+        (404, &json!("notFound"))
+    );
 }

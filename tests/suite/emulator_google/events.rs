@@ -15,7 +15,10 @@ fn an_inserted_event_reads_back_in_the_zone_of_its_calendar() {
     event["start"] = json!({ "dateTime": "2026-03-20T09:00:00-07:00", "timeZone": "America/Los_Angeles" });
     event["end"] = json!({ "dateTime": "2026-03-20T10:00:00-07:00", "timeZone": "America/Los_Angeles" });
     let made = account.insert(&event);
-    assert_eq!(made["start"], json!({ "dateTime": "2026-03-20T17:00:00+01:00", "timeZone": "America/Los_Angeles" }));
+    assert_eq!(
+        made["start"],
+        json!({ "dateTime": "2026-03-20T17:00:00+01:00", "timeZone": "America/Los_Angeles" })
+    );
     assert_eq!(made["status"], "confirmed");
     assert_eq!(made["eventType"], "default");
     let id = made["id"].as_str().expect("an id");
@@ -26,7 +29,8 @@ fn an_inserted_event_reads_back_in_the_zone_of_its_calendar() {
 #[test]
 fn days_stay_days() {
     let account = empty_account();
-    let event = json!({ "summary": "Fair", "start": { "date": "2026-04-01" }, "end": { "date": "2026-04-03" } });
+    let event =
+        json!({ "summary": "Fair", "start": { "date": "2026-04-01" }, "end": { "date": "2026-04-03" } });
     let made = account.insert(&event);
     assert_eq!((&made["start"], &made["end"]), (&event["start"], &event["end"]));
 }
@@ -98,7 +102,8 @@ fn a_stale_version_is_refused() {
     let made = account.insert(&meeting("Planning", "2026-03-20T09:00:00"));
     let path = format!("/calendar/v3/{EVENTS}/{}", made["id"].as_str().expect("an id"));
     let tag = made["etag"].as_str().expect("a tag");
-    let patch = |tag: &str| account.send(Method::PATCH, &path, &[("if-match", tag)], "{\"summary\":\"Review\"}");
+    let patch =
+        |tag: &str| account.send(Method::PATCH, &path, &[("if-match", tag)], "{\"summary\":\"Review\"}");
     assert_eq!(patch("\"1\"").status.as_u16(), 412);
     assert_eq!(patch(tag).status.as_u16(), 200);
     let stale = patch(tag);
@@ -127,7 +132,12 @@ fn a_series_keeps_its_wall_time_over_a_change_of_the_clock() {
     let series = account.insert(&event);
     let id = series["id"].as_str().expect("an id");
     let instances = account.get(&format!("{EVENTS}/{id}/instances"));
-    let starts: Vec<&str> = instances["items"].as_array().expect("items").iter().map(|own| own["start"]["dateTime"].as_str().expect("a start")).collect();
+    let starts: Vec<&str> = instances["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|own| own["start"]["dateTime"].as_str().expect("a start"))
+        .collect();
     assert_eq!(starts, ["2026-03-26T09:00:00+01:00", "2026-04-02T09:00:00+02:00"]);
     assert_eq!(ids(&instances)[1], format!("{id}_20260402T070000Z"));
     assert_eq!(instances["items"][1]["recurringEventId"], id);
@@ -146,7 +156,12 @@ fn one_occurrence_is_changed_and_another_taken_away() {
     let gone = account.api(Method::DELETE, &format!("{EVENTS}/{id}_20260409T070000Z"), &Value::Null);
     assert_eq!(gone.status.as_u16(), 204);
     let page = account.get(&format!("{EVENTS}?singleEvents=true&orderBy=startTime"));
-    let starts: Vec<&str> = page["items"].as_array().expect("items").iter().map(|own| own["start"]["dateTime"].as_str().expect("a start")).collect();
+    let starts: Vec<&str> = page["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|own| own["start"]["dateTime"].as_str().expect("a start"))
+        .collect();
     assert_eq!(starts, ["2026-03-26T09:00:00+01:00", "2026-04-03T15:00:00+02:00"]);
     let unexpanded = account.get(EVENTS);
     assert_eq!(ids(&unexpanded).len(), 3, "the series, the exception, the occurrence that is gone");
@@ -168,14 +183,23 @@ fn rules_that_are_none_are_refused() {
     event["recurrence"] = json!(["RRULE:FREQ=DAILY;COUNT=2"]);
     event["start"] = json!({ "dateTime": "2026-03-26T09:00:00+01:00" });
     let refused = account.refused(Method::POST, EVENTS, &event);
-    assert_eq!((refused.1.as_str(), refused.2.as_str()), ("required", "Missing time zone definition for start time."));
+    assert_eq!(
+        (refused.1.as_str(), refused.2.as_str()),
+        ("required", "Missing time zone definition for start time.")
+    );
 }
 
 #[test]
 fn whole_days_repeat_as_days() {
     let account = account();
-    let page = account.get(&format!("{EVENTS}?q=Closing&singleEvents=true&timeMax=2026-07-01T00:00:00Z&orderBy=startTime"));
-    let starts: Vec<&str> = page["items"].as_array().expect("items").iter().map(|own| own["start"]["date"].as_str().expect("a day")).collect();
+    let page = account
+        .get(&format!("{EVENTS}?q=Closing&singleEvents=true&timeMax=2026-07-01T00:00:00Z&orderBy=startTime"));
+    let starts: Vec<&str> = page["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|own| own["start"]["date"].as_str().expect("a day"))
+        .collect();
     assert_eq!(starts, ["2026-01-30", "2026-02-27", "2026-04-29", "2026-05-30", "2026-06-29"]);
 }
 
@@ -245,7 +269,8 @@ fn a_document_of_another_calendar_is_taken_in() {
 #[test]
 fn quick_words_become_an_event() {
     let account = empty_account();
-    let made = account.write(Method::POST, &format!("{EVENTS}/quickAdd?text=Lunch+tomorrow+12:30"), &Value::Null);
+    let made =
+        account.write(Method::POST, &format!("{EVENTS}/quickAdd?text=Lunch+tomorrow+12:30"), &Value::Null);
     assert_eq!(made["start"]["dateTime"], "2026-03-05T12:30:00+01:00");
     assert_eq!(made["summary"], "Lunch tomorrow 12:30");
 }
@@ -255,7 +280,9 @@ fn a_batch_answers_each_of_its_parts() {
     let account = empty_account();
     let event = meeting("Planning", "2026-03-20T09:00:00").to_string();
     let part = |id: &str, head: &str, body: &str| {
-        format!("--b\r\nContent-Type: application/http\r\nContent-ID: <{id}>\r\n\r\n{head}\r\nContent-Type: application/json\r\n\r\n{body}\r\n")
+        format!(
+            "--b\r\nContent-Type: application/http\r\nContent-ID: <{id}>\r\n\r\n{head}\r\nContent-Type: application/json\r\n\r\n{body}\r\n"
+        )
     };
     let insert = format!("POST /calendar/v3/{EVENTS}?alt=json HTTP/1.1");
     let none = format!("GET /calendar/v3/{EVENTS}/none0 HTTP/1.1");
@@ -265,7 +292,10 @@ fn a_batch_answers_each_of_its_parts() {
     let answer = text(&reply);
     assert_eq!(reply.status.as_u16(), 200, "{answer}");
     assert!(answer.contains("Content-ID: <response-one>") && answer.contains("HTTP/1.1 200 OK"), "{answer}");
-    assert!(answer.contains("Content-ID: <response-two>") && answer.contains("HTTP/1.1 404 Not Found"), "{answer}");
+    assert!(
+        answer.contains("Content-ID: <response-two>") && answer.contains("HTTP/1.1 404 Not Found"),
+        "{answer}"
+    );
     assert_eq!(account.all(EVENTS).0.len(), 1);
     let many: String = (0..51).map(|turn| part(&turn.to_string(), &none, "")).collect();
     let reply = account.send(Method::POST, "/batch/calendar/v3", &kind, &format!("{many}--b--\r\n"));

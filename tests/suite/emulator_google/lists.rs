@@ -31,14 +31,20 @@ fn every_event_comes_once_over_the_pages() {
 #[test]
 fn a_range_takes_what_overlaps_it() {
     let account = empty_account();
-    for (summary, start) in [("before", "2026-03-19T09:00:00"), ("at", "2026-03-20T09:00:00"), ("behind", "2026-03-21T09:00:00")] {
+    for (summary, start) in
+        [("before", "2026-03-19T09:00:00"), ("at", "2026-03-20T09:00:00"), ("behind", "2026-03-21T09:00:00")]
+    {
         account.insert(&meeting(summary, start));
     }
     let titles = |query: &str| -> Vec<String> {
         let (rows, _) = account.all(&format!("{EVENTS}?{query}"));
         rows.iter().map(|own| own["summary"].as_str().expect("a title").to_owned()).collect()
     };
-    assert_eq!(titles("timeMin=2026-03-20T09:00:00Z"), ["behind"], "the end is at nine: bounds are exclusive");
+    assert_eq!(
+        titles("timeMin=2026-03-20T09:00:00Z"),
+        ["behind"],
+        "the end is at nine: bounds are exclusive"
+    );
     assert_eq!(titles("timeMin=2026-03-20T08:30:00Z&timeMax=2026-03-21T08:00:00Z"), ["at"]);
     assert_eq!(titles("timeMax=2026-03-20T08:00:00Z"), ["before"]);
     assert_eq!(titles("q=BEHIND"), ["behind"]);
@@ -48,7 +54,10 @@ fn a_range_takes_what_overlaps_it() {
 fn wrong_parameters_are_refused_in_the_services_words() {
     let account = account();
     let refused = |query: &str| account.refused(Method::GET, &format!("{EVENTS}?{query}"), &Value::Null);
-    assert_eq!(refused("timeMin=2026-03-20T08:30:00"), (400, "badRequest".to_owned(), "Bad Request".to_owned()));
+    assert_eq!(
+        refused("timeMin=2026-03-20T08:30:00"),
+        (400, "badRequest".to_owned(), "Bad Request".to_owned())
+    );
     assert_eq!(refused("timeMin=2026-03-20T08:30:00Z&timeMax=2026-03-20T08:30:00Z").1, "timeRangeEmpty");
     let words = "The requested ordering is not available for the particular query.";
     assert_eq!(refused("orderBy=startTime").2, words);
@@ -91,7 +100,12 @@ fn sync_tokens_tell_all_that_changed_deletions_included() {
     let mut known: BTreeMap<String, String> = rows
         .iter()
         .filter(|own| own["status"] != "cancelled")
-        .map(|own| (own["id"].as_str().expect("an id").to_owned(), own["summary"].as_str().expect("a title").to_owned()))
+        .map(|own| {
+            (
+                own["id"].as_str().expect("an id").to_owned(),
+                own["summary"].as_str().expect("a title").to_owned(),
+            )
+        })
         .collect();
     let seeded: Vec<String> = known.keys().filter(|id| !id.contains('_')).cloned().collect();
     for round in 0..6 {
@@ -111,7 +125,12 @@ fn sync_tokens_tell_all_that_changed_deletions_included() {
         .0
         .iter()
         .filter(|own| own["status"] != "cancelled")
-        .map(|own| (own["id"].as_str().expect("an id").to_owned(), own["summary"].as_str().expect("a title").to_owned()))
+        .map(|own| {
+            (
+                own["id"].as_str().expect("an id").to_owned(),
+                own["summary"].as_str().expect("a title").to_owned(),
+            )
+        })
         .collect();
     assert_eq!(known, state);
 }
@@ -119,8 +138,12 @@ fn sync_tokens_tell_all_that_changed_deletions_included() {
 #[test]
 fn a_sync_token_ends_and_goes_with_few_parameters() {
     let account = account();
-    let token = account.get(&format!("{EVENTS}?maxResults=2500"))["nextSyncToken"].as_str().expect("a token").to_owned();
-    let with = |more: &str| account.refused(Method::GET, &format!("{EVENTS}?syncToken={token}{more}"), &Value::Null);
+    let token = account.get(&format!("{EVENTS}?maxResults=2500"))["nextSyncToken"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    let with =
+        |more: &str| account.refused(Method::GET, &format!("{EVENTS}?syncToken={token}{more}"), &Value::Null);
     assert_eq!(with("&q=x").0, 400);
     assert_eq!(with("&showDeleted=false").0, 400);
     account.send(Method::POST, "/_emulator/google-calendar/expire-sync-tokens", &[], "");
@@ -131,7 +154,8 @@ fn a_sync_token_ends_and_goes_with_few_parameters() {
 #[test]
 fn instances_know_the_exceptions_of_their_series() {
     let account = account();
-    let series = account.get(&format!("{EVENTS}?q=Weekly"))["items"][0]["id"].as_str().expect("an id").to_owned();
+    let series =
+        account.get(&format!("{EVENTS}?q=Weekly"))["items"][0]["id"].as_str().expect("an id").to_owned();
     let page = account.get(&format!("{EVENTS}/{series}/instances?maxResults=2500"));
     let all = page["items"].as_array().expect("items");
     assert_eq!(all.len(), 59, "sixty, one of them taken away");
@@ -150,14 +174,20 @@ fn busy_times_are_joined_and_transparent_ones_left_out() {
     account.insert(&free);
     let asked = json!({ "timeMin": "2026-03-20T00:00:00Z", "timeMax": "2026-03-21T00:00:00Z", "items": [{ "id": "primary" }, { "id": "none" }] });
     let answer = account.write(Method::POST, "freeBusy", &asked);
-    assert_eq!(answer["calendars"]["primary"]["busy"], json!([{ "start": "2026-03-20T08:00:00Z", "end": "2026-03-20T09:30:00Z" }]));
+    assert_eq!(
+        answer["calendars"]["primary"]["busy"],
+        json!([{ "start": "2026-03-20T08:00:00Z", "end": "2026-03-20T09:30:00Z" }])
+    );
     assert_eq!(answer["calendars"]["none"]["errors"][0]["reason"], "notFound");
 }
 
 #[test]
 fn the_clock_ages_sync_tokens() {
     let mut account = account();
-    let token = account.get(&format!("{EVENTS}?maxResults=2500"))["nextSyncToken"].as_str().expect("a token").to_owned();
+    let token = account.get(&format!("{EVENTS}?maxResults=2500"))["nextSyncToken"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
     account.clock.advance(SignedDuration::from_hours(31 * 24)).expect("forward");
     // The access token has died meanwhile, too.
     account.service.reset();

@@ -29,8 +29,7 @@ fn empty_account() -> Account {
 fn account_with(empty: bool) -> Account {
     let dir = tempfile::tempdir().expect("a private directory");
     let clock = Clock::new(Some("2026-03-04T10:00:00Z".parse().expect("a moment")));
-    let config =
-        ServiceConfig { seed: 7, scale: 1, empty, dir: dir.path().to_owned(), clock: clock.clone() };
+    let config = ServiceConfig { seed: 7, scale: 1, empty, dir: dir.path().to_owned(), clock: clock.clone() };
     let service = GoogleCalendar::start(&config).expect("the service starts");
     let token = service.credentials()["access_token"].as_str().expect("a token").to_owned();
     Account { service, clock, token, dir }
@@ -50,7 +49,12 @@ fn header(reply: &Reply, name: &str) -> String {
 
 /// Ids of the rows of a page.
 fn ids(page: &Value) -> Vec<String> {
-    page["items"].as_array().expect("items").iter().map(|own| own["id"].as_str().expect("an id").to_owned()).collect()
+    page["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|own| own["id"].as_str().expect("an id").to_owned())
+        .collect()
 }
 
 /// A meeting of an hour in Berlin.

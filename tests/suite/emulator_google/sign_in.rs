@@ -60,13 +60,18 @@ impl Account {
         for (name, value) in more.as_object().expect("an object") {
             claims[name] = value.clone();
         }
-        let key = jsonwebtoken::EncodingKey::from_rsa_pem(account["private_key"].as_str().expect("a key").as_bytes());
+        let key = jsonwebtoken::EncodingKey::from_rsa_pem(
+            account["private_key"].as_str().expect("a key").as_bytes(),
+        );
         let head = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::RS256);
         jsonwebtoken::encode(&head, &claims, &key.expect("a key")).expect("a token")
     }
 
     fn by_assertion(&self, assertion: &str) -> (u16, Value) {
-        self.exchange(&[("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion)])
+        self.exchange(&[
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            ("assertion", assertion),
+        ])
     }
 }
 
@@ -89,7 +94,8 @@ fn a_code_buys_tokens_at_any_port_of_this_machine() {
     assert!(tokens["refresh_token"].is_string());
     account.token = tokens["access_token"].as_str().expect("a token").to_owned();
     account.get("users/me/calendarList");
-    let refused = account.refused(Method::POST, "calendars/primary/events", &meeting("x", "2026-03-20T09:00:00"));
+    let refused =
+        account.refused(Method::POST, "calendars/primary/events", &meeting("x", "2026-03-20T09:00:00"));
     let words = "Request had insufficient authentication scopes.";
     assert_eq!(refused, (403, "insufficientPermissions".to_owned(), words.to_owned()));
 }
@@ -97,15 +103,29 @@ fn a_code_buys_tokens_at_any_port_of_this_machine() {
 #[test]
 fn a_refresh_keeps_its_token_and_a_revoked_one_is_refused() {
     let account = account();
-    let (id, secret, token) =
-        (account.credential("client_id"), account.credential("client_secret"), account.credential("refresh_token"));
-    let form = [("refresh_token", token.as_str()), ("client_id", &id), ("client_secret", &secret), ("grant_type", "refresh_token")];
+    let (id, secret, token) = (
+        account.credential("client_id"),
+        account.credential("client_secret"),
+        account.credential("refresh_token"),
+    );
+    let form = [
+        ("refresh_token", token.as_str()),
+        ("client_id", &id),
+        ("client_secret", &secret),
+        ("grant_type", "refresh_token"),
+    ];
     let (status, tokens) = account.exchange(&form);
     assert_eq!(status, 200, "{tokens}");
     assert!(tokens.get("refresh_token").is_none());
-    account.send(Method::POST, &format!("/revoke?token={}", form_urlencoded::byte_serialize(token.as_bytes()).collect::<String>()), &[], "");
+    account.send(
+        Method::POST,
+        &format!("/revoke?token={}", form_urlencoded::byte_serialize(token.as_bytes()).collect::<String>()),
+        &[],
+        "",
+    );
     let (status, error) = account.exchange(&form);
-    let words = json!({ "error": "invalid_grant", "error_description": "Token has been expired or revoked." });
+    let words =
+        json!({ "error": "invalid_grant", "error_description": "Token has been expired or revoked." });
     assert_eq!((status, error), (400, words));
 }
 
@@ -145,6 +165,7 @@ fn assertions_that_cannot_be_trusted_buy_nothing() {
         let (status, answer) = account.by_assertion(&account.assertion(wrong.clone()));
         assert_eq!((status, &answer["error"]), (400, &json!("invalid_grant")), "{wrong}");
     }
-    let (status, answer) = account.by_assertion(&account.assertion(json!({ "sub": "nobody@emulated.example" })));
+    let (status, answer) =
+        account.by_assertion(&account.assertion(json!({ "sub": "nobody@emulated.example" })));
     assert_eq!((status, &answer["error"]), (401, &json!("unauthorized_client")));
 }

@@ -219,7 +219,7 @@ impl PartRecords {
         let seen = at.map_or(0, |cursor| cursor.seen) + records.len() as u64;
         let next = found
             .next
-            .map(|position| serde_json::to_value(position))
+            .map(serde_json::to_value)
             .transpose()
             .map_err(|source| Error::bug("a position is not JSON").with_source(source))?
             .map(|position| Cursor::new(plan.hash.as_str(), position, seen));
@@ -274,7 +274,7 @@ impl PartRecords {
         issues.retain(|issue| !only[..start].contains(issue));
         issues.dedup();
         let rows = self.each(cx, issues).await?;
-        let next = (end < only.len()).then(|| Position { token: None, start: end as u64 });
+        let next = (end < only.len()).then_some(Position { token: None, start: end as u64 });
         Ok(Rows { rows, next })
     }
 
