@@ -221,11 +221,11 @@ pub(super) async fn fault_51_rows_refused_in_a_batch_fail_alone(service: Written
     }
     let stored = trial.service_rows(service.written());
     let of = |at: usize| stored.iter().filter(|row| row[service.label()] == label(at)).collect::<Vec<_>>();
-    for at in 0..200 {
+    for (at, outcome) in outcomes.iter().enumerate() {
         let rows = of(at);
         assert_eq!(rows.len(), usize::from(!failed.contains(&at)), "row {at}");
         if let [row] = rows[..] {
-            let id = outcomes[at].key().unwrap().to_string();
+            let id = outcome.key().unwrap().to_string();
             assert_eq!(trial.written_id(row), id, "the outcome is that row's own");
         }
     }
