@@ -46,13 +46,17 @@ fn every_provider_lists_its_hosts_and_scopes() {
             "dynamics" => ["acme.crm4.dynamics.com", "acme.crm.microsoftdynamics.us", "acme.crm.dynamics.cn"]
                 .map(|environment| json!({ "environment": environment }))
                 .to_vec(),
+            "jira" => {
+                let with_token = json!({ "site": "https://acme.atlassian.net", "email": "ada@acme.example" });
+                vec![json!({}), with_token]
+            }
             _ => vec![json!({})],
         };
         for config in configurations {
             let sign_in = factory.sign_in(&config, None).expect("a sign-in");
             let told = |text: &str| match config["environment"].as_str() {
                 Some(environment) => text.replace(environment, "ENVIRONMENT"),
-                None => text.to_owned(),
+                None => text.replace("acme.atlassian.net", "SITE"),
             };
             hosts.extend(host_names(&sign_in.hosts).iter().map(|host| told(host)));
             for address in

@@ -111,7 +111,10 @@ pub(super) fn one(store: &mut Store, call: &Call<'_>, id: &str, content: bool) -
         return Ok(write::no_content());
     }
     if !content {
-        return Ok(Reply::json(StatusCode::OK, &render::attachment(store, call, own)));
+        let mut metadata = render::attachment(store, call, own);
+        // A number here, a text among the fields of an issue.
+        metadata["id"] = own.id.into();
+        return Ok(Reply::json(StatusCode::OK, &metadata));
     }
     // The real service leads to another host; here the content stays at one address.
     if call.option("redirect") != Some("false") {

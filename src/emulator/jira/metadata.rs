@@ -55,7 +55,8 @@ fn answer(store: &Store, call: &Call<'_>, segments: &[&str]) -> Result<Reply, Re
                 .model
                 .fields
                 .iter()
-                .filter(|own| own.name.to_lowercase().contains(&wanted))
+                // The document has no field without a schema here.
+                .filter(|own| own.name.to_lowercase().contains(&wanted) && !own.schema.is_null())
                 .map(found_field)
                 .collect();
             page(call, 50, &found)
@@ -305,11 +306,7 @@ fn field(own: &Field) -> Value {
 }
 
 fn found_field(own: &Field) -> Value {
-    let mut value = json!({ "id": own.id, "key": own.key, "name": own.name, "description": "" });
-    if !own.schema.is_null() {
-        value["schema"] = own.schema.clone();
-    }
-    value
+    json!({ "id": own.id, "key": own.key, "name": own.name, "description": "", "schema": own.schema })
 }
 
 fn server_info(call: &Call<'_>) -> Value {
