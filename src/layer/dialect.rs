@@ -92,8 +92,8 @@ fn is_whole(call: &Call, reply: &Reply) -> bool {
         return true;
     }
     let body = reply.body.trim_ascii();
-    if call.sensitive && body.is_empty() {
-        // A revocation is answered with nothing (RFC 7009 section 2.2).
+    if body.is_empty() {
+        // Which answers may be empty only the dialect knows.
         return true;
     }
     if body.len() <= READ_THROUGH {

@@ -60,6 +60,8 @@ impl Column {
 }
 
 const NUMBERS: [&str; 5] = ["timeoriginalestimate", "timeestimate", "timespent", "workratio", "votes"];
+/// Made by the service as well, and asked for in the ordinary way; no issue here has a security level.
+const LEVEL: &str = "security";
 
 /// Everything that a name may stand for; several fields may have one name.
 pub(super) fn columns(model: &Model, name: &str) -> Vec<Column> {
@@ -78,7 +80,7 @@ pub(super) fn columns(model: &Model, name: &str) -> Vec<Column> {
     }
     let same = |own: &str| own.eq_ignore_ascii_case(name);
     let fields = model.fields.iter().filter(|field| {
-        let askable = field.kind != Kind::Computed || NUMBERS.contains(&field.id.as_str());
+        let askable = field.kind != Kind::Computed || field.id == LEVEL || NUMBERS.contains(&field.id.as_str());
         askable
             && !field.clauses.is_empty()
             && (field.clauses.iter().any(|own| same(own)) || (field.is_custom() && same(&field.id)))

@@ -94,6 +94,9 @@ fn answer(store: &Store, call: &Call<'_>, segments: &[&str]) -> Result<Reply, Re
                     if call.expands("issueTypes") {
                         value["issueTypes"] = issue_types(store, call, own);
                     }
+                    if call.expands("lead") {
+                        value["lead"] = lead(store, call);
+                    }
                     value
                 })
                 .collect();
@@ -105,7 +108,7 @@ fn answer(store: &Store, call: &Call<'_>, segments: &[&str]) -> Result<Reply, Re
             value["issueTypes"] = issue_types(store, call, own);
             value["components"] = own.components.iter().map(|own| render::part(call, own, true)).collect();
             value["versions"] = own.versions.iter().map(|own| render::part(call, own, false)).collect();
-            value["lead"] = store.model.people.first().map_or(Value::Null, |own| render::person(call, own));
+            value["lead"] = lead(store, call);
             ok(&value)
         }
         ["project", key, what] => {
@@ -303,6 +306,11 @@ fn field(own: &Field) -> Value {
         value["schema"] = own.schema.clone();
     }
     value
+}
+
+/// Who answers for a project: the first of the people.
+fn lead(store: &Store, call: &Call<'_>) -> Value {
+    store.model.people.first().map_or(Value::Null, |own| render::person(call, own))
 }
 
 fn found_field(own: &Field) -> Value {
