@@ -272,6 +272,18 @@ async fn the_schemas_of_dynamics_are_those_in_the_files() {
     });
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn jiras_schemas_are_those_in_the_files() {
+    let made: Vec<Made> =
+        types_that("jira", is_shown).await.iter().flat_map(|records| schemas_of(&**records)).collect();
+    assert!(made.len() >= 10 * 3, "{} schemas", made.len());
+    compare("jira", &made);
+    assert_sound(&made).await;
+    insta::with_settings!({snapshot_path => folder("jira"), prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("summary", summary(&made));
+    });
+}
+
 /// The types of the whole site, and one of a project's own.
 fn is_shown(name: &TypeName) -> bool {
     name.scope().is_none() || name.as_str() == "issue:OPS/Bug"

@@ -80,7 +80,8 @@ pub(super) fn columns(model: &Model, name: &str) -> Vec<Column> {
     }
     let same = |own: &str| own.eq_ignore_ascii_case(name);
     let fields = model.fields.iter().filter(|field| {
-        let askable = field.kind != Kind::Computed || field.id == LEVEL || NUMBERS.contains(&field.id.as_str());
+        let askable =
+            field.kind != Kind::Computed || field.id == LEVEL || NUMBERS.contains(&field.id.as_str());
         askable
             && !field.clauses.is_empty()
             && (field.clauses.iter().any(|own| same(own)) || (field.is_custom() && same(&field.id)))
