@@ -840,7 +840,6 @@ async fn a_thousand_filters_find_at_dynamics_what_sqlite_finds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not yet seen to hold"]
 async fn a_thousand_filters_find_at_jira_what_sqlite_finds() {
     judge(&JIRA).await;
 }
