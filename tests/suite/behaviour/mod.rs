@@ -3,6 +3,7 @@
 
 mod cases;
 mod dynamics;
+mod jira;
 mod salesforce;
 mod subject;
 mod values;

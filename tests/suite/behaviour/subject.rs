@@ -41,6 +41,19 @@ pub(super) trait Service: Send + Sync {
     fn plain_text_field(&self, record_type: &RecordType) -> String;
     /// Whether what is written to a field reads back as something else by the service's own rule.
     fn reads_otherwise(&self, field: &Field) -> bool;
+    /// The type from whose description rows are made, where the type's own says less than a row needs: which
+    /// values go together with others.
+    fn form(&self, _: &RecordType) -> Option<&'static str> {
+        None
+    }
+    /// A value of a field whose values the description does not tell.
+    fn known_value(&self, _: &Field) -> Option<Value> {
+        None
+    }
+    /// Whether a row as stored is a record of this type.
+    fn is_of(&self, _: &TypeName, _: &Value) -> bool {
+        true
+    }
 }
 
 pub(super) struct Subject {
@@ -52,6 +65,8 @@ pub(super) struct Subject {
     types: Vec<TypeName>,
     idle_cases: Vec<&'static str>,
     service: Box<dyn Service>,
+    /// Keys of the first records of types that others refer to.
+    known: tokio::sync::Mutex<KnownKeys>,
 }
 
 impl Subject {
@@ -97,6 +112,7 @@ impl Subject {
             types: types.iter().map(|name| TypeName::new(*name)).collect(),
             idle_cases,
             service,
+            known: tokio::sync::Mutex::default(),
         })
     }
 
@@ -178,8 +194,10 @@ impl Subject {
 
     /// How many rows of a type the emulator stores.
     pub(super) async fn stored(&self, name: &TypeName) -> usize {
-        let rows = self.part_of_state(name, "fields=").await;
-        rows.unwrap_or_else(|| panic!("the emulator has no {name}")).len()
+        // Jira's rows tell in `fields` which type they are of; others have no such member.
+        let rows = self.part_of_state(name, "fields=fields").await;
+        let rows = rows.unwrap_or_else(|| panic!("the emulator has no {name}"));
+        rows.iter().filter(|row| self.service.is_of(name, row)).count()
     }
 
     /// A part of the rows of a type as the emulator stores them.
@@ -211,6 +229,11 @@ impl Subject {
                 if known.contains_key(target.as_str()) {
                     continue;
                 }
+                // The first records of a type stay: cases delete what they made themselves.
+                if let Some(keys) = self.known.lock().await.get(target.as_str()) {
+                    known.insert(target.to_string(), keys.clone());
+                    continue;
+                }
                 if self.part_of_state(&target, "first=0").await.is_none() {
                     continue;
                 }
@@ -222,10 +245,34 @@ impl Subject {
                 let part = format!("first=3&fields={id_field}");
                 let rows = self.part_of_state(&target, &part).await.unwrap_or_default();
                 let keys = rows.iter().filter_map(|row| row[&id_field].as_str().map(str::to_owned));
-                known.insert(target.to_string(), keys.collect());
+                let keys: Vec<String> = keys.collect();
+                self.known.lock().await.insert(target.to_string(), keys.clone());
+                known.insert(target.to_string(), keys);
             }
         }
         known
+    }
+
+    /// The description that rows are made from.
+    pub(super) async fn form(&self, record_type: &Arc<RecordType>) -> Arc<RecordType> {
+        match self.service.form(record_type) {
+            Some(name) => Arc::clone(self.open_unchecked(&TypeName::new(name)).await.record_type()),
+            None => Arc::clone(record_type),
+        }
+    }
+
+    pub(super) fn known_value(&self, field: &Field) -> Option<Value> {
+        self.service.known_value(field)
+    }
+
+    /// A value for every field that can be set on create.
+    pub(super) fn everything(&self, form: &RecordType, known: &KnownKeys) -> BTreeMap<String, Value> {
+        let mut row = super::values::everything(form, known);
+        for (name, value) in &mut row {
+            let own = form.field(name).and_then(|field| self.service.known_value(field));
+            *value = own.unwrap_or_else(|| value.take());
+        }
+        row
     }
 
     /// The first of some keys that an upsert may insert with and that holds free text.
