@@ -288,13 +288,37 @@ fn resolution(call: &Call<'_>, id: &str) -> Value {
     value
 }
 
+/// Fields of the system that stand on no screen.
+const UNPLACED: [&str; 20] = [
+    "aggregateprogress",
+    "aggregatetimespent",
+    "created",
+    "creator",
+    "lastViewed",
+    "progress",
+    "project",
+    "resolutiondate",
+    "status",
+    "statusCategory",
+    "statuscategorychangedate",
+    "subtasks",
+    "thumbnail",
+    "timeestimate",
+    "timeoriginalestimate",
+    "timespent",
+    "updated",
+    "votes",
+    "watches",
+    "workratio",
+];
+
 fn field(own: &Field) -> Value {
     let mut value = json!({
         "id": own.id,
         "key": own.key,
         "name": own.name,
         "custom": own.is_custom(),
-        "orderable": !own.schema.is_null(),
+        "orderable": !own.schema.is_null() && !UNPLACED.contains(&own.id.as_str()),
         "navigable": own.navigable,
         "searchable": !own.clauses.is_empty(),
         "clauseNames": own.clauses,

@@ -143,7 +143,10 @@ fn in_order(findings: &Findings, create: &HashMap<&str, &MetaField>) -> Vec<Fiel
         // The list of fields comes in no order that means anything: system fields go first.
         let (custom, system): (Vec<&FieldDetails>, Vec<&FieldDetails>) =
             findings.fields.iter().partition(|details| details.custom);
-        return system.into_iter().chain(custom).cloned().collect();
+        // The key stands behind the id, where rows have it.
+        let (key, system): (Vec<&FieldDetails>, Vec<&FieldDetails>) =
+            system.into_iter().partition(|details| details.id == "issuekey");
+        return key.into_iter().chain(system).chain(custom).cloned().collect();
     };
     let key = findings.fields.iter().filter(|details| details.id == "issuekey").cloned();
     let mut out: Vec<FieldDetails> = key.collect();

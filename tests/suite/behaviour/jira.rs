@@ -14,7 +14,7 @@ use super::subject::{Service, Subject};
 use crate::jira_openapi::{Conforming, Judged};
 use crate::support::emulated::Emulated;
 
-const TYPES: &[&str] = &["issue", "issue:OPS/Bug", "issue:WEB/Task"];
+const TYPES: &[&str] = &["issue", "issue:OPS/Bug"];
 
 struct JiraCloud;
 

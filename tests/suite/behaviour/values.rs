@@ -75,10 +75,7 @@ pub(crate) fn everything(record_type: &RecordType, known: &KnownKeys) -> BTreeMa
         .iter()
         .filter(|field| {
             let raw = matches!(field.field_type, FieldType::Text { form: TextForm::Adf, .. });
-            field.createable
-                && field.controlled_by.is_none()
-                && !raw
-                && !is_companion(record_type, field)
+            field.createable && field.controlled_by.is_none() && !raw && !is_companion(record_type, field)
         })
         .map(|field| (field.name.clone(), ordinary(field, known)))
         .filter(|(_, value)| !value.is_null())
