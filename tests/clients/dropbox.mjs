@@ -7,9 +7,12 @@ import { Dropbox } from "dropbox";
 const ready = JSON.parse(process.env.RECORDPORT_READY);
 const account = ready.credentials.dropbox;
 
-const here = (address, init) => {
+const here = async (address, init) => {
   const url = new URL(address);
-  return fetch(`${ready.http}${url.pathname}${url.search}`, init);
+  const response = await fetch(`${ready.http}${url.pathname}${url.search}`, init);
+  // The package was made for a fetch whose answers have this.
+  response.buffer = async () => Buffer.from(await response.arrayBuffer());
+  return response;
 };
 
 const dropbox = new Dropbox({ accessToken: account.access_token, fetch: here });

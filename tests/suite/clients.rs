@@ -31,19 +31,23 @@ async fn jsforce_works_over_tls_with_the_emulators_certificate_file() {
     drive_by_jsforce("https").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn dynamics_web_api_works_against_the_emulated_dynamics() {
+/// Runs the checks of another client, which trust in plain HTTP.
+async fn drive_by(script: &'static str) {
     let emulator = Emulator::start(EmulatorConfig::default()).await.unwrap();
     let ready = emulator.ready_line().to_string();
-    let output = tokio::task::spawn_blocking(move || {
-        node::run_script("dynamics.mjs", &[("RECORDPORT_READY", ready)], None)
-    })
-    .await
-    .unwrap();
+    let output =
+        tokio::task::spawn_blocking(move || node::run_script(script, &[("RECORDPORT_READY", ready)], None))
+            .await
+            .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(printed.contains(" passed, 0 failed"), "{printed}");
     emulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamics_web_api_works_against_the_emulated_dynamics() {
+    drive_by("dynamics.mjs").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,17 +67,12 @@ async fn the_emulated_metadata_document_is_valid_csdl() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jira_js_works_against_the_emulated_jira() {
-    let emulator = Emulator::start(EmulatorConfig::default()).await.unwrap();
-    let ready = emulator.ready_line().to_string();
-    let output = tokio::task::spawn_blocking(move || {
-        node::run_script("jira.mjs", &[("RECORDPORT_READY", ready)], None)
-    })
-    .await
-    .unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(printed.contains(" passed, 0 failed"), "{printed}");
-    emulator.shutdown().await;
+    drive_by("jira.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropboxs_own_package_works_against_the_emulated_dropbox() {
+    drive_by("dropbox.mjs").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
