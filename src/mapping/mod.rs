@@ -1,7 +1,7 @@
 //! Mappings: how records of one type become rows of another, as a document that a form can draw.
 //!
 //! [`document`] is the document and its strict reading, [`schema`] its JSON Schema, [`convert`] the table of what
-//! converts without being told, [`compile`] the check of a mapping against two record types, and [`program`] what
+//! converts without being told, [`mod@compile`] the check of a mapping against two record types, and [`program`] what
 //! comes out of it: pure, and failing on values only. [`preview`] shows what one would do to real records, [`suggest`]
 //! makes a first one from two types.
 
