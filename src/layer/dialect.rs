@@ -92,8 +92,9 @@ fn is_whole(call: &Call, reply: &Reply) -> bool {
         return true;
     }
     let body = reply.body.trim_ascii();
-    if body.is_empty() {
-        // Which answers may be empty only the dialect knows.
+    if body.is_empty() && (call.sensitive || reply.status == StatusCode::CREATED) {
+        // A revocation is answered with nothing (RFC 7009 section 2.2). What was created need not be told of; whether
+        // it is, only the dialect knows.
         return true;
     }
     if body.len() <= READ_THROUGH {
