@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::{Call, Reply};
-use crate::error::Error;
+use crate::error::{Error, Result, Retry};
 
 /// Reads one service's error bodies and limit headers.
 pub trait Dialect: Send + Sync + std::fmt::Debug {
@@ -21,6 +23,24 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// What the answer says about limits.
     fn quota(&self, reply: &Reply) -> Quota;
+}
+
+/// Reads a value of an answer; `service` is its name for people, `what` the thing that was asked for.
+///
+/// # Errors
+/// Protocol when the body is not JSON of the expected shape.
+pub fn read_answer<T: for<'de> Deserialize<'de>>(
+    provider: &str,
+    service: &str,
+    what: &str,
+    body: &[u8],
+) -> Result<T> {
+    serde_json::from_slice(body).map_err(|source| {
+        Error::protocol(format!("{service}'s answer to {what} is not what its documentation says: {source}"))
+            .with_provider(provider)
+            .with_code("not_json")
+            .with_retry(Retry::IfIdempotent)
+    })
 }
 
 /// What an answer says about the provider's limits.

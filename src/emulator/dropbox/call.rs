@@ -36,6 +36,13 @@ pub(super) struct Call<'a> {
     pub(super) now: Timestamp,
 }
 
+impl Call<'_> {
+    /// Whether a fault rule refuses the row with this place in its batch, counted from 1.
+    pub(super) fn refuses(&self, number: usize) -> bool {
+        self.refuse_every.is_some_and(|every| every > 0 && number.is_multiple_of(every))
+    }
+}
+
 /// A parameter of the address.
 pub(super) fn parameter(request: &Request, name: &str) -> Option<String> {
     form_urlencoded::parse(request.query.as_bytes())

@@ -121,16 +121,11 @@ pub(super) fn delete(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusa
     Ok(if call.route.ends_with("_v2") { json!({ "metadata": metadata }) } else { metadata })
 }
 
-/// Whether the row with this place, counted from 1, is to be refused.
-fn struck(call: &Call<'_>, number: usize) -> bool {
-    call.refuse_every.is_some_and(|every| every > 0 && number.is_multiple_of(every))
-}
-
 pub(super) fn delete_batch(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusal> {
     call.arguments.only(&["entries"])?;
     let mut entries = Vec::new();
     for (number, arguments) in call.arguments.objects("entries", 0, BATCH)?.iter().enumerate() {
-        let done = if struck(call, number + 1) {
+        let done = if call.refuses(number + 1) {
             Err(Refusal::tags(&["path_write", "no_write_permission"]))
         } else {
             delete_one(space, call, arguments)
@@ -207,7 +202,7 @@ pub(super) fn relocate_batch(space: &mut Space, call: &Call<'_>, way: Way) -> Re
     let mut entries = Vec::new();
     for (number, arguments) in call.arguments.objects("entries", 1, BATCH)?.iter().enumerate() {
         arguments.only(&["from_path", "to_path"])?;
-        let done = if struck(call, number + 1) {
+        let done = if call.refuses(number + 1) {
             Err(Refusal::tags(&["to", "no_write_permission"]))
         } else {
             relocate_one(space, call, arguments, way, autorename)

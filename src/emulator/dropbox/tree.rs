@@ -174,8 +174,7 @@ impl Tree {
         recursive: bool,
         from: u64,
     ) -> impl Iterator<Item = Node> + 'a {
-        let end = self.seed.end();
-        let seeded = self.seed.under(folder, recursive, from).filter(move |id| *id < end);
+        let seeded = self.seed.under(folder, recursive, from);
         let untouched =
             seeded.filter(|id| !self.changed.contains_key(id)).filter_map(|id| self.seed.node(id));
         let changed = self.changed.range(from..).filter_map(|(_, node)| node.clone());

@@ -404,8 +404,7 @@ pub(super) fn finish_batch(space: &mut Space, call: &Call<'_>) -> Result<Value, 
     let mut entries = Vec::new();
     for (number, arguments) in call.arguments.objects("entries", 1, BATCH)?.iter().enumerate() {
         arguments.only(&["cursor", "commit", "content_hash"])?;
-        let struck = call.refuse_every.is_some_and(|every| every > 0 && (number + 1) % every == 0);
-        let done = if struck {
+        let done = if call.refuses(number + 1) {
             Err(Ok(tagged(&["path", "no_write_permission"])))
         } else {
             end(space, call, arguments, &Bytes::new())

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind, Retry};
-use crate::http::dialect::{Dialect, Quota};
+use crate::http::dialect::{Dialect, Quota, read_answer};
 use crate::http::multipart::PartReply;
 use crate::http::retry_after::retry_after;
 use crate::http::{Call, Reply};
@@ -278,12 +278,7 @@ impl Dialect for DynamicsDialect {
 /// # Errors
 /// Protocol when the body is not JSON of the expected shape.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(what: &str, body: &[u8]) -> crate::error::Result<T> {
-    serde_json::from_slice(body).map_err(|source| {
-        Error::protocol(format!("Dataverse's answer to {what} is not what its documentation says: {source}"))
-            .with_provider(PROVIDER)
-            .with_code("not_json")
-            .with_retry(Retry::IfIdempotent)
-    })
+    read_answer(PROVIDER, "Dataverse", what, body)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::error::{Error, ErrorKind, FieldError, Retry};
-use crate::http::dialect::{Dialect, Quota};
+use crate::http::dialect::{Dialect, Quota, read_answer};
 use crate::http::{Call, Reply, Target};
 
 const PROVIDER: &str = "jira";
@@ -286,12 +286,7 @@ impl Dialect for JiraDialect {
 /// # Errors
 /// Protocol when the body is not JSON of the expected shape.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(what: &str, body: &[u8]) -> crate::error::Result<T> {
-    serde_json::from_slice(body).map_err(|source| {
-        Error::protocol(format!("Jira's answer to {what} is not what its documentation says: {source}"))
-            .with_provider(PROVIDER)
-            .with_code("not_json")
-            .with_retry(Retry::IfIdempotent)
-    })
+    read_answer(PROVIDER, "Jira", what, body)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind, Retry};
-use crate::http::dialect::{Dialect, Quota};
+use crate::http::dialect::{Dialect, Quota, read_answer};
 use crate::http::{Call, Reply};
 
 const PROVIDER: &str = "salesforce";
@@ -465,12 +465,7 @@ pub(super) fn first_reason(errors: &[Reason], status: u16) -> Error {
 /// # Errors
 /// Protocol when the body is not JSON of the expected shape.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(call: &str, body: &[u8]) -> crate::error::Result<T> {
-    serde_json::from_slice(body).map_err(|source| {
-        Error::protocol(format!("Salesforce's answer to {call} is not what its documentation says: {source}"))
-            .with_provider(PROVIDER)
-            .with_code("not_json")
-            .with_retry(Retry::IfIdempotent)
-    })
+    read_answer(PROVIDER, "Salesforce", call, body)
 }
 
 #[cfg(test)]
