@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
 use url::Url;
 
@@ -25,6 +26,7 @@ use crate::layer::read_only::{self, ReadOnlyLayer};
 use crate::layer::retry::RetrySettings;
 use crate::layer::stack::{StackParts, http_plane};
 use crate::layer::trace::AttemptTrace;
+use crate::mapping::{Side, Sides};
 use crate::provider::{Context, Provider, ProviderFactory, Records};
 use crate::record::TypeName;
 use crate::record::nearest::nearest;
@@ -227,6 +229,15 @@ impl Workspace {
             Arc::new(ConnectionLimits::new(&settings, Arc::clone(&self.clock)))
         });
         Ok(Arc::clone(limits))
+    }
+}
+
+#[async_trait]
+impl Sides for Workspace {
+    async fn side(&self, connection: &str, record_type: &str) -> Result<Side> {
+        let connected = self.connection(connection, Use::default()).await?;
+        let records = connected.open(record_type).await?;
+        Ok(Side { records, cx: connected.context })
     }
 }
 

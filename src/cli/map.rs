@@ -10,16 +10,16 @@ use super::Session;
 use super::args::{Format, MapAction, MapApply, MapCheck, MapOperation, MapPreview, MapSuggest, MapUse};
 use super::feed::{open_file, row_format};
 use super::output::{self, Done, note};
-use crate::error::{Error, ErrorKind, Result};
-use crate::mapping::compile::reads;
+use crate::error::{Error, Result};
 use crate::mapping::document::{Literal, Operation};
-use crate::mapping::preview::{self, Side};
+use crate::mapping::open::open;
 use crate::mapping::suggest::{self, Suggested};
-use crate::mapping::{Compiled, Given, Mapping, Problem, Program, Settings, Severity, Types, compile};
-use crate::provider::Resolved;
-use crate::record::{FieldPath, RecordType};
+use crate::mapping::{
+    Creating, Given, Lookups, Mapped, Mapping, Opened, Problem, Program, Settings, Severity, Side, Sides as _,
+    preview,
+};
+use crate::record::RecordType;
 use crate::rows::{RawRow, RowReader};
-use crate::workspace::Use;
 
 /// Exit code of a mapping with errors.
 const PROBLEMS: u8 = 2;
@@ -34,12 +34,8 @@ pub(crate) async fn run(session: &mut Session, action: MapAction) -> Done {
     }
 }
 
-/// A mapping against its live types.
-struct Live {
-    source: Side,
-    target: Side,
-    compiled: Compiled,
-}
+/// Rows that are mapped together where records are looked up for them.
+const ROWS_TOGETHER: usize = 200;
 
 /// A mapping that can be used.
 struct Ready {
@@ -47,6 +43,7 @@ struct Ready {
     source: Side,
     target: Side,
     program: Program,
+    lookups: Lookups,
 }
 
 async fn check(session: &mut Session, args: MapCheck) -> Done {
@@ -80,7 +77,7 @@ fn read(path: &Path) -> Result<std::result::Result<Mapping, Vec<Problem>>> {
 }
 
 /// The mapping and the program that it compiles to; what is wrong ends the command.
-async fn ready(session: &mut Session, used: &MapUse) -> Result<Ready> {
+async fn ready(session: &mut Session, used: &MapUse, creating: Creating) -> Result<Ready> {
     let refused = |problems: &[Problem]| {
         let told: Vec<String> = problems
             .iter()
@@ -91,53 +88,23 @@ async fn ready(session: &mut Session, used: &MapUse) -> Result<Ready> {
             .with_advice(format!("Look at `recordport map check {}`", used.mapping.display()))
     };
     let mapping = read(&used.mapping)?.map_err(|problems| refused(&problems))?;
-    let live = live(session, &mapping, used).await?;
-    match live.compiled.program {
-        Some(program) => Ok(Ready { mapping, source: live.source, target: live.target, program }),
-        None => Err(refused(&live.compiled.problems)),
-    }
+    let mut live = live(session, &mapping, used).await?;
+    let Some(program) = live.compiled.program.take() else {
+        return Err(refused(&live.compiled.problems));
+    };
+    let lookups = live.lookups(&program, creating, &session.timezone);
+    Ok(Ready { mapping, source: live.source, target: live.target, program, lookups })
 }
 
 /// Opens both sides and compiles against them.
-async fn live(session: &mut Session, mapping: &Mapping, used: &MapUse) -> Result<Live> {
-    let source = side(session, &mapping.source.connection, &mapping.source.record_type).await?;
-    let target = side(session, &mapping.target.connection, &mapping.target.record_type).await?;
-    let paths = resolve(&source, &reads(mapping).paths).await?;
-    let settings = Settings {
-        now: source.cx.clock.now(),
-        timezone: session.timezone.clone(),
-        params: params(&used.params),
-    };
-    let types =
-        Types { source: source.records.record_type(), paths: &paths, target: target.records.record_type() };
-    let compiled = compile(mapping, types, &settings);
-    Ok(Live { source, target, compiled })
+async fn live(session: &mut Session, mapping: &Mapping, used: &MapUse) -> Result<Opened> {
+    let timezone = session.timezone.clone();
+    let settings = |now| Settings { now, timezone, params: params(&used.params) };
+    open(&session.workspace().await?, mapping, settings).await
 }
 
 async fn side(session: &mut Session, connection: &str, record_type: &str) -> Result<Side> {
-    let connected = session.connection(connection, Use::default()).await?;
-    let records = connected.open(record_type).await?;
-    Ok(Side { records, cx: connected.context })
-}
-
-/// The fields at the paths that lead somewhere; the compiler tells of the others.
-async fn resolve(side: &Side, paths: &[FieldPath]) -> Result<Resolved> {
-    let cx = &side.cx;
-    let through: Vec<FieldPath> = paths.iter().filter(|path| !path.is_single()).cloned().collect();
-    match side.records.resolve(cx, &through).await {
-        Err(error) if error.kind() == ErrorKind::Invalid => {
-            let mut good = Vec::new();
-            for path in through {
-                match side.records.resolve(cx, std::slice::from_ref(&path)).await {
-                    Ok(_) => good.push(path),
-                    Err(error) if error.kind() == ErrorKind::Invalid => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            side.records.resolve(cx, &good).await
-        }
-        other => other,
-    }
+    session.workspace().await?.side(connection, record_type).await
 }
 
 /// Values of parameters: JSON, or text.
@@ -153,47 +120,92 @@ fn params(given: &[(String, String)]) -> Vec<(String, Literal)> {
 
 /// Maps rows of a file or of stdin. Rows go to stdout; what failed, and what was cut, to stderr.
 async fn apply(session: &mut Session, args: MapApply) -> Done {
-    let Ready { source, program, .. } = ready(session, &args.mapping).await?;
+    let Ready { source, program, lookups, .. } = ready(session, &args.mapping, Creating::Refused).await?;
     let record_type = source.records.record_type();
     let format = row_format(session.format, args.file.as_deref());
     let input: Box<dyn Read + Send> = match args.file.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => Box::new(open_file(path)?),
         None => std::mem::replace(&mut session.input, Box::new(std::io::empty())),
     };
-    let listed = session.format == Some(Format::Json);
-    let (mut failed, mut first) = (false, true);
-    if listed {
+    let mut applied = Applied { listed: session.format == Some(Format::Json), first: true, failed: false };
+    if applied.listed {
         session.out.write(b"[")?;
     }
-    for raw in RowReader::new(input, format, record_type, false) {
+    let together = if program.lookups().is_empty() { 1 } else { ROWS_TOGETHER };
+    let mut rows = RowReader::new(input, format, record_type, false);
+    loop {
         session.signals.check()?;
-        let raw = raw?;
-        let row = raw.index;
-        let (json, key) = as_record(raw, record_type);
-        match program.apply(Given { json: &json, key: key.as_deref(), row: row + 1 }) {
-            Ok(mapped) => {
-                if listed && !first {
-                    session.out.write(b",\n ")?;
+        let mut batch: Vec<(u64, String, Option<String>)> = Vec::new();
+        let mut broken = None;
+        for raw in rows.by_ref().take(together) {
+            match raw {
+                Ok(raw) => {
+                    let row = raw.index;
+                    let (json, key) = as_record(raw, record_type);
+                    batch.push((row, json, key));
                 }
-                first = false;
-                session.out.write(mapped.json.as_bytes())?;
-                if !listed {
-                    session.out.write(b"\n")?;
+                Err(error) => {
+                    broken = Some(error);
+                    break;
                 }
-                if !mapped.warnings.is_empty() {
-                    note(&json!({"row": row, "warnings": mapped.warnings}).to_string());
-                }
-            }
-            Err(error) => {
-                failed = true;
-                note(&json!({"row": row, "key": key, "error": error}).to_string());
             }
         }
+        if batch.is_empty() && broken.is_none() {
+            break;
+        }
+        let given: Vec<Given<'_>> = batch
+            .iter()
+            .map(|(row, json, key)| Given { json, key: key.as_deref(), row: row + 1 })
+            .collect();
+        for ((row, _, key), mapped) in batch.iter().zip(lookups.apply(&program, &given).await?) {
+            applied.row(session, *row, key.as_deref(), mapped)?;
+        }
+        if let Some(error) = broken {
+            return Err(error.into());
+        }
     }
-    if listed {
+    if applied.listed {
         session.out.write(b"]\n")?;
     }
-    Ok(u8::from(failed))
+    Ok(u8::from(applied.failed))
+}
+
+/// What `map apply` has printed.
+struct Applied {
+    listed: bool,
+    first: bool,
+    failed: bool,
+}
+
+impl Applied {
+    fn row(
+        &mut self,
+        session: &mut Session,
+        row: u64,
+        key: Option<&str>,
+        mapped: Result<Mapped>,
+    ) -> Done<()> {
+        let mapped = match mapped {
+            Ok(mapped) => mapped,
+            Err(error) => {
+                self.failed = true;
+                note(&json!({"row": row, "key": key, "error": error}).to_string());
+                return Ok(());
+            }
+        };
+        if self.listed && !self.first {
+            session.out.write(b",\n ")?;
+        }
+        self.first = false;
+        session.out.write(mapped.json.as_bytes())?;
+        if !self.listed {
+            session.out.write(b"\n")?;
+        }
+        if !mapped.warnings.is_empty() {
+            note(&json!({"row": row, "warnings": mapped.warnings}).to_string());
+        }
+        Ok(())
+    }
 }
 
 /// A row as the record that it is, with its key's text when it says one.
@@ -227,9 +239,11 @@ fn as_record(raw: RawRow, record_type: &RecordType) -> (String, Option<String>) 
 
 /// Shows what a mapping would do to real records.
 async fn preview(session: &mut Session, args: MapPreview) -> Done {
-    let Ready { mapping, source, target, program } = ready(session, &args.mapping).await?;
+    let Ready { mapping, source, target, program, lookups } =
+        ready(session, &args.mapping, Creating::Told).await?;
     let sides = (&source, &target);
-    let shown = preview::preview(&mapping, &program, sides, args.limit, &session.timezone).await?;
+    let shown =
+        preview::preview(&mapping, &program, sides, &lookups, args.limit, &session.timezone).await?;
     let format = session.format();
     let columns = ["key", "source", "row", "error", "warnings", "exists", "changes"];
     output::list(&mut session.out, format, &columns, &shown)?;

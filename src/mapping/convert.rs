@@ -15,7 +15,7 @@ pub enum Rule {
     Silent,
     /// As it is where every value of the source is one of the target's; else with the step `picklist`.
     Values,
-    /// As it is where it is known to be the key of such a record; else with the step `reference`.
+    /// As it is where it is known to be the key of such a record; else with the step `lookup` or `reference`.
     Keys,
     /// As the elements convert; else with the step `each`.
     Elements,
@@ -62,7 +62,6 @@ pub enum Conversion {
     Refused(String),
 }
 
-const RICH: &str = "rich text is not converted into other rich text, nor plain text into it";
 const CONTENT: &str = "content is copied as a stream, not mapped";
 const OBJECTS: &str = "map its parts one by one";
 
@@ -102,13 +101,12 @@ pub fn rule(from: Kind, to: Kind) -> Rule {
 fn scalar(from: Kind, to: Kind) -> Rule {
     use Kind as K;
     match (from, to) {
-        (_, K::Html | K::Markdown | K::Adf) => Rule::Refused(RICH),
-        (K::Adf, _) => Rule::Refused(RICH),
-        (K::Html | K::Markdown, K::Text | K::Masked) => {
-            Rule::Refused("its marks would stand in the text as characters")
+        (K::NumberedChoice, K::Html | K::Markdown | K::Adf) => Rule::Step(&["label", "picklist"]),
+        (_, K::Html | K::Markdown | K::Adf) | (K::Html | K::Markdown | K::Adf, K::Text | K::Masked) => {
+            Rule::Step(&["rich_text"])
         }
-        (K::Html | K::Markdown, _) => Rule::Refused("rich text holds no such value"),
-        (_, K::Reference) => Rule::Step(&["reference"]),
+        (K::Html | K::Markdown | K::Adf, _) => Rule::Refused("rich text holds no such value"),
+        (_, K::Reference) => Rule::Step(&["lookup", "reference"]),
         (K::NumberedChoice, K::Text | K::Masked) => Rule::Step(&["label", "picklist"]),
         (_, K::Text | K::Masked) => Rule::Silent,
         (_, K::Choice | K::NumberedChoice | K::Boolean) | (K::Boolean | K::NumberedChoice, _) => {
@@ -132,6 +130,9 @@ fn scalar(from: Kind, to: Kind) -> Rule {
 /// of lists, parts of objects, what a reference refers to.
 #[must_use]
 pub fn convert(from: &Shape, to: &Shape) -> Conversion {
+    if from.made && from.field_type == to.field_type {
+        return Conversion::Silent(Cast::Copy);
+    }
     let (source, target) = (from.kind(), to.kind());
     let needs = |steps, why: String| Conversion::Needs { steps, why, values: Vec::new() };
     match rule(source, target) {
@@ -240,7 +241,7 @@ fn keys(from: &Shape, to: &Shape) -> Conversion {
     }
     let targets = reference.targets.join(" or ");
     Conversion::Needs {
-        steps: &["reference"],
+        steps: &["lookup", "reference"],
         why: format!("this value is not known to be the key of a record of type {targets}"),
         values: Vec::new(),
     }
@@ -296,7 +297,7 @@ pub fn table() -> String {
                 Rule::Same => cells[0].push(name.to_owned()),
                 Rule::Silent => cells[1].push(name.to_owned()),
                 Rule::Values => cells[2].push(format!("{name} (else `picklist`)")),
-                Rule::Keys => cells[2].push(format!("{name} (else `reference`)")),
+                Rule::Keys => cells[2].push(format!("{name} (else `lookup`, `reference`)")),
                 Rule::Elements => cells[2].push(format!("{name} (else `each`)")),
                 Rule::Parts => cells[2].push(format!("{name} (else part by part)")),
                 Rule::One => cells[2].push(format!("{name} (of this one)")),

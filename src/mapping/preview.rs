@@ -10,24 +10,17 @@ use serde_json::value::RawValue;
 
 use super::compile::reads;
 use super::document::{Mapping, Operation};
-use super::program::{Given, Program};
+use super::lookup::Lookups;
+use super::open::Side;
+use super::program::{Given, Mapped, Program};
 use crate::error::{Error, FieldError, Position, Result};
 use crate::layer::check;
 use crate::provider::search::{RecordsExt as _, Search};
-use crate::provider::{Change, Context, Edit, Records};
+use crate::provider::{Change, Edit};
 use crate::record::number::Number;
 use crate::record::pick::members;
 use crate::record::{FieldPath, Key, KeyFields, QueryDraft, Record, RecordType};
 use crate::rows::{RawRow, RowFormat, RowReader};
-
-/// One side of a mapping, ready for reading.
-#[derive(Debug, Clone)]
-pub struct Side {
-    /// Its records.
-    pub records: Arc<dyn Records>,
-    /// What operations on it run with.
-    pub cx: Context,
-}
 
 /// One record of the source and what becomes of it.
 #[derive(Debug, Serialize)]
@@ -76,6 +69,7 @@ pub async fn preview(
     mapping: &Mapping,
     program: &Program,
     (source, target): (&Side, &Side),
+    lookups: &Lookups,
     limit: u64,
     timezone: &TimeZone,
 ) -> Result<Vec<Previewed>> {
@@ -89,10 +83,27 @@ pub async fn preview(
     let mut search = Search::start(Arc::clone(&source.records), source.cx.clone(), &prepared);
     let mut previewed = Vec::new();
     while let Some(page) = search.next_page().await? {
+        let keys: Vec<String> = page.records.iter().flatten().map(|record| record.key.to_string()).collect();
+        let before = previewed.len() as u64;
+        let given: Vec<Given<'_>> = page
+            .records
+            .iter()
+            .enumerate()
+            .filter_map(|(at, record)| Some((at as u64, record.as_ref().ok()?)))
+            .zip(&keys)
+            .map(|((at, record), key)| Given {
+                json: record.text(),
+                key: Some(key),
+                row: before + at + 1,
+            })
+            .collect();
+        let mut mapped = lookups.apply(program, &given).await?.into_iter();
         for record in page.records {
-            let row = previewed.len() as u64 + 1;
             previewed.push(match record {
-                Ok(record) => one(mapping, program, target, &record, row),
+                Ok(record) => {
+                    let mapped = mapped.next().unwrap_or_else(|| Err(Error::bug("a record was not mapped")));
+                    one(mapping, mapped, target, &record)
+                }
                 Err(bad) => failed(bad.error.with_position(Position::Row(bad.position))),
             });
         }
@@ -129,10 +140,9 @@ fn raw(text: &str) -> Option<Box<RawValue>> {
     RawValue::from_string(text.to_owned()).ok()
 }
 
-fn one(mapping: &Mapping, program: &Program, target: &Side, record: &Record, row: u64) -> Previewed {
+fn one(mapping: &Mapping, mapped: Result<Mapped>, target: &Side, record: &Record) -> Previewed {
     let key = record.key.to_string();
-    let given = Given { json: record.text(), key: Some(&key), row };
-    let shown = match program.apply(given) {
+    let shown = match mapped {
         Err(error) => failed(error),
         Ok(mapped) => {
             let checked = checked(mapping, target.records.record_type(), &mapped.json);

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::convert::Cast;
 use super::document::{OnInvalid, OnMissing};
+use super::lookup::{Answers, Ask, Lookup, LookupKey};
 use super::step::Run;
 use super::value::{Value, quoted};
 use crate::error::{Error, FieldError, Result};
@@ -20,6 +21,7 @@ use crate::record::{Field, FieldType};
 #[derive(Debug)]
 pub struct Program {
     pub(super) block: Block,
+    pub(super) lookups: Vec<Lookup>,
 }
 
 /// One record that is mapped.
@@ -43,16 +45,47 @@ pub struct Mapped {
 }
 
 impl Program {
-    /// Maps a record.
+    /// Maps a record. A program with lookups needs their answers: [`apply_with`](Self::apply_with).
     ///
     /// # Errors
     /// Invalid, with a reason for each field whose value does not fit.
     pub fn apply(&self, given: Given<'_>) -> Result<Mapped> {
-        let row = self.block.run(given.json, &Here::Record(given));
+        self.apply_with(given, &Answers::default())
+    }
+
+    /// Maps a record, knowing the records that it names.
+    ///
+    /// # Errors
+    /// Invalid, with a reason for each field whose value does not fit; a bug, when an answer is missing.
+    pub fn apply_with(&self, given: Given<'_>, answers: &Answers) -> Result<Mapped> {
+        let mut asked = Vec::new();
+        let row = self.block.run(given.json, &Here::Record(given), answers, &mut asked, false);
+        if let Some(ask) = asked.first() {
+            let lookup = self.lookups.get(ask.lookup).map(|lookup| lookup.said(&ask.key));
+            return Err(Error::bug(format!("nobody looked up {}", lookup.unwrap_or_default())));
+        }
         let (json, warnings) = row.map_err(|reasons| {
             reasons.into_iter().fold(Error::invalid("this record cannot be mapped"), Error::with_field_error)
         })?;
         Ok(Mapped { json, warnings })
+    }
+
+    /// Where the program finds records; questions name them by their place here.
+    #[must_use]
+    pub fn lookups(&self) -> &[Lookup] {
+        &self.lookups
+    }
+
+    /// What has to be known besides these answers before a record can be mapped. Answers can lead to further
+    /// questions: when there are none, the record can be mapped.
+    #[must_use]
+    pub fn asks(&self, given: Given<'_>, answers: &Answers) -> Vec<Ask> {
+        let mut asked = Vec::new();
+        if !self.lookups.is_empty() {
+            // What does not fit is told when the record is mapped.
+            let _ = self.block.run(given.json, &Here::Record(given), answers, &mut asked, true);
+        }
+        asked
     }
 }
 
@@ -92,6 +125,8 @@ pub(super) struct RuleProgram {
     pub(super) on_invalid: OnInvalid,
     /// Whether the field must not be null.
     pub(super) needed: bool,
+    /// Whether it looks records up.
+    pub(super) looks_up: bool,
 }
 
 /// One way to a rule's value.
@@ -129,13 +164,23 @@ pub(super) struct Row<'a> {
     here: Here<'a>,
     json: &'a str,
     slots: Vec<Option<&'a RawValue>>,
+    answers: &'a Answers,
+    asked: Vec<Ask>,
     /// The field that is being made.
     field: String,
     warnings: Vec<FieldError>,
 }
 
 impl Block {
-    fn run(&self, json: &str, here: &Here<'_>) -> Result<(String, Vec<FieldError>), Vec<FieldError>> {
+    /// Runs the rules, or those alone that look records up; what is not known goes to `asked`.
+    fn run(
+        &self,
+        json: &str,
+        here: &Here<'_>,
+        answers: &Answers,
+        asked: &mut Vec<Ask>,
+        only_lookups: bool,
+    ) -> Result<(String, Vec<FieldError>), Vec<FieldError>> {
         let slots = self.picker.pick_present(json).map_err(|error| {
             vec![FieldError {
                 field: String::new(),
@@ -143,10 +188,18 @@ impl Block {
                 accepted: Vec::new(),
             }]
         })?;
-        let mut row = Row { here: *here, json, slots, field: String::new(), warnings: Vec::new() };
+        let mut row = Row {
+            here: *here,
+            json,
+            slots,
+            answers,
+            asked: Vec::new(),
+            field: String::new(),
+            warnings: Vec::new(),
+        };
         let mut values: Vec<Option<Cow<'_, str>>> = Vec::with_capacity(self.rules.len());
         let mut reasons = Vec::new();
-        for rule in &self.rules {
+        for rule in self.rules.iter().filter(|rule| rule.looks_up || !only_lookups) {
             row.field.clone_from(&rule.to);
             match rule.value(&mut row) {
                 Ok(value) => values.push(value),
@@ -156,8 +209,12 @@ impl Block {
                 }
             }
         }
+        asked.append(&mut row.asked);
         if !reasons.is_empty() {
             return Err(reasons);
+        }
+        if only_lookups {
+            return Ok((String::from("{}"), Vec::new()));
         }
         let mut out = String::with_capacity(json.len());
         out.push('{');
@@ -264,7 +321,7 @@ impl Branch {
     }
 }
 
-fn cast<'a>(how: &Cast, value: Value<'a>) -> Result<Value<'a>, String> {
+pub(super) fn cast<'a>(how: &Cast, value: Value<'a>) -> Result<Value<'a>, String> {
     match how {
         Cast::Copy => Ok(value),
         Cast::ToText => value.text().map(Value::Text),
@@ -287,6 +344,16 @@ impl<'a> Row<'a> {
     /// Tells what was done to a value besides what was asked.
     pub(super) fn warn(&mut self, message: String) {
         self.warnings.push(FieldError { field: self.field.clone(), message, accepted: Vec::new() });
+    }
+
+    /// What is known of other records.
+    pub(super) fn answers(&self) -> &'a Answers {
+        self.answers
+    }
+
+    /// Says that a record has to be known; what becomes of this row meanwhile does not count.
+    pub(super) fn ask(&mut self, lookup: usize, key: LookupKey) {
+        self.asked.push(Ask { lookup, key });
     }
 
     /// A value where it comes from; `None` when it is missing.
@@ -338,7 +405,12 @@ impl<'a> Row<'a> {
 
     /// An element of a list through rules of its own.
     pub(super) fn element(&mut self, block: &Block, json: &str, index: usize) -> Result<String, String> {
-        let made = block.run(json, &Here::Element { index });
+        let mut asked = Vec::new();
+        let made = block.run(json, &Here::Element { index }, self.answers, &mut asked, false);
+        if !asked.is_empty() {
+            self.asked.append(&mut asked);
+            return Ok(String::from("{}"));
+        }
         match made {
             Ok((text, warnings)) => {
                 for warning in warnings {

@@ -18,7 +18,7 @@ pub fn document_schema() -> Json {
     given.insert("$schema".into(), DIALECT.into());
     given.insert("title".into(), "Mapping".into());
     let mut schema = Json::Object(given);
-    one_source(&mut schema, "FieldRule", &["from", "const", "template", "cases"]);
+    one_source(&mut schema, "FieldRule", &["from", "const", "template", "lookup", "cases"]);
     one_source(&mut schema, "Case", &["from", "const", "template"]);
     accepted_by_strict_validators(&mut schema);
     schema

@@ -12,13 +12,21 @@ pub struct Shape {
     pub floating: bool,
     /// Types of records whose key it is, on the connection that the target is on.
     pub key_of: Vec<String>,
+    /// Whether it was made for the target's field, every part of it checked against that field.
+    pub made: bool,
 }
 
 impl Shape {
     /// A value of this type, about which nothing else is known.
     #[must_use]
     pub fn new(field_type: FieldType) -> Self {
-        Self { field_type, floating: false, key_of: Vec::new() }
+        Self { field_type, floating: false, key_of: Vec::new(), made: false }
+    }
+
+    /// The same, made for the field that has it.
+    #[must_use]
+    pub fn made(self) -> Self {
+        Self { made: true, ..self }
     }
 
     /// The value of a field.

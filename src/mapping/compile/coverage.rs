@@ -2,7 +2,7 @@
 
 use super::Types;
 use super::target::Targets;
-use crate::mapping::document::{FieldRule, Mapping, OnMissing, Operation, Step};
+use crate::mapping::document::{FieldRule, Mapping, NotFound, OnMissing, Operation, Several, Step};
 use crate::mapping::problem::Problem;
 use crate::record::{Field, FieldPath, FieldType, RecordType};
 
@@ -119,7 +119,19 @@ fn may_be_empty(rule: &FieldRule, types: Types<'_>) -> bool {
     if rule.constant.as_ref().is_some_and(|value| value.text() != "null") {
         return false;
     }
-    match rule.from.as_deref() {
+    let loses = |otherwise: Option<NotFound>, several: Option<Several>| {
+        matches!(otherwise, Some(NotFound::Null | NotFound::Skip)) || several == Some(Several::Null)
+    };
+    let unfound = rule.lookup.as_ref().is_some_and(|lookup| loses(lookup.otherwise, lookup.several))
+        || rule.steps.iter().flatten().any(|step| match step {
+            Step::Lookup(step) => loses(step.otherwise, step.several),
+            _ => false,
+        });
+    if unfound {
+        return true;
+    }
+    let first = rule.lookup.as_ref().and_then(|lookup| lookup.by.iter().next());
+    match rule.from.as_deref().or(first.map(|(_, path)| path.as_str())) {
         Some("@row" | "@record" | "@key") => false,
         Some(path) => types.paths.field(&FieldPath::parse(path)).is_some_and(|field| field.nullable),
         None => rule.template.is_some() || rule.cases.is_some(),

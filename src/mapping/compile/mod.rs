@@ -9,10 +9,13 @@ mod rule;
 mod scope;
 mod target;
 
+use std::cell::RefCell;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::document::{Literal, Mapping, OnSourceDelete, Operation, ParamType};
+use super::lookup::Lookup;
 use super::problem::{Problem, Severity};
 use super::program::{Block, Program};
 use super::shape::Shape;
@@ -23,7 +26,7 @@ use crate::record::record_type::TextForm;
 use crate::record::schema::{SchemaOptions, SchemaPurpose, record_schema};
 use crate::record::{Field, FieldPath, FieldType, QueryDraft, RecordType};
 
-pub use reads::{Reads, reads};
+pub use reads::{Reads, looked_up, reads};
 use scope::Scope;
 use target::Targets;
 pub(super) use target::purpose;
@@ -68,10 +71,25 @@ pub struct Compiled {
     pub program: Option<Program>,
 }
 
+/// A record type in which a mapping looks records up.
+#[derive(Debug, Clone, Copy)]
+pub struct LookedUp<'a> {
+    /// Its connection.
+    pub connection: &'a str,
+    /// Its name, as the mapping writes it.
+    pub name: &'a str,
+    /// The type.
+    pub record_type: &'a RecordType,
+}
+
 /// What all blocks of a mapping share.
 struct Shared<'a> {
     settings: &'a Settings,
     same_connection: bool,
+    target_connection: &'a str,
+    looked_up: &'a [LookedUp<'a>],
+    /// Lookups of the program so far.
+    lookups: RefCell<Vec<Lookup>>,
     /// Parameters with their types and their values as JSON text.
     params: Vec<(String, Shape, String)>,
 }
@@ -85,13 +103,27 @@ pub(super) struct Compiler<'s> {
     pub(super) problems: Vec<Problem>,
 }
 
-/// Compiles a mapping.
+/// Compiles a mapping that looks up no records, or tells that it does.
 #[must_use]
 pub fn compile(mapping: &Mapping, types: Types<'_>, settings: &Settings) -> Compiled {
+    compile_with(mapping, types, &[], settings)
+}
+
+/// Compiles a mapping, with the types in which it looks records up ([`looked_up`] names them).
+#[must_use]
+pub fn compile_with(
+    mapping: &Mapping,
+    types: Types<'_>,
+    lookups: &[LookedUp<'_>],
+    settings: &Settings,
+) -> Compiled {
     let mut problems = Vec::new();
     let shared = Shared {
         settings,
         same_connection: mapping.source.connection == mapping.target.connection,
+        target_connection: &mapping.target.connection,
+        looked_up: lookups,
+        lookups: RefCell::default(),
         params: params(mapping, settings, &mut problems),
     };
     source(mapping, types, settings, &mut problems);
@@ -110,7 +142,8 @@ pub fn compile(mapping: &Mapping, types: Types<'_>, settings: &Settings) -> Comp
     on_source_delete(mapping, types.target, &mut problems);
     problems.sort_by_cached_key(|problem| in_document(&problem.pointer));
     let wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
-    Compiled { problems, program: block.filter(|_| !wrong).map(|block| Program { block }) }
+    let lookups = shared.lookups.take();
+    Compiled { problems, program: block.filter(|_| !wrong).map(|block| Program { block, lookups }) }
 }
 
 /// The order of a pointer in the document: sections as they are written, indices as numbers.
@@ -333,7 +366,7 @@ fn on_source_delete(mapping: &Mapping, target: &RecordType, problems: &mut Vec<P
 }
 
 /// What is wrong with a fixed value of a field.
-fn fixed_value(field: &Field, text: &str, may_be_null: bool, at: &str) -> Vec<Problem> {
+pub(super) fn fixed_value(field: &Field, text: &str, may_be_null: bool, at: &str) -> Vec<Problem> {
     if text.trim() == "null" {
         let fits = field.nullable || may_be_null || field.field_type.is_multi_value();
         return if fits { Vec::new() } else { vec![Problem::error(at, "the field cannot be null")] };
@@ -351,7 +384,28 @@ fn fixed_value(field: &Field, text: &str, may_be_null: bool, at: &str) -> Vec<Pr
         .collect()
 }
 
-impl Compiler<'_> {
+impl<'s> Compiler<'s> {
+    /// The connection that rows go to.
+    pub(super) fn target_connection(&self) -> &'s str {
+        self.shared.target_connection
+    }
+
+    /// A type in which records are looked up, if there is one.
+    pub(super) fn looked_up(&self, connection: &str, name: &str) -> Option<&'s RecordType> {
+        let found =
+            self.shared.looked_up.iter().find(|known| known.connection == connection && known.name == name);
+        found.map(|known| known.record_type)
+    }
+
+    /// The place of a lookup among those of the program.
+    pub(super) fn add_lookup(&self, lookup: &Lookup) -> usize {
+        let mut lookups = self.shared.lookups.borrow_mut();
+        lookups.iter().position(|known| known == lookup).unwrap_or_else(|| {
+            lookups.push(lookup.clone());
+            lookups.len() - 1
+        })
+    }
+
     /// The rules for elements of a list.
     pub(super) fn elements(
         &mut self,

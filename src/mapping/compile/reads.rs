@@ -24,10 +24,49 @@ pub fn reads(mapping: &Mapping) -> Reads {
     found
 }
 
+/// The types in which a mapping looks records up, each once: connection and name.
+#[must_use]
+pub fn looked_up(mapping: &Mapping) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    in_rules(&mapping.fields, &mut |connection, record_type| {
+        let connection = connection.unwrap_or(&mapping.target.connection);
+        let pair = (connection.to_owned(), record_type.to_owned());
+        if !found.contains(&pair) {
+            found.push(pair);
+        }
+    });
+    found
+}
+
+fn in_rules(rules: &[FieldRule], each: &mut dyn FnMut(Option<&str>, &str)) {
+    for rule in rules {
+        if let Some(lookup) = &rule.lookup {
+            each(lookup.connection.as_deref(), &lookup.record_type);
+        }
+        in_steps(rule.steps.as_deref().unwrap_or_default(), each);
+    }
+}
+
+fn in_steps(steps: &[Step], each: &mut dyn FnMut(Option<&str>, &str)) {
+    for step in steps {
+        match step {
+            Step::Lookup(step) => each(step.connection.as_deref(), &step.record_type),
+            Step::Each(step) => {
+                in_rules(step.fields.as_deref().unwrap_or_default(), each);
+                in_steps(step.steps.as_deref().unwrap_or_default(), each);
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Reads {
     fn rule(&mut self, rule: &FieldRule) {
         self.path(rule.from.as_deref());
         self.template(rule.template.as_deref());
+        for (_, path) in rule.lookup.iter().flat_map(|lookup| lookup.by.iter()) {
+            self.path(Some(path));
+        }
         for case in rule.cases.iter().flatten() {
             let parsed = match (&case.where_text, &case.filter) {
                 (Some(text), _) => where_text::parse(text).ok(),
@@ -41,8 +80,10 @@ impl Reads {
         }
         for step in rule.steps.iter().flatten() {
             // Paths inside of each begin at the element.
-            if let Step::Concat(step) = step {
-                step.of.iter().for_each(|path| self.path(Some(path)));
+            match step {
+                Step::Concat(step) => step.of.iter().for_each(|path| self.path(Some(path))),
+                Step::Lookup(step) => step.of.iter().flatten().for_each(|path| self.path(Some(path))),
+                _ => {}
             }
         }
     }

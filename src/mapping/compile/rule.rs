@@ -3,11 +3,11 @@
 use super::target::{Target, Targets};
 use super::{Compiler, fixed_value};
 use crate::mapping::convert::{Cast, Conversion, convert};
-use crate::mapping::document::{Case, FieldRule, Literal, Step};
+use crate::mapping::document::{Case, FieldRule, Literal, Lookup, Step};
 use crate::mapping::problem::Problem;
 use crate::mapping::program::{Block, Branch, Fit, Node, Origin, RuleProgram};
 use crate::mapping::shape::Shape;
-use crate::mapping::step::{Place, likely_map, prepare};
+use crate::mapping::step::{Place, likely_map, of_rule, prepare};
 use crate::mapping::template::{self, Piece};
 use crate::record::pick::Picker;
 use crate::record::record_type::TextForm;
@@ -19,6 +19,7 @@ struct From<'d> {
     from: Option<&'d str>,
     constant: Option<&'d Literal>,
     template: Option<&'d str>,
+    lookup: Option<&'d Lookup>,
     at: String,
 }
 
@@ -85,6 +86,7 @@ impl Compiler<'_> {
                         from: case.from.as_deref(),
                         constant: case.constant.as_ref(),
                         template: case.template.as_deref(),
+                        lookup: None,
                         at: at_case,
                     };
                     let branch = self.branch(&from, steps, at, target.as_ref());
@@ -99,6 +101,7 @@ impl Compiler<'_> {
                     from: rule.from.as_deref(),
                     constant: rule.constant.as_ref(),
                     template: rule.template.as_deref(),
+                    lookup: rule.lookup.as_ref(),
                     at: at.to_owned(),
                 };
                 match self.branch(&from, steps, at, target.as_ref()) {
@@ -114,6 +117,7 @@ impl Compiler<'_> {
             on_missing: rule.on_missing.unwrap_or_default(),
             on_invalid: rule.on_invalid.unwrap_or_default(),
             needed: target.needed,
+            looks_up: looks_up(rule),
         })
     }
 
@@ -161,6 +165,14 @@ impl Compiler<'_> {
         }
         let mut shape = shape;
         let mut runs = Vec::new();
+        if let Some(lookup) = from.lookup {
+            let last = steps.iter().all(|after| matches!(after, Step::Default(_)));
+            let mut place =
+                Place { compiler: self, at: format!("{at}/lookup"), target: &target.shape, last };
+            let prepared = of_rule(lookup, &shape, &mut place)?;
+            shape = prepared.shape;
+            runs.push(prepared.run);
+        }
         for (index, step) in steps.iter().enumerate() {
             // A default behind a step changes no types.
             let last = steps[index + 1..].iter().all(|after| matches!(after, Step::Default(_)));
@@ -178,6 +190,16 @@ impl Compiler<'_> {
     fn origin(&mut self, from: &From<'_>) -> Option<(Shape, Origin)> {
         if let Some(path) = from.from {
             return self.path(path, &format!("{}/from", from.at));
+        }
+        if let Some(lookup) = from.lookup {
+            let Some((field, path)) = lookup.by.iter().next() else {
+                self.problems.push(
+                    Problem::error(format!("{}/lookup/by", from.at), "nothing is said to find a record by")
+                        .with_fix("Name a field and the path of its value"),
+                );
+                return None;
+            };
+            return self.path(path, &format!("{}/lookup/by/{}", from.at, rules::pointer_token(field)));
         }
         if let Some(value) = from.constant {
             let text = value.text().trim().to_owned();
@@ -293,10 +315,26 @@ impl Compiler<'_> {
     }
 }
 
+/// Whether a rule looks records up.
+fn looks_up(rule: &FieldRule) -> bool {
+    fn in_steps(steps: &[Step]) -> bool {
+        steps.iter().any(|step| match step {
+            Step::Lookup(_) => true,
+            Step::Each(each) => {
+                each.fields.iter().flatten().any(looks_up) || in_steps(each.steps.as_deref().unwrap_or_default())
+            }
+            _ => false,
+        })
+    }
+    rule.lookup.is_some() || in_steps(rule.steps.as_deref().unwrap_or_default())
+}
+
 /// A step as it could be written.
 fn example(step: &str) -> &'static str {
     match step {
         "picklist" => "{\"op\":\"picklist\",\"map\":{...}}",
+        "rich_text" => "{\"op\":\"rich_text\"}",
+        "lookup" => "{\"op\":\"lookup\",\"type\":...,\"by\":[...]}",
         "reference" => "{\"op\":\"reference\"} if it is the key of such a record there",
         "each" => "{\"op\":\"each\",\"steps\":[...]}",
         "json" => "{\"op\":\"json\"}",

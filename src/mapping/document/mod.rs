@@ -16,8 +16,8 @@ pub use literal::Literal;
 pub use named::Named;
 pub use steps::{
     CaseForm, CaseStep, ConcatStep, DateStep, DefaultStep, EachStep, ItemStep, JoinStep, JsonStep, LabelStep,
-    NumberFormatStep, NumberStep, Otherwise, PicklistStep, ReferenceStep, ReplaceStep, RoundMode, RoundStep,
-    SplitStep, Step, TrimStep, TruncateStep,
+    LookupStep, NotFound, NumberFormatStep, NumberStep, Otherwise, PicklistStep, ReferenceStep, ReplaceStep,
+    RichForm, RichTextStep, RoundMode, RoundStep, Several, SplitStep, Step, TrimStep, TruncateStep,
 };
 
 /// A mapping from records of one type to rows of another.
@@ -161,8 +161,8 @@ pub enum OnSourceDelete {
     Set(Named<Literal>),
 }
 
-/// How one field of the target gets its value: from exactly one of `from`, `const`, `template` and `cases`, then
-/// through the steps.
+/// How one field of the target gets its value: from exactly one of `from`, `const`, `template`, `lookup` and `cases`,
+/// then through the steps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldRule {
@@ -178,6 +178,9 @@ pub struct FieldRule {
     /// Text with paths in braces: `{First} {Last}`; a path that may be missing ends with `?`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// A record that is found by values of the source's; its key is the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<Lookup>,
     /// The first case whose condition holds gives the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cases: Option<Vec<Case>>,
@@ -190,6 +193,32 @@ pub struct FieldRule {
     /// What a value that does not fit means: the row fails, or the field is cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_invalid: Option<OnInvalid>,
+}
+
+/// A record that is found by values of the source's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lookup {
+    /// The connection that is searched; the target's unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// The type of record.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// Paths of the source's values by the fields that must have them.
+    pub by: Named<String>,
+    /// The field whose value is taken; the record's key unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub give: Option<String>,
+    /// What it means that no record has the values; an error unless said.
+    #[serde(default, rename = "else", skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<NotFound>,
+    /// What it means that several records have them; an error unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub several: Option<Several>,
+    /// Further values of a record that is created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<Named<Literal>>,
 }
 
 /// One case: a condition and where the value then comes from.

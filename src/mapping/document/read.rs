@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Visitor, value};
 use serde_json::value::RawValue;
 
-use super::{Case, EachStep, FieldRule, Mapping, Named, Param, Source, Step, Target};
+use super::{Case, EachStep, FieldRule, Lookup, Mapping, Named, Param, Source, Step, Target};
 use crate::mapping::Problem;
 use crate::record::nearest::nearest;
 use crate::record::pick::each_member;
@@ -124,15 +124,17 @@ impl Reader {
         let steps = self.optional(&mut members, "steps", Self::steps);
         let cases = self.optional(&mut members, "cases", Self::cases);
         let origins = ["from", "const", "template"].into_iter().filter(|name| members.has(name)).count();
-        let origins = origins + usize::from(!matches!(cases, Some(None)));
+        let lookup = self.optional(&mut members, "lookup", Self::object::<Lookup>);
+        let others = [!matches!(cases, Some(None)), !matches!(lookup, Some(None))];
+        let origins = origins + others.into_iter().filter(|given| *given).count();
         if origins != 1 {
             let told =
                 if origins == 0 { "says not where the value comes from" } else { "has several sources" };
             self.problems
-                .push(Problem::error(at, told).with_fix("Give exactly one of: from, const, template, cases"));
+                .push(Problem::error(at, told).with_fix("Give exactly one of: from, const, template, lookup, cases"));
         }
-        let rule = self.flat_beside::<FieldRule>(members, &["steps", "cases"])?;
-        Some(FieldRule { steps: steps?, cases: cases?, ..rule })
+        let rule = self.flat_beside::<FieldRule>(members, &["steps", "cases", "lookup"])?;
+        Some(FieldRule { steps: steps?, cases: cases?, lookup: lookup?, ..rule })
     }
 
     fn cases(&mut self, raw: &RawValue, at: &str) -> Option<Vec<Case>> {

@@ -79,6 +79,8 @@ steps! {
     "item" Item(ItemStep): "One element of a list.",
     "concat" Concat(ConcatStep): "More values behind this one.",
     "replace" Replace(ReplaceStep): "A piece of text for another.",
+    "rich_text" RichText(RichTextStep): "Rich text in another form.",
+    "lookup" Lookup(LookupStep): "The record that has this value.",
     "reference" Reference(ReferenceStep): "Text that is the key of a record of the target.",
     "json" Json(JsonStep): "Anything as JSON text.",
     "each" Each(EachStep): "Every element of a list.",
@@ -336,6 +338,90 @@ pub struct ReplaceStep {
     /// What stands there instead; nothing unless said.
     #[serde(default, rename = "with", skip_serializing_if = "Option::is_none")]
     pub replacement: Option<String>,
+}
+
+/// Writes rich text in another form. What the other form cannot say is left out: marks in plain text, say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Rich text")]
+pub struct RichTextStep {
+    /// How it is written; what the value is known to be unless said, for other text `plain`.
+    #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
+    pub input: Option<RichForm>,
+    /// What it becomes; what the target's field holds unless said.
+    #[serde(default, rename = "out", skip_serializing_if = "Option::is_none")]
+    pub output: Option<RichForm>,
+}
+
+/// Forms of rich text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RichForm {
+    /// HTML.
+    Html,
+    /// Markdown.
+    Markdown,
+    /// A document in the Atlassian Document Format, as JSON text.
+    Adf,
+    /// Text without marks.
+    Plain,
+}
+
+/// Finds the record that has this value, and gives its key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Lookup")]
+pub struct LookupStep {
+    /// The connection that is searched; the target's unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// The type of record.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// Fields that it is found by: the first by the step's value, others by the values of `of`.
+    #[schemars(length(min = 1))]
+    pub by: Vec<String>,
+    /// Paths of the values for the second and further fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Vec<String>>,
+    /// The field whose value is taken; the record's key unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub give: Option<String>,
+    /// What becomes of a value that no record has; an error unless said.
+    #[serde(default, rename = "else", skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<NotFound>,
+    /// What becomes of a value that several records have; an error unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub several: Option<Several>,
+    /// Further values of a record that is created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<Named<Literal>>,
+}
+
+/// What becomes of a value that no record has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotFound {
+    /// It does not fit.
+    #[default]
+    Error,
+    /// Null.
+    Null,
+    /// There is no value.
+    Skip,
+    /// Such a record is created by a run, and its key taken.
+    Create,
+}
+
+/// What becomes of a value that several records have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Several {
+    /// It does not fit.
+    #[default]
+    Error,
+    /// Null, and that is reported.
+    Null,
 }
 
 /// Takes a text as the key of a record that the target's field refers to. Nothing is looked up.

@@ -112,7 +112,7 @@ pub(super) fn each(step: &EachStep, given: &Shape, place: &mut Place<'_, '_>) ->
             }
             let at = format!("{}/fields", place.at);
             let block = place.compiler.elements(rules, &element, &wanted, &at)?;
-            Prepared::new(place.target.clone(), EachObject(block))
+            Prepared::new(place.target.clone().made(), EachObject(block))
         }
         (None, steps) => {
             let steps: &[Step] = steps.as_deref().unwrap_or_default();

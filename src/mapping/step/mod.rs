@@ -1,10 +1,12 @@
 //! What the steps do: for each kind, what it makes of a type when a mapping is compiled, and of a value when it
-//! runs. No step does input or output, and none loops.
+//! runs. No step does input or output, and none loops; a lookup only says what it has to know.
 
 mod choice;
 mod date;
 mod list;
+mod lookup;
 mod number;
+mod rich;
 mod text;
 mod whole;
 
@@ -18,6 +20,7 @@ use super::shape::{Kind, Shape};
 use super::value::Value;
 
 pub(super) use choice::likely_map;
+pub(super) use lookup::of_rule;
 
 /// A step that is ready to run.
 pub(super) trait Run: fmt::Debug + Send + Sync {
@@ -119,6 +122,8 @@ pub(super) fn prepare(step: &Step, given: &Shape, place: &mut Place<'_, '_>) -> 
         Step::Item(step) => list::item(step, given, place),
         Step::Each(step) => list::each(step, given, place),
         Step::Default(step) => whole::default(step, given, place),
+        Step::RichText(step) => rich::rich_text(step, given, place),
+        Step::Lookup(step) => lookup::lookup(step, given, place),
         Step::Reference(_) => whole::reference(given, place),
         Step::Json(_) => whole::json(given),
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::compile::purpose;
 use super::convert::{Conversion, active, convert, counterpart};
-use super::document::{FieldRule, Operation, Step};
+use super::document::{FieldRule, Operation, RichTextStep, Step};
 use super::shape::{Kind, Shape};
 use super::step::likely_map;
 use crate::record::record_type::TextForm;
@@ -229,6 +229,9 @@ fn rule(from: &Candidate<'_>, to: &Candidate<'_>) -> FieldRule {
         (convert(&from.shape, &to.shape), from.shape.picklist(), to.shape.picklist())
     {
         rule.steps = serde_json::from_str::<Step>(&likely_map(source, target)).ok().map(|step| vec![step]);
+    }
+    if let Conversion::Needs { steps: ["rich_text"], .. } = convert(&from.shape, &to.shape) {
+        rule.steps = Some(vec![Step::RichText(RichTextStep::default())]);
     }
     rule
 }

@@ -14,7 +14,13 @@ use crate::support::record_types::{choice, open, reference, restricted, with_fie
 #[test]
 fn the_document_shows_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/mapping.md");
-    let text = std::fs::read_to_string(path).expect("docs/mapping.md");
+    let mut text = std::fs::read_to_string(path).expect("docs/mapping.md");
+    if std::env::var_os("RECORDPORT_ACCEPT_SCHEMAS").is_some_and(|value| value == "1") {
+        let begins = text.find("| from | as it is |").expect("a table");
+        let ends = text[begins..].find("\n\n").map_or(text.len(), |at| begins + at + 1);
+        text.replace_range(begins..ends, &table());
+        std::fs::write(path, &text).expect("written");
+    }
     assert!(text.contains(&table()), "docs/mapping.md does not hold this table:\n{}", table());
 }
 

@@ -33,7 +33,11 @@ pub(super) const FULL: &str = r#"{
       {"op": "concat", "of": ["B", "@param.region"], "with": " "}, {"op": "replace", "find": "x", "with": "y"},
       {"op": "reference"}, {"op": "json"},
       {"op": "each", "fields": [{"to": "email", "from": "@item", "steps": [{"op": "trim"}]}]},
-      {"op": "each", "steps": [{"op": "trim"}]}]}
+      {"op": "each", "steps": [{"op": "trim"}]}, {"op": "rich_text", "in": "adf", "out": "html"},
+      {"op": "lookup", "connection": "dyn", "type": "account", "by": ["name", "city"], "of": ["City"], "give": "id",
+        "else": "create", "several": "null", "set": {"amount": 1.10}}]},
+    {"to": "parent", "lookup": {"connection": "dyn", "type": "account", "by": {"name": "Company", "city": "City"},
+      "give": "id", "else": "skip", "several": "error"}}
   ]
 }"#;
 
@@ -65,6 +69,7 @@ fn every_unknown_member_is_told_with_its_place() {
         document["fields"][3]["form"] = json!("x");
         document["fields"][3]["steps"][0]["insde"] = json!(true);
         document["fields"][4]["cases"][0]["steps"] = json!([]);
+        document["fields"][6]["lookup"]["boy"] = json!({});
         document["fields"][5]["steps"][16]["fields"][0]["steps"][0]["x~y"] = json!(1);
     });
     let pointers: Vec<&str> = told.iter().filter_map(|told| told.split(": ").next()).collect();
@@ -78,6 +83,7 @@ fn every_unknown_member_is_told_with_its_place() {
             "/fields/3/form",
             "/fields/4/cases/0/steps",
             "/fields/5/steps/16/fields/0/steps/0/x~0y",
+            "/fields/6/lookup/boy",
             "/extra",
         ],
         "{told:#?}"
@@ -87,7 +93,7 @@ fn every_unknown_member_is_told_with_its_place() {
 #[test]
 fn a_wrong_form_is_told_where_it_stands() {
     type Change = fn(&mut Value);
-    let cases: [(&str, Change); 16] = [
+    let cases: [(&str, Change); 18] = [
         ("/recordport", |it| it["recordport"] = json!("mapping/2")),
         ("/name", |it| it["name"] = json!(1)),
         ("", |it| drop(it.as_object_mut().map(|it| it.remove("source")))),
@@ -105,6 +111,8 @@ fn a_wrong_form_is_told_where_it_stands() {
         ("/fields/4/cases/1", |it| {
             drop(it["fields"][4]["cases"][1].as_object_mut().map(|it| it.remove("filter")));
         }),
+        ("/fields/5/steps/19/else", |it| it["fields"][5]["steps"][19]["else"] = json!("make")),
+        ("/fields/6/lookup/by", |it| it["fields"][6]["lookup"]["by"] = json!(["name"])),
         ("/fields/5/steps/17", |it| it["fields"][5]["steps"][17] = json!({"op": "each"})),
     ];
     for (pointer, change) in cases {

@@ -3,7 +3,9 @@
 mod compiling;
 mod conversions;
 mod document;
+mod lookups;
 mod on_the_command_line;
+mod rich;
 mod schemas;
 mod steps;
 mod suggesting;
