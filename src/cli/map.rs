@@ -15,8 +15,8 @@ use crate::mapping::document::{Literal, Operation};
 use crate::mapping::open::open;
 use crate::mapping::suggest::{self, Suggested};
 use crate::mapping::{
-    Creating, Given, Lookups, Mapped, Mapping, Opened, Problem, Program, Settings, Severity, Side, Sides as _,
-    preview,
+    Creating, Given, Lookups, Mapped, Mapping, Opened, Problem, Program, Settings, Severity, Side,
+    Sides as _, preview,
 };
 use crate::record::RecordType;
 use crate::rows::{RawRow, RowReader};
@@ -153,10 +153,8 @@ async fn apply(session: &mut Session, args: MapApply) -> Done {
         if batch.is_empty() && broken.is_none() {
             break;
         }
-        let given: Vec<Given<'_>> = batch
-            .iter()
-            .map(|(row, json, key)| Given { json, key: key.as_deref(), row: row + 1 })
-            .collect();
+        let given: Vec<Given<'_>> =
+            batch.iter().map(|(row, json, key)| Given { json, key: key.as_deref(), row: row + 1 }).collect();
         for ((row, _, key), mapped) in batch.iter().zip(lookups.apply(&program, &given).await?) {
             applied.row(session, *row, key.as_deref(), mapped)?;
         }
@@ -242,8 +240,7 @@ async fn preview(session: &mut Session, args: MapPreview) -> Done {
     let Ready { mapping, source, target, program, lookups } =
         ready(session, &args.mapping, Creating::Told).await?;
     let sides = (&source, &target);
-    let shown =
-        preview::preview(&mapping, &program, sides, &lookups, args.limit, &session.timezone).await?;
+    let shown = preview::preview(&mapping, &program, sides, &lookups, args.limit, &session.timezone).await?;
     let format = session.format();
     let columns = ["key", "source", "row", "error", "warnings", "exists", "changes"];
     output::list(&mut session.out, format, &columns, &shown)?;

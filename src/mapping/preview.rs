@@ -91,11 +91,7 @@ pub async fn preview(
             .enumerate()
             .filter_map(|(at, record)| Some((at as u64, record.as_ref().ok()?)))
             .zip(&keys)
-            .map(|((at, record), key)| Given {
-                json: record.text(),
-                key: Some(key),
-                row: before + at + 1,
-            })
+            .map(|((at, record), key)| Given { json: record.text(), key: Some(key), row: before + at + 1 })
             .collect();
         let mut mapped = lookups.apply(program, &given).await?.into_iter();
         for record in page.records {

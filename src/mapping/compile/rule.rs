@@ -167,8 +167,7 @@ impl Compiler<'_> {
         let mut runs = Vec::new();
         if let Some(lookup) = from.lookup {
             let last = steps.iter().all(|after| matches!(after, Step::Default(_)));
-            let mut place =
-                Place { compiler: self, at: format!("{at}/lookup"), target: &target.shape, last };
+            let mut place = Place { compiler: self, at: format!("{at}/lookup"), target: &target.shape, last };
             let prepared = of_rule(lookup, &shape, &mut place)?;
             shape = prepared.shape;
             runs.push(prepared.run);
@@ -321,7 +320,8 @@ fn looks_up(rule: &FieldRule) -> bool {
         steps.iter().any(|step| match step {
             Step::Lookup(_) => true,
             Step::Each(each) => {
-                each.fields.iter().flatten().any(looks_up) || in_steps(each.steps.as_deref().unwrap_or_default())
+                each.fields.iter().flatten().any(looks_up)
+                    || in_steps(each.steps.as_deref().unwrap_or_default())
             }
             _ => false,
         })

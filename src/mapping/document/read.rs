@@ -130,8 +130,10 @@ impl Reader {
         if origins != 1 {
             let told =
                 if origins == 0 { "says not where the value comes from" } else { "has several sources" };
-            self.problems
-                .push(Problem::error(at, told).with_fix("Give exactly one of: from, const, template, lookup, cases"));
+            self.problems.push(
+                Problem::error(at, told)
+                    .with_fix("Give exactly one of: from, const, template, lookup, cases"),
+            );
         }
         let rule = self.flat_beside::<FieldRule>(members, &["steps", "cases", "lookup"])?;
         Some(FieldRule { steps: steps?, cases: cases?, lookup: lookup?, ..rule })

@@ -172,15 +172,14 @@ impl Lookups {
             }
             Creating::Allowed => {}
         }
-        let batch = side.records.record_type().capability.create.as_ref().map_or(1, |create| create.batch_max);
+        let batch =
+            side.records.record_type().capability.create.as_ref().map_or(1, |create| create.batch_max);
         for part in missing.chunks(usize::try_from(batch).unwrap_or(1).max(1)) {
             let rows: Vec<NewRow> = part.iter().map(|at| new_row(lookup, &keys[*at])).collect();
             let outcomes = side.records.create(&side.cx, &rows, &WriteOptions::new()).await?;
             for (at, outcome) in part.iter().zip(outcomes) {
                 answers[*at] = match outcome {
-                    Outcome::Failed(error) => {
-                        Answer::Failed(format!("could not be created ({error})"))
-                    }
+                    Outcome::Failed(error) => Answer::Failed(format!("could not be created ({error})")),
                     Outcome::Unknown { error, .. } => Answer::Failed(format!(
                         "may have been created, but the answer was lost ({error}); map the row again"
                     )),

@@ -91,16 +91,14 @@ fn prepare(wanted: &Wanted<'_>, given: &Shape, place: &mut Place<'_, '_>) -> Opt
         place.error(
             "type",
             format!("there is no record type {} on connection {connection}", wanted.record_type),
-            format!("`recordport types {connection}` lists them; another connection is named by \"connection\""),
+            format!(
+                "`recordport types {connection}` lists them; another connection is named by \"connection\""
+            ),
         );
         return None;
     };
     if record_type.capability.search.is_none() {
-        place.error(
-            "type",
-            format!("{} cannot be searched", record_type.name),
-            "Choose another record type",
-        );
+        place.error("type", format!("{} cannot be searched", record_type.name), "Choose another record type");
         return None;
     }
     let mut complete = true;
@@ -181,9 +179,12 @@ fn field_of<'t>(
         let known = record_type.fields.iter().map(|field| (field.name.as_str(), field.label.as_str()));
         let near = nearest_few(name, known);
         let problem = Problem::error(at, format!("{} has no field {name}", record_type.name));
-        place.problem(problem.with_fix(
-            did_you_mean(&near).unwrap_or_else(|| format!("Choose one of the fields of {}", record_type.name)),
-        ));
+        place.problem(
+            problem.with_fix(
+                did_you_mean(&near)
+                    .unwrap_or_else(|| format!("Choose one of the fields of {}", record_type.name)),
+            ),
+        );
     }
     found
 }
@@ -192,8 +193,11 @@ fn field_of<'t>(
 fn cast_of(shape: &Shape, field: &Field, at: &str, place: &mut Place<'_, '_>) -> Option<Cast> {
     if field.field_type.value_kind().is_none() || field.field_type.is_multi_value() {
         place.problem(
-            Problem::error(at, format!("records are not found by {}, which holds no single value", field.name))
-                .with_fix("Choose another field"),
+            Problem::error(
+                at,
+                format!("records are not found by {}, which holds no single value", field.name),
+            )
+            .with_fix("Choose another field"),
         );
         return None;
     }
@@ -225,7 +229,11 @@ fn cast_of(shape: &Shape, field: &Field, at: &str, place: &mut Place<'_, '_>) ->
 fn creatable(wanted: &Wanted<'_>, record_type: &RecordType, place: &mut Place<'_, '_>) -> bool {
     let known = place.compiler.problems.len();
     if record_type.capability.create.is_none() {
-        place.error("else", format!("{} has no create", record_type.name), "Say \"error\", \"null\" or \"skip\"");
+        place.error(
+            "else",
+            format!("{} has no create", record_type.name),
+            "Say \"error\", \"null\" or \"skip\"",
+        );
         return false;
     }
     if wanted.give.is_some() {
@@ -234,7 +242,8 @@ fn creatable(wanted: &Wanted<'_>, record_type: &RecordType, place: &mut Place<'_
     for (name, at) in &wanted.by {
         if record_type.field(name).is_some_and(|field| !field.createable) {
             place.problem(
-                Problem::error(at, format!("{name} cannot be set on create")).with_fix("Say another \"else\""),
+                Problem::error(at, format!("{name} cannot be set on create"))
+                    .with_fix("Say another \"else\""),
             );
         }
     }
@@ -266,7 +275,9 @@ fn creatable(wanted: &Wanted<'_>, record_type: &RecordType, place: &mut Place<'_
             "Give it under \"set\"",
         );
     }
-    !place.compiler.problems[known..].iter().any(|problem| problem.severity == crate::mapping::Severity::Error)
+    !place.compiler.problems[known..]
+        .iter()
+        .any(|problem| problem.severity == crate::mapping::Severity::Error)
 }
 
 impl Run for LookUp {
@@ -299,10 +310,9 @@ impl Run for LookUp {
                 NotFound::Error => Err(format!("cannot be found: there is no {}", said(&key))),
                 NotFound::Null => Ok(Some(Value::Null)),
                 NotFound::Skip => Ok(None),
-                NotFound::Create => Err(format!(
-                    "cannot be found: there is no {}, and only a run creates one",
-                    said(&key)
-                )),
+                NotFound::Create => {
+                    Err(format!("cannot be found: there is no {}, and only a run creates one", said(&key)))
+                }
             },
             Some(Answer::Several(count)) => match self.lookup.several {
                 Several::Error => Err(format!("is ambiguous: there are {count} records {}", said(&key))),

@@ -86,8 +86,8 @@ fn read(form: RichForm, text: &str) -> Result<Document, String> {
         RichForm::Markdown => read_markdown(text),
         RichForm::Plain => read_plain(text),
         RichForm::Adf => {
-            let tree: serde_json::Value =
-                serde_json::from_str(text).map_err(|_| "is no Atlassian document: it is not JSON".to_owned())?;
+            let tree: serde_json::Value = serde_json::from_str(text)
+                .map_err(|_| "is no Atlassian document: it is not JSON".to_owned())?;
             if !tree.is_object() {
                 return Err("is no Atlassian document: it is no JSON object".to_owned());
             }

@@ -213,7 +213,8 @@ async fn a_record_is_found_by_several_fields_and_by_what_another_lookup_gave() {
             "by": {"NumberOfEmployees": "NumberOfEmployees"}}},
     ]);
     let (program, lookups) = org.ready(rules, Creating::Refused).await;
-    let lead = |city: &str| json!({"LastName": "x", "Company": "Kolo", "City": city, "NumberOfEmployees": 12});
+    let lead =
+        |city: &str| json!({"LastName": "x", "Company": "Kolo", "City": city, "NumberOfEmployees": 12});
     let mapped = apply(&program, &lookups, &[lead("Brno"), lead("Oslo"), lead("Bonn")]).await;
     assert_eq!(account(&mapped[0]), format!("\"{}\"", accounts[0]));
     assert_eq!(account(&mapped[1]), format!("\"{}\"", accounts[1]));
@@ -264,7 +265,10 @@ async fn a_lookup_that_cannot_be_right_is_refused_before_it_runs() {
         (json!({"type": "Account", "by": ["Name", "Site"], "of": ["Stie"]}), "/of/0"),
         (json!({"type": "Account", "by": ["Name"], "give": "Nmae"}), "/give"),
         (json!({"type": "Account", "by": ["Name"], "set": {"Site": "x"}}), "/set"),
-        (json!({"type": "Account", "by": ["Name"], "else": "create", "set": {"Nonsense": "x"}}), "/set/Nonsense"),
+        (
+            json!({"type": "Account", "by": ["Name"], "else": "create", "set": {"Nonsense": "x"}}),
+            "/set/Nonsense",
+        ),
         (json!({"type": "Contact", "by": ["FirstName"], "else": "create"}), "/else"),
         (json!({"type": "Account", "by": ["Name"], "connection": "gone"}), "/type"),
     ];
@@ -290,15 +294,17 @@ fn a_program_is_pure_it_tells_what_it_must_know_and_runs_on_the_answers() {
         FieldType::List { element: Box::new(guest) }
     };
     let text = || FieldType::Text { max_length: None, form: TextForm::Plain };
-    let source =
-        RecordType { fields: vec![open("People", guests(vec![open("mail", text())]))], ..able() };
+    let source = RecordType { fields: vec![open("People", guests(vec![open("mail", text())]))], ..able() };
     let target = RecordType {
         fields: vec![open("People", guests(vec![required("who", reference("Thing", "Who"))]))],
         ..able()
     };
-    let mut document = document("create", json!([{"to": "People", "from": "People", "steps": [
+    let mut document = document(
+        "create",
+        json!([{"to": "People", "from": "People", "steps": [
         {"op": "each", "fields": [{"to": "who", "from": "mail", "steps": [
-            {"op": "case", "to": "lower"}, {"op": "lookup", "type": "Thing", "by": ["Email"]}]}]}]}]));
+            {"op": "case", "to": "lower"}, {"op": "lookup", "type": "Thing", "by": ["Email"]}]}]}]}]),
+    );
     document["source"]["connection"] = json!("b");
     let mut able = able();
     able.fields.iter_mut().for_each(|field| field.filterable = true);

@@ -55,7 +55,11 @@ fn what_is_no_document_fails_and_what_needs_no_step_is_told() {
     for (from, to, step, at) in refused {
         let rules = json!([{"to": "@key", "const": "k"}, {"to": to, "from": from, "steps": [step]}]);
         let problems = compiled(&document("update", rules)).problems;
-        assert_eq!(places(&problems), [format!("error /fields/1/steps/0{at}")], "{from} to {to}: {problems:#?}");
+        assert_eq!(
+            places(&problems),
+            [format!("error /fields/1/steps/0{at}")],
+            "{from} to {to}: {problems:#?}"
+        );
     }
     let silent = json!([{"to": "@key", "const": "k"}, {"to": "Body", "from": "Readme"}]);
     let problems = compiled(&document("update", silent)).problems;
@@ -68,5 +72,8 @@ fn missing_and_null_rich_text_stay_what_they_are() {
     let rule = json!({"to": "Body", "from": "Readme", "steps": [{"op": "rich_text"}]});
     assert_eq!(made(rule.clone(), "{}").as_deref(), Ok("{}"));
     assert_eq!(made(rule.clone(), r#"{"Readme":null}"#).as_deref(), Ok(r#"{"Body":null}"#));
-    assert!(made(rule, &json!({"Readme": "x".repeat(300)}).to_string()).is_err(), "longer than the field takes");
+    assert!(
+        made(rule, &json!({"Readme": "x".repeat(300)}).to_string()).is_err(),
+        "longer than the field takes"
+    );
 }
