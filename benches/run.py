@@ -143,29 +143,46 @@ def searches(server, tool, program, env, args, title, gzip, node):
     return table
 
 
-def dynamics(server, tool, program, env, args, verdicts):
-    """100,000 rows of Dataverse in pages of 5,000, its largest."""
-    server.set(args.records, 5000, service="dynamics")
-    connect = [program, "connect", "dynamics", "bench365", "--endpoint", server.address, "--grant", "token"]
+class Service:
+    """A service whose searches are measured beside Salesforce's: how many records, pages of how many, which type."""
+
+    def __init__(self, label, type, records, page):
+        self.label, self.type, self.records, self.page = label, type, records, page
+
+
+# Each page is the service's largest.
+SERVICES = {
+    "dynamics": Service("Dynamics 365", "account", 100_000, 5000),
+    "jira": Service("Jira", "issue", 20_000, 100),
+}
+
+
+def service(name, server, tool, program, env, args, verdicts):
+    """All records of a service, by everybody in turn."""
+    one = SERVICES[name]
+    count = one.records * args.records // 100_000
+    server.set(count, one.page, service=name)
+    connection = f"bench-{name}"
+    connect = [program, "connect", name, connection, "--endpoint", server.address, "--grant", "token"]
     subprocess.run(connect, env=env | {"RECORDPORT_TOKEN": "bench-token"}, check=True, stdin=subprocess.DEVNULL, capture_output=True)
-    table = Table(f"Dynamics 365: {args.records:,} records, pages of 5,000")
-    search = [program, "search", "bench365", "account", "--format", "ndjson"]
-    output = pathlib.Path(env["HOME"]) / "out365.ndjson"
+    table = Table(f"{one.label}: {count:,} records, pages of {one.page:,}")
+    search = [program, "search", connection, one.type, "--format", "ndjson"]
+    output = pathlib.Path(env["HOME"]) / f"{name}.ndjson"
     for _ in range(args.runs):
-        for name, way in [("(a) reqwest, discard", "discard"), ("(b) reqwest, RawValue", "raw"), ("(c) reqwest, Value", "value")]:
-            table.add(name, Run([tool, "read", "dynamics", way, server.address, "plain"], env))
+        for label, way in [("(a) reqwest, discard", "discard"), ("(b) reqwest, RawValue", "raw"), ("(c) reqwest, Value", "value")]:
+            table.add(label, Run([tool, "read", name, way, server.address, "plain"], env))
         table.add("recordport search", Run(search, env))
         table.add("recordport search --output", Run([*search, "--output", str(output)], env))
         with open(output, "rb") as file:
             lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-        assert lines == args.records, f"{lines} records came"
+        assert lines == count, f"{lines} records came"
         output.unlink()
     table.print("(b) reqwest, RawValue")
     own = table.median("recordport search", "cpu")
-    verdicts.add("Dynamics 365, search: CPU to (b)", own / table.median("(b) reqwest, RawValue", "cpu"), 2.5, "x")
-    verdicts.add("Dynamics 365, search: CPU to (c)", own / table.median("(c) reqwest, Value", "cpu"), 0.5, "x")
+    verdicts.add(f"{one.label}, search: CPU to (b)", own / table.median("(b) reqwest, RawValue", "cpu"), 2.5, "x")
+    verdicts.add(f"{one.label}, search: CPU to (c)", own / table.median("(c) reqwest, Value", "cpu"), 0.5, "x")
     memory = max(run.memory for run in table.runs["recordport search"])
-    verdicts.add(f"Dynamics 365, search: peak MiB, {args.records:,} records", memory, 64)
+    verdicts.add(f"{one.label}, search: peak MiB, {count:,} records", memory, 64)
 
 
 def main():
@@ -176,7 +193,7 @@ def main():
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--quick", action="store_true", help="three runs, nothing that takes long")
     parser.add_argument("--no-node", action="store_true", help="without jsforce")
-    parser.add_argument("--only", choices=["dynamics"], help="this service's searches alone")
+    parser.add_argument("--only", choices=[*SERVICES], help="this service's searches alone")
     args = parser.parse_args()
     if args.quick:
         args.runs = 3
@@ -197,8 +214,8 @@ def measure(server, args, env, node):
     program, tool = args.program, args.tool
     verdicts = Verdicts()
     machine()
-    if args.only == "dynamics":
-        dynamics(server, tool, program, env, args, verdicts)
+    if args.only:
+        service(args.only, server, tool, program, env, args, verdicts)
         return verdicts.print()
     server.set(args.records, 2000)
     connect = [program, "connect", "salesforce", "bench", "--endpoint", server.address, "--grant", "token"]
@@ -228,7 +245,8 @@ def measure(server, args, env, node):
     verdicts.add("search: connections for 1,000 pages", counts["connections"], 2)
     longer.print()
 
-    dynamics(server, tool, program, env, args, verdicts)
+    for name in SERVICES:
+        service(name, server, tool, program, env, args, verdicts)
     writes(server, tool, program, env, args, node, verdicts)
     starts(program, env, args, verdicts)
     verdicts.print()

@@ -167,19 +167,7 @@ fn row(out: &mut String, n: usize) {
 
 /// The rows of pages: everything between head and end.
 pub(crate) fn bodies(records: usize, page: usize) -> Vec<Bytes> {
-    let mut bodies = Vec::new();
-    for first in (0..records).step_by(page) {
-        let mut text = String::from("\"value\":[");
-        for n in first..records.min(first + page) {
-            if n > first {
-                text.push(',');
-            }
-            row(&mut text, n);
-        }
-        text.push(']');
-        bodies.push(Bytes::from(text));
-    }
-    bodies
+    super::server::bodies(records, page, "\"value\":[", row)
 }
 
 /// What stands before the rows of a page.

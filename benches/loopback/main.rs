@@ -1,7 +1,10 @@
 //! What `make bench` runs: the server, the hand-written readers that recordport is compared with, and, without
 //! arguments, `benches/run.py`, which starts them one after another and prints the table.
 
+mod dropbox;
 mod dynamics;
+mod google_calendar;
+mod jira;
 mod pages;
 mod readers;
 mod server;
@@ -19,11 +22,7 @@ fn main() -> Result<ExitCode> {
     match words.as_slice() {
         ["server"] => runtime()?.block_on(server::run())?,
         ["read", service, way, address, encoding] => {
-            let first = match *service {
-                "dynamics" => dynamics::FIRST,
-                _ => pages::FIRST,
-            };
-            runtime()?.block_on(readers::read(way, address, first, *encoding == "gzip"))?;
+            runtime()?.block_on(readers::read(service, way, address, *encoding == "gzip"))?;
         }
         ["rows", count] => pages::new_rows(count.parse()?)?,
         _ => {

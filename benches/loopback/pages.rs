@@ -97,19 +97,7 @@ fn record(out: &mut String, n: usize) {
 
 /// The records of pages: everything behind the head.
 pub(crate) fn bodies(records: usize, page: usize) -> Vec<Bytes> {
-    let mut bodies = Vec::new();
-    for first in (0..records).step_by(page) {
-        let mut text = String::from("\"records\":[");
-        for n in first..records.min(first + page) {
-            if n > first {
-                text.push(',');
-            }
-            record(&mut text, n);
-        }
-        text.push_str("]}");
-        bodies.push(Bytes::from(text));
-    }
-    bodies
+    super::server::bodies(records, page, "\"records\":[", record)
 }
 
 /// The head of the page that begins at a record.

@@ -2,33 +2,71 @@
 
 use std::io::{BufWriter, Write as _};
 
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::Result;
+use crate::{Result, dropbox, dynamics, google_calendar, jira, pages};
 
+/// A page of any service, told by the names that it uses.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Page<'a, T> {
-    #[serde(borrow, alias = "@odata.nextLink")]
-    next_records_url: Option<&'a str>,
-    #[serde(alias = "value")]
+    #[serde(
+        borrow,
+        alias = "nextRecordsUrl",
+        alias = "@odata.nextLink",
+        alias = "nextPageToken",
+        alias = "cursor"
+    )]
+    next: Option<&'a str>,
+    /// Dropbox gives a cursor with the last page as well.
+    has_more: Option<bool>,
+    #[serde(alias = "value", alias = "issues", alias = "items", alias = "entries")]
     records: Vec<T>,
 }
 
+impl<T> Page<'_, T> {
+    fn next(&self) -> Option<String> {
+        self.next.filter(|_| self.has_more != Some(false)).map(str::to_owned)
+    }
+}
+
+/// Asks for the page behind a link or token, or for the first one.
+fn ask(client: &Client, service: &str, address: &str, next: Option<&str>) -> Result<RequestBuilder> {
+    Ok(match service {
+        "salesforce" => client.get(format!("{address}{}", next.unwrap_or(pages::FIRST))),
+        "dynamics" => client.get(next.map_or_else(|| format!("{address}{}", dynamics::FIRST), str::to_owned)),
+        "jira" => client
+            .post(format!("{address}{}", jira::SEARCH))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(jira::wanted(next).to_string()),
+        "google-calendar" => {
+            let token = next.map(|token| format!("&pageToken={token}")).unwrap_or_default();
+            client.get(format!("{address}{}?maxResults=2500{token}", google_calendar::EVENTS))
+        }
+        "dropbox" => {
+            let (path, body) = dropbox::wanted(next);
+            let call = client.post(format!("{address}{path}"));
+            call.header(header::CONTENT_TYPE, "application/json").body(body.to_string())
+        }
+        _ => return Err(format!("there is no service {service:?}").into()),
+    })
+}
+
 /// Reads all pages in one way and prints how many records (or bytes) there were to stderr.
-pub(crate) async fn read(way: &str, address: &str, first: &str, gzip: bool) -> Result {
+pub(crate) async fn read(service: &str, way: &str, address: &str, gzip: bool) -> Result {
     let client = Client::builder().gzip(gzip).tcp_nodelay(true).no_proxy().build()?;
-    let mut next = Some(first.to_owned());
+    let mut next: Option<String> = None;
     let mut count = 0;
     let mut out = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
-    while let Some(link) = next {
-        let link = if link.starts_with('/') { format!("{address}{link}") } else { link };
-        let response = client.get(link).bearer_auth("token").send().await?;
+    loop {
+        let response = ask(&client, service, address, next.as_deref())?.bearer_auth("token").send().await?;
         if way == "discard" {
             next = discard(response, &mut count).await?;
+            if next.is_none() {
+                break;
+            }
             continue;
         }
         let body = response.bytes().await?;
@@ -42,7 +80,7 @@ pub(crate) async fn read(way: &str, address: &str, first: &str, gzip: bool) -> R
                         out.write_all(b"\n")?;
                     }
                 }
-                next = page.next_records_url.map(str::to_owned);
+                next = page.next();
             }
             "value" | "value-ndjson" => {
                 let page: Page<'_, Value> = serde_json::from_slice(&body)?;
@@ -53,9 +91,12 @@ pub(crate) async fn read(way: &str, address: &str, first: &str, gzip: bool) -> R
                         out.write_all(b"\n")?;
                     }
                 }
-                next = page.next_records_url.map(str::to_owned);
+                next = page.next();
             }
             _ => return Err(format!("there is no way {way:?}").into()),
+        }
+        if next.is_none() {
+            break;
         }
     }
     out.flush()?;
@@ -66,6 +107,10 @@ pub(crate) async fn read(way: &str, address: &str, first: &str, gzip: bool) -> R
 fn split(body: &[u8]) -> Result<Page<'_, &RawValue>> {
     Ok(serde_json::from_slice(body)?)
 }
+
+/// What stands before the link or token of the next page.
+const NEXT: [&str; 4] =
+    ["\"nextRecordsUrl\":\"", "\"@odata.nextLink\":\"", "\"nextPageToken\":\"", "\"cursor\":\""];
 
 /// Counts the bytes. The link to the next page is at the front, or at the end.
 async fn discard(mut response: reqwest::Response, count: &mut usize) -> Result<Option<String>> {
@@ -80,7 +125,10 @@ async fn discard(mut response: reqwest::Response, count: &mut usize) -> Result<O
     }
     front.extend_from_slice(&end);
     let text = String::from_utf8_lossy(&front);
-    let next = ["\"nextRecordsUrl\":\"", "\"@odata.nextLink\":\""].iter().find_map(|name| {
+    if text.contains("\"has_more\":false") {
+        return Ok(None);
+    }
+    let next = NEXT.iter().find_map(|name| {
         let (_, rest) = text.split_once(name)?;
         rest.split_once('"')
     });

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use crate::{Result, dynamics, pages};
+use crate::{Result, dropbox, dynamics, google_calendar, jira, pages};
 
 /// Records that differ; a longer result repeats them.
 const DISTINCT: usize = 100_000;
@@ -33,6 +33,9 @@ enum Service {
     #[default]
     Salesforce,
     Dynamics,
+    Jira,
+    GoogleCalendar,
+    Dropbox,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +58,11 @@ impl Served {
             Service::Dynamics => {
                 (dynamics::head(&self.address), dynamics::end(&self.address, self.records, self.page, first))
             }
+            Service::Jira => (jira::head(self.records, self.page, first), Bytes::from_static(b"}")),
+            Service::GoogleCalendar => {
+                (google_calendar::head(self.records, self.page, first), Bytes::from_static(b"}"))
+            }
+            Service::Dropbox => (dropbox::head(), dropbox::end(self.records, self.page, first)),
         }
     }
 }
@@ -104,6 +112,9 @@ async fn set(
     let distinct = records.min(DISTINCT);
     let (service, bodies) = match wanted.get("service").map(String::as_str) {
         Some("dynamics") => (Service::Dynamics, dynamics::bodies(distinct, page)),
+        Some("jira") => (Service::Jira, jira::bodies(distinct, page)),
+        Some("google-calendar") => (Service::GoogleCalendar, google_calendar::bodies(distinct, page)),
+        Some("dropbox") => (Service::Dropbox, dropbox::bodies(distinct, page)),
         _ => (Service::Salesforce, pages::bodies(distinct, page)),
     };
     let think = Duration::from_millis(number("think"));
@@ -121,6 +132,28 @@ async fn set(
     *server.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
     *server.counts.lock().unwrap_or_else(PoisonError::into_inner) = Counts::default();
     Json(json!({ "bytes": bytes, "packed": packed }))
+}
+
+/// The records of pages, each page as the opening of its list, the records and the list's end.
+pub(crate) fn bodies(
+    records: usize,
+    page: usize,
+    opening: &str,
+    write: fn(&mut String, usize),
+) -> Vec<Bytes> {
+    let mut bodies = Vec::new();
+    for first in (0..records).step_by(page) {
+        let mut text = opening.to_owned();
+        for n in first..records.min(first + page) {
+            if n > first {
+                text.push(',');
+            }
+            write(&mut text, n);
+        }
+        text.push(']');
+        bodies.push(Bytes::from(text));
+    }
+    bodies
 }
 
 fn packed(parts: &[&Bytes]) -> Bytes {
@@ -151,13 +184,37 @@ async fn answer(
         return created(&server, &served, request).await;
     }
     if path.ends_with("/query") {
-        return page(&served, &request, 0);
+        return page(&served, takes_gzip(&request), 0);
     }
     if let Some((_, offset)) = path.split_once("/query/").and_then(|(_, locator)| locator.split_once('-')) {
-        return page(&served, &request, offset.parse().unwrap_or_default());
+        return page(&served, takes_gzip(&request), offset.parse().unwrap_or_default());
+    }
+    let first_of = match path.as_str() {
+        jira::SEARCH => Some(jira::first_of as fn(&[u8]) -> usize),
+        _ if path.starts_with(dropbox::LIST) && !path.ends_with("get_latest_cursor") => {
+            Some(dropbox::first_of as _)
+        }
+        _ => None,
+    };
+    if let Some(first_of) = first_of {
+        let takes_gzip = takes_gzip(&request);
+        let body = axum::body::to_bytes(request.into_body(), MOST_BODY).await.unwrap_or_default();
+        return page(&served, takes_gzip, first_of(&body));
+    }
+    if path.replace("%40", "@") == google_calendar::EVENTS {
+        let first = google_calendar::first_of(request.uri().query().unwrap_or_default());
+        return page(&served, takes_gzip(&request), first);
+    }
+    let known = jira::answer(&server.address, &path).or_else(|| google_calendar::answer(&path));
+    if let Some(answer) = known.or_else(|| dropbox::answer(&path)) {
+        return small(answer);
     }
     if path.ends_with("/accounts") {
-        return page(&served, &request, dynamics::first_of(request.uri().query().unwrap_or_default()));
+        return page(
+            &served,
+            takes_gzip(&request),
+            dynamics::first_of(request.uri().query().unwrap_or_default()),
+        );
     }
     if path.contains("/api/data/") {
         return small(dynamics::answer(&path));
@@ -193,16 +250,16 @@ fn with_body(body: Body, length: Option<usize>, encoding: Option<&'static str>) 
     response
 }
 
-fn page(served: &Served, request: &Request, first: usize) -> Response {
+fn takes_gzip(request: &Request) -> bool {
+    let accepted = request.headers().get(header::ACCEPT_ENCODING).and_then(|accepted| accepted.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("gzip"))
+}
+
+fn page(served: &Served, takes_gzip: bool, first: usize) -> Response {
     if served.bodies.is_empty() {
         return small(json!({ "totalSize": 0, "done": true, "records": [] }));
     }
     let at = first / served.page % served.bodies.len();
-    let takes_gzip = request
-        .headers()
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|accepted| accepted.to_str().ok())
-        .is_some_and(|accepted| accepted.contains("gzip"));
     if let Some(whole) = served.packed.get(at).filter(|_| takes_gzip) {
         return with_body(Body::from(whole.clone()), None, Some("gzip"));
     }

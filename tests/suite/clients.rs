@@ -76,6 +76,11 @@ async fn dropboxs_own_package_works_against_the_emulated_dropbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn googles_own_package_works_against_the_emulated_google_calendar() {
+    drive_by("google.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nodes_https_trusts_the_emulator_by_its_certificate_file_only() {
     let emulator = Emulator::start(EmulatorConfig::default()).await.unwrap();
     let ready = emulator.ready_line().to_string();
