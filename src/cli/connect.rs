@@ -13,6 +13,7 @@ use super::authorize::{self, Browser, control, missing};
 use super::output::{Done, note};
 use crate::connect::connection::{Connection, ConnectionName, Secrets};
 use crate::connect::disclosure::Disclosure;
+use crate::connect::flows::jwt::KeyFile;
 use crate::connect::sign_in::{AccessMode, GrantKind, RedirectRule, SignIn};
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::{OpenSetting, OptionItem, ProviderFactory};
@@ -239,6 +240,11 @@ fn describe(
     connection.endpoint = endpoint;
     connection.client_id =
         args.client_id.clone().filter(|_| given.is_null()).or_else(|| published("client_id"));
+    if grant == GrantKind::Jwt
+        && let Some(own) = signing_key(args, given)?.and_then(|key| key.client_id)
+    {
+        connection.client_id = Some(own);
+    }
     connection.redirect_uri.clone_from(&args.redirect_uri);
     connection.scopes_requested =
         args.scopes.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
@@ -304,19 +310,25 @@ async fn secrets(
         }
     }
     if grant == GrantKind::Jwt {
-        let path = args.key_file.clone().or_else(|| given["private_key_file"].as_str().map(Into::into));
-        let path = path.ok_or_else(|| {
-            Error::invalid("the JWT grant needs a private key").with_advice("Give a PEM file with --key-file")
+        let key = signing_key(args, given)?.ok_or_else(|| {
+            Error::invalid("the JWT grant needs a private key").with_advice("Give its file with --key-file")
         })?;
-        let pem = key_file(&path)?;
-        crate::connect::flows::jwt::check_key(&pem)?;
-        secrets.private_key = Some(pem);
+        crate::connect::flows::jwt::check_key(&key.pem)?;
+        secrets.private_key = Some(key.pem);
     }
     Ok((secrets, pasted))
 }
 
 pub(crate) fn from_environment(name: &str) -> Option<SecretString> {
     std::env::var(name).ok().filter(|value| !value.is_empty()).map(SecretString::from)
+}
+
+/// The key of a JWT grant: from the file that was named, or from one that the emulator publishes.
+fn signing_key(args: &args::Connect, given: &Json) -> Result<Option<KeyFile>> {
+    let published = ["private_key_file", "service_account_file"];
+    let published = published.into_iter().find_map(|name| given[name].as_str());
+    let path = args.key_file.clone().or_else(|| published.map(Into::into));
+    path.map(|path| KeyFile::read(key_file(&path)?)).transpose()
 }
 
 fn key_file(path: &Path) -> Result<SecretString> {

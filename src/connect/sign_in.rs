@@ -76,6 +76,8 @@ pub enum ClientAuthentication {
 pub enum AssertionUse {
     /// It is the grant itself and names the user to act for (section 2.1).
     Grant,
+    /// It is the grant itself, names the scopes, and a user only where the client is to act for one.
+    ScopedGrant,
     /// It takes the place of the client's secret; the client acts for itself (section 2.2).
     ClientAuthentication,
 }
@@ -136,7 +138,9 @@ impl SignIn {
     pub fn scopes_of(&self, grant: GrantKind, access: AccessMode) -> Vec<&Scope> {
         match grant {
             GrantKind::Code => self.scopes_for(access),
-            GrantKind::ClientCredentials | GrantKind::Jwt => self.client_scopes.iter().collect(),
+            GrantKind::ClientCredentials | GrantKind::Jwt => {
+                self.client_scopes.iter().filter(|scope| scope.needed_for <= access).collect()
+            }
             GrantKind::Token | GrantKind::Basic => Vec::new(),
         }
     }

@@ -109,6 +109,13 @@ impl KeySet {
     }
 }
 
+impl KeySet {
+    /// The keys themselves, in order.
+    pub fn into_keys(self) -> impl Iterator<Item = String> {
+        self.0.into_iter()
+    }
+}
+
 impl FromIterator<String> for KeySet {
     fn from_iter<T: IntoIterator<Item = String>>(keys: T) -> Self {
         Self(keys.into_iter().collect())

@@ -1,6 +1,7 @@
 //! The providers, by name. Each folder knows one service's protocol and nothing of the others.
 
 pub mod dynamics;
+pub mod google_calendar;
 pub mod jira;
 pub mod salesforce;
 
@@ -8,7 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::provider::ProviderFactory;
 use crate::record::nearest::nearest;
 
-static ALL: &[&dyn ProviderFactory] = &[&salesforce::Salesforce, &dynamics::Dynamics, &jira::Jira];
+static ALL: &[&dyn ProviderFactory] =
+    &[&salesforce::Salesforce, &dynamics::Dynamics, &jira::Jira, &google_calendar::GoogleCalendar];
 
 /// Every provider, in the order in which they are listed.
 #[must_use]

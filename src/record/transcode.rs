@@ -34,6 +34,10 @@ pub struct Shape {
     index: HashMap<String, usize>,
     members: Vec<Placed>,
     key: Vec<usize>,
+    /// Parts of the key that stand before those of the row: the same for all rows.
+    key_front: Vec<KeyPart>,
+    /// Members with their values as JSON that are the same for all rows and stand first.
+    constants: String,
     version: Option<usize>,
     /// The member that is an object whose members are taken as if they stood in the row, and their shape.
     inside: Option<(usize, Box<Shape>)>,
@@ -75,6 +79,11 @@ pub enum Conversion {
     NumberList(char),
     /// Copied as it is, and null where the wire leaves it out.
     OrNull,
+    /// Copied as it is; null becomes this JSON.
+    Or(String),
+    /// The object at the end of this way through an object's members becomes a list of objects with the members
+    /// `key` and `value`; an empty list where the way leads nowhere.
+    Pairs(Vec<String>),
     /// A number becomes a text of its digits.
     NumberText,
     /// Any JSON becomes a text that holds it.
@@ -121,6 +130,24 @@ impl Shape {
     #[must_use]
     pub fn with_key<'a>(mut self, wires: impl IntoIterator<Item = &'a str>) -> Self {
         self.key = wires.into_iter().map(|wire| self.slot(wire)).collect();
+        self
+    }
+
+    /// Puts a part in front of the key that is the same for all rows and does not stand in them.
+    #[must_use]
+    pub fn with_key_front(mut self, part: impl Into<String>) -> Self {
+        self.key_front.push(KeyPart::Text(part.into()));
+        self
+    }
+
+    /// Writes a text as the first member of every row.
+    #[must_use]
+    pub fn with_constant(mut self, name: &str, text: &str) -> Self {
+        if !self.constants.is_empty() {
+            self.constants.push(',');
+        }
+        self.constants.push_str(&label(name));
+        self.constants.push_str(&serde_json::Value::from(text).to_string());
         self
     }
 
@@ -463,22 +490,17 @@ impl<'s> Work<'_, 's> {
         let text = std::str::from_utf8(row)
             .map_err(|reason| format!("byte {} is not UTF-8", reason.valid_up_to()))?;
         let found = self.object(text, shape)?;
-        let parts = shape
-            .key
-            .iter()
-            .map(|slot| {
-                let raw = found[*slot].map_or("null", RawValue::get);
-                let part = if raw.starts_with('"') {
-                    serde_json::from_str::<String>(raw)
-                        .ok()
-                        .filter(|text| !text.is_empty())
-                        .map(KeyPart::Text)
-                } else {
-                    raw.parse().ok().map(KeyPart::Integer)
-                };
-                part.ok_or_else(|| format!("it has no {}", shape.slots[*slot]))
-            })
-            .collect::<Result<Vec<_>, String>>()?;
+        let own = shape.key.iter().map(|slot| {
+            let raw = found[*slot].map_or("null", RawValue::get);
+            let part = if raw.starts_with('"') {
+                serde_json::from_str::<String>(raw).ok().filter(|text| !text.is_empty()).map(KeyPart::Text)
+            } else {
+                raw.parse().ok().map(KeyPart::Integer)
+            };
+            part.ok_or_else(|| format!("it has no {}", shape.slots[*slot]))
+        });
+        let front = shape.key_front.iter().cloned().map(Ok);
+        let parts = front.chain(own).collect::<Result<Vec<_>, String>>()?;
         let version = shape
             .version
             .and_then(|slot| found[slot])
@@ -489,7 +511,8 @@ impl<'s> Work<'_, 's> {
     /// Writes one object and returns the raw members that the shape names.
     fn object<'a>(&mut self, text: &'a str, shape: &'s Shape) -> Result<Vec<Option<&'a RawValue>>, String> {
         self.out.push(b'{');
-        let found = self.members(text, shape, &mut true)?;
+        self.out.extend_from_slice(shape.constants.as_bytes());
+        let found = self.members(text, shape, &mut shape.constants.is_empty())?;
         self.out.push(b'}');
         Ok(found)
     }
@@ -510,7 +533,7 @@ impl<'s> Work<'_, 's> {
         for member in &shape.members {
             let raw = match (found[member.slot], &member.conversion) {
                 (Some(raw), _) => raw.get(),
-                (None, Conversion::OrNull) => "null",
+                (None, Conversion::OrNull | Conversion::Or(_)) => "null",
                 (None, _) if shape.complete => "null",
                 (None, _) => continue,
             };

@@ -29,6 +29,77 @@ pub async fn obtain(client: &OAuthClient, connection: &Connection, secrets: &Sec
     client.assertion(&assertion(client, connection, secrets)?).await
 }
 
+/// Claims of an assertion that names its scopes, as service accounts of Google sign it.
+#[derive(Serialize)]
+struct ScopedClaims<'a> {
+    iss: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'a str>,
+    scope: String,
+    aud: &'a str,
+    iat: i64,
+    exp: i64,
+}
+
+/// Signs an assertion with scopes, for a user only where the configuration names one, and gets tokens for it.
+///
+/// # Errors
+/// As for [`obtain`].
+pub async fn obtain_with_scopes(client: &OAuthClient, secrets: &Secrets, scopes: &[String]) -> Result<Grant> {
+    let sign_in = client.sign_in();
+    let pem = secrets.private_key.as_ref().ok_or_else(no_key)?;
+    let now = client.clock().now().as_second();
+    let claims = ScopedClaims {
+        iss: client.client_id(),
+        sub: sign_in.jwt_subject.as_deref(),
+        scope: scopes.join(" "),
+        aud: audience(client)?,
+        iat: now,
+        exp: now.saturating_add(i64::try_from(sign_in.jwt_seconds).unwrap_or(i64::MAX)),
+    };
+    let assertion = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &signing_key(pem)?)
+        .map(SecretString::from)
+        .map_err(|_| bad_key())?;
+    client.assertion(&assertion).await
+}
+
+fn no_key() -> Error {
+    Error::invalid("a JWT grant needs the private key").with_advice("Give its file with --key-file")
+}
+
+fn audience(client: &OAuthClient) -> Result<&str> {
+    let audience = client.sign_in().jwt_audience.as_deref();
+    audience.ok_or_else(|| Error::unsupported("this provider has no JWT grant"))
+}
+
+/// A private key as its file holds it.
+#[derive(Debug)]
+pub struct KeyFile {
+    /// The key in PEM.
+    pub pem: SecretString,
+    /// Who signs with it, where the file says so.
+    pub client_id: Option<String>,
+}
+
+impl KeyFile {
+    /// Reads the text of a key file: PEM, or the JSON file of a service account that holds it.
+    ///
+    /// # Errors
+    /// Invalid for JSON without a key.
+    pub fn read(text: SecretString) -> Result<Self> {
+        #[derive(serde::Deserialize)]
+        struct ServiceAccount {
+            private_key: String,
+            client_email: Option<String>,
+        }
+        if !text.expose_secret().trim_start().starts_with('{') {
+            return Ok(Self { pem: text, client_id: None });
+        }
+        let account: ServiceAccount = serde_json::from_str(text.expose_secret()).map_err(|_| bad_key())?;
+        Ok(Self { pem: SecretString::from(account.private_key), client_id: account.client_email })
+    }
+}
+
 /// Claims of an assertion that stands for the client (RFC 7523 section 3; OpenID Connect Core section 9).
 #[derive(Serialize)]
 struct ClientClaims<'a> {
@@ -90,20 +161,14 @@ fn thumbprint(pem: &str) -> Result<Option<String>> {
 fn assertion(client: &OAuthClient, connection: &Connection, secrets: &Secrets) -> Result<SecretString> {
     let missing =
         |what: &str, how: &str| Error::invalid(format!("a JWT grant needs {what}")).with_advice(how);
-    let key = secrets
-        .private_key
-        .as_ref()
-        .ok_or_else(|| missing("the private key", "Give its PEM file with --key-file"))?;
+    let key = secrets.private_key.as_ref().ok_or_else(no_key)?;
     let sign_in = client.sign_in();
     let user = sign_in
         .jwt_subject
         .as_deref()
         .or(connection.username.as_deref())
         .ok_or_else(|| missing("the name of the user to act for", "Give it with --set username=NAME"))?;
-    let audience = sign_in
-        .jwt_audience
-        .as_deref()
-        .ok_or_else(|| Error::unsupported("this provider has no JWT grant"))?;
+    let audience = audience(client)?;
     let key = signing_key(key)?;
     let lifetime = i64::try_from(sign_in.jwt_seconds).unwrap_or(i64::MAX);
     let claims = Claims {

@@ -21,6 +21,9 @@ pub async fn obtain(client: &OAuthClient, connection: &Connection, secrets: &Sec
         }
         GrantKind::Jwt => match client.sign_in().assertion_use {
             AssertionUse::Grant => jwt::obtain(client, connection, secrets).await,
+            AssertionUse::ScopedGrant => {
+                jwt::obtain_with_scopes(client, secrets, &scopes(client, connection)).await
+            }
             AssertionUse::ClientAuthentication => {
                 jwt::obtain_for_client(client, secrets, &scopes(client, connection)).await
             }

@@ -30,6 +30,9 @@ struct PageToken {
     begun: i64,
     /// Rows that were given already.
     given: usize,
+    /// The place of the last event that was given, where events come in the order of their places.
+    #[serde(default)]
+    behind: Option<u64>,
 }
 
 /// Since when changes are wanted.
@@ -203,15 +206,16 @@ pub(super) fn list(store: &Store, place: usize, call: &Call<'_>) -> Result<Reply
         None => {}
     }
     let token = !filter.restricts(call);
-    page(store, calendar, all, token.then_some(filter.single), call)
+    let by_place = order.is_none() && !filter.single;
+    page(store, calendar, all, (token.then_some(filter.single), by_place), call)
 }
 
 /// A page of rows that are all here. The token at the end is of the moment when the listing began.
 fn page(
     store: &Store,
     calendar: &Calendar,
-    all: Vec<Event>,
-    sync: Option<bool>,
+    mut all: Vec<Event>,
+    (sync, by_place): (Option<bool>, bool),
     call: &Call<'_>,
 ) -> Result<Reply, Refusal> {
     let size = call.page_size(USUAL, MOST)?;
@@ -221,20 +225,27 @@ fn page(
             journal: calendar.journal_length(),
             begun: call.now.as_microsecond(),
             given: 0,
+            behind: None,
         },
         Some(text) => read::<PageToken>(text)
             .filter(|token| token.calendar == calendar.id)
             .ok_or_else(|| Refusal::invalid("Invalid page token value."))?,
     };
-    let end = begun.given.saturating_add(size);
+    // Events that go meanwhile let nothing slip from one page to the one before.
+    let mut given = begun.given;
+    if let Some(behind) = begun.behind {
+        all.retain(|event| event.order > behind);
+        given = 0;
+    }
+    let end = given.saturating_add(size);
     let more = end < all.len();
+    let behind = all.get(end.wrapping_sub(1)).filter(|_| by_place).map(|event| event.order);
     let (zone, wanted) = (calendar.zone(), call.zone()?);
     let most = call.option("maxAttendees").and_then(|text| text.parse().ok());
     let around =
         Around { calendar: &calendar.id, zone: &zone, wanted: wanted.as_ref(), most_attendees: most };
     let updated = all.iter().map(|event| event.updated).max().unwrap_or(call.now);
-    let items: Vec<Value> =
-        all.iter().skip(begun.given).take(size).map(|event| event.shown(around)).collect();
+    let items: Vec<Value> = all.iter().skip(given).take(size).map(|event| event.shown(around)).collect();
     let text = |name: &str| calendar.shared.get(name).cloned();
     let mut out = json!({
         "kind": "calendar#events",
@@ -249,7 +260,7 @@ fn page(
     out["accessRole"] = json!(calendar.role);
     out["defaultReminders"] = super::calendars::default_reminders(calendar);
     if more {
-        out["nextPageToken"] = json!(write(&PageToken { given: end, ..begun }));
+        out["nextPageToken"] = json!(write(&PageToken { given: end, behind, ..begun }));
     } else if let Some(single) = sync {
         out["nextSyncToken"] = json!(write(&SyncToken {
             calendar: calendar.id.clone(),
@@ -299,8 +310,11 @@ fn changes(
     if token.single != filter.single {
         return Err(Refusal::full_sync());
     }
+    // What changes while the pages are read comes with the next token.
+    let begun = call.option("pageToken").and_then(read::<PageToken>).map(|token| token.journal);
+    let until = begun.unwrap_or_else(|| calendar.journal_length());
     let mut all = Vec::new();
-    for event in calendar.changed_since(&store.seed, token.since) {
+    for event in calendar.changed_between(&store.seed, token.since, until) {
         if !filter.kinds.is_empty() && !filter.kinds.contains(&event.kind) {
             continue;
         }
@@ -315,7 +329,7 @@ fn changes(
             all.push(event);
         }
     }
-    page(store, calendar, all, Some(token.single), call)
+    page(store, calendar, all, (Some(token.single), false), call)
 }
 
 pub(super) fn instances(store: &Store, place: usize, id: &str, call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -346,7 +360,7 @@ pub(super) fn instances(store: &Store, place: usize, id: &str, call: &Call<'_>) 
     if series.is_cancelled() {
         return Err(Refusal::deleted());
     }
-    page(store, calendar, all, Some(true), call)
+    page(store, calendar, all, (Some(true), false), call)
 }
 
 /// Busy stretches between two instants, joined where they touch.

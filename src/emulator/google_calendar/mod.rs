@@ -341,9 +341,7 @@ impl Service for GoogleCalendar {
     fn refusal(&self, status: StatusCode) -> Reply {
         let refusal = match status {
             StatusCode::UNAUTHORIZED => Refusal::unauthorized(),
-            StatusCode::FORBIDDEN => {
-                Refusal::new(status, "usageLimits", "userRateLimitExceeded", "User Rate Limit Exceeded")
-            }
+            StatusCode::FORBIDDEN => Refusal::forbidden("forbidden", "Forbidden"),
             StatusCode::TOO_MANY_REQUESTS => {
                 Refusal::new(status, "usageLimits", "rateLimitExceeded", "Rate Limit Exceeded")
             }

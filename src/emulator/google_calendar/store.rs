@@ -120,9 +120,10 @@ impl Calendar {
         self.journal.len()
     }
 
-    /// Events that changed behind a point of the journal, each once, in the order of their last change.
-    pub(super) fn changed_since<'a>(&'a self, seed: &'a Seed, since: usize) -> Vec<Event> {
-        let behind = self.journal.get(since..).unwrap_or_default();
+    /// Events that changed between two points of the journal, each once, in the order of their last change there.
+    pub(super) fn changed_between<'a>(&'a self, seed: &'a Seed, since: usize, until: usize) -> Vec<Event> {
+        let until = until.min(self.journal.len());
+        let behind = self.journal.get(since..until).unwrap_or_default();
         let mut last: HashMap<u64, usize> = HashMap::new();
         for (turn, place) in behind.iter().enumerate() {
             last.insert(*place, turn);

@@ -10,11 +10,16 @@ pub(super) fn convert(out: &mut Vec<u8>, raw: &str, conversion: &Conversion) -> 
         | Conversion::NumberList(_)
         | Conversion::ListOrEmpty
         | Conversion::PluckEach(_)
+        | Conversion::Pairs(_)
             if raw == "null" =>
         {
             out.extend_from_slice(b"[]");
         }
+        Conversion::Or(otherwise) if raw == "null" => out.extend_from_slice(otherwise.as_bytes()),
         _ if raw == "null" => out.extend_from_slice(b"null"),
+        Conversion::Pairs(way) if raw.starts_with('{') => {
+            pairs(out, pluck(raw, way)).ok_or("is no object")?
+        }
         Conversion::Instant if is_text => instant(out, raw),
         Conversion::List(between) if is_text => list(out, raw, *between),
         Conversion::NumberList(between) if is_text => number_list(out, raw, *between)?,
@@ -66,6 +71,35 @@ fn pluck_each(out: &mut Vec<u8>, raw: &str, way: &[String]) -> Result<(), String
     }
     out.push(b']');
     Ok(())
+}
+
+/// The members of an object whose text was checked, as a list.
+fn pairs(out: &mut Vec<u8>, raw: &str) -> Option<()> {
+    if raw == "null" {
+        out.extend_from_slice(b"[]");
+        return Some(());
+    }
+    let body = raw.as_bytes();
+    out.push(b'[');
+    let mut at = skip_space(body, expect(body, 0, b'{')?);
+    let mut first = true;
+    while body.get(at) == Some(&b'"') {
+        let end = skip_string(body, at)?;
+        let start = skip_space(body, expect(body, skip_space(body, end), b':')?);
+        let behind = skip_value(body, start)?;
+        out.extend_from_slice(if std::mem::take(&mut first) { b"{\"key\":" } else { b",{\"key\":" });
+        out.extend_from_slice(&body[at..end]);
+        out.extend_from_slice(b",\"value\":");
+        out.extend_from_slice(&body[start..behind]);
+        out.push(b'}');
+        at = skip_space(body, behind);
+        match body.get(at)? {
+            b',' => at = skip_space(body, at + 1),
+            _ => break,
+        }
+    }
+    out.push(b']');
+    Some(())
 }
 
 /// A member of an object whose text was checked.

@@ -206,6 +206,11 @@ impl<'a> Pass<'a> {
 
     fn write(self, shape: &Shape, found: &[Option<Place>], out: &mut Vec<u8>) -> Option<()> {
         let mut pen = Pen { run: 0..0, between: b"{" };
+        if !shape.constants.is_empty() {
+            out.push(b'{');
+            out.extend_from_slice(shape.constants.as_bytes());
+            pen.between = b",";
+        }
         self.write_members(shape, found, &mut pen, out)?;
         out.extend_from_slice(&self.bytes[pen.run]);
         out.extend_from_slice(if pen.between == b"{" { b"{}" } else { b"}" });
@@ -223,7 +228,7 @@ impl<'a> Pass<'a> {
         let Pen { run, between } = pen;
         for member in &shape.members {
             let Some(place) = found[member.slot] else {
-                if shape.complete || matches!(member.conversion, Conversion::OrNull) {
+                if shape.complete || matches!(member.conversion, Conversion::OrNull | Conversion::Or(_)) {
                     out.extend_from_slice(&self.bytes[std::mem::take(run)]);
                     out.extend_from_slice(std::mem::replace(between, b","));
                     out.extend_from_slice(member.label.as_bytes());
@@ -262,7 +267,7 @@ impl<'a> Pass<'a> {
 
     fn key_and_version(self, shape: &Shape, found: &[Option<Place>]) -> Option<(Key, Option<String>)> {
         let raw = |slot: usize| found[slot].and_then(|place| self.text.get(place.value..place.end));
-        let mut parts = Vec::with_capacity(shape.key.len());
+        let mut parts = shape.key_front.clone();
         for slot in &shape.key {
             parts.push(match plain(raw(*slot)?) {
                 Some("") => return None,

@@ -146,10 +146,12 @@ async fn dropping_stops_requests(subject: Arc<Subject>, name: TypeName) -> bool 
     if total <= 400 {
         return false;
     }
+    let each = subject.plan(&records, None, &[] as &[&str], Some(200)).await.requests_per_page;
     subject.forget_requests().await;
     subject.first_record_then_drop(&records).await;
-    let pages = subject.requests().await.len();
-    assert!(pages <= 2, "one page and at most one read ahead, not {pages}");
+    let requests = subject.requests().await.len();
+    let most = 2 * usize::try_from(each).unwrap();
+    assert!(requests <= most, "one page and at most one read ahead, not {requests} requests");
     true
 }
 
@@ -369,8 +371,9 @@ async fn version_is_honest(subject: Arc<Subject>, name: TypeName) -> bool {
     if update.version == VersionSupport::Exact {
         // The version that was read is stale once the record has changed.
         old = some.version.clone().expect("a record has its version");
-        let fresh =
-            records.update(&subject.cx, &[change(&old, "fresh")], &WriteOptions::new()).await.unwrap();
+        // A text that it has already would change nothing.
+        let text = format!("fresh {}", values::next_number());
+        let fresh = records.update(&subject.cx, &[change(&old, &text)], &WriteOptions::new()).await.unwrap();
         assert!(matches!(fresh[0], Outcome::Updated(_)), "{fresh:?}");
     }
     subject.forget_requests().await;
@@ -586,7 +589,8 @@ async fn ambiguous_create_is_unknown(subject: Arc<Subject>, name: TypeName) -> b
             .await
             .unwrap()
             .remove(0);
-        assert_eq!(outcome.status(), "unknown", "{kind}: {outcome:?}");
+        let honest = if subject.repeats_creates() { "created" } else { "unknown" };
+        assert_eq!(outcome.status(), honest, "{kind}: {outcome:?}");
         assert_eq!(subject.stored(&name).await, before + 1, "{kind}: written once");
     }
     true

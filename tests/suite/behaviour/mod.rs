@@ -3,6 +3,7 @@
 
 mod cases;
 mod dynamics;
+mod google_calendar;
 mod jira;
 mod salesforce;
 mod subject;

@@ -50,6 +50,10 @@ pub(super) trait Service: Send + Sync {
     fn known_value(&self, _: &Field) -> Option<Value> {
         None
     }
+    /// Whether a create whose answer was lost is sent again, because it cannot make a second record.
+    fn repeats_creates(&self) -> bool {
+        false
+    }
     /// Whether a row as stored is a record of this type.
     fn is_of(&self, _: &TypeName, _: &Value) -> bool {
         true
@@ -66,7 +70,7 @@ pub(super) struct Subject {
     idle_cases: Vec<&'static str>,
     service: Box<dyn Service>,
     /// Keys of the first records of types that others refer to.
-    known: tokio::sync::Mutex<KnownKeys>,
+    known: tokio::sync::Mutex<BTreeMap<String, Vec<String>>>,
 }
 
 impl Subject {
@@ -188,14 +192,18 @@ impl Subject {
         self.service.plain_text_field(record_type)
     }
 
+    pub(super) fn repeats_creates(&self) -> bool {
+        self.service.repeats_creates()
+    }
+
     pub(super) fn reads_otherwise(&self, field: &Field) -> bool {
         self.service.reads_otherwise(field)
     }
 
     /// How many rows of a type the emulator stores.
     pub(super) async fn stored(&self, name: &TypeName) -> usize {
-        // Jira's rows tell in `fields` which type they are of; others have no such member.
-        let rows = self.part_of_state(name, "fields=fields").await;
+        // What tells which type rows are of: Jira's in `fields`, Google's by calendar and status.
+        let rows = self.part_of_state(name, "fields=fields,calendar_id,status").await;
         let rows = rows.unwrap_or_else(|| panic!("the emulator has no {name}"));
         rows.iter().filter(|row| self.service.is_of(name, row)).count()
     }
@@ -221,17 +229,20 @@ impl Subject {
 
     /// Keys of some records of every type that the fields of a type refer to.
     pub(super) async fn known_keys(&self, record_type: &RecordType) -> KnownKeys {
-        let mut known = KnownKeys::new();
+        let mut known = KnownKeys::default();
+        for field in record_type.fields.iter().filter(|field| field.required_on_create) {
+            known.values.extend(self.service.known_value(field).map(|value| (field.name.clone(), value)));
+        }
         for field in &record_type.fields {
             let FieldType::Reference(reference) = &field.field_type else { continue };
             for target in &reference.targets {
                 let target = TypeName::new(target.as_str());
-                if known.contains_key(target.as_str()) {
+                if known.keys.contains_key(target.as_str()) {
                     continue;
                 }
                 // The first records of a type stay: cases delete what they made themselves.
                 if let Some(keys) = self.known.lock().await.get(target.as_str()) {
-                    known.insert(target.to_string(), keys.clone());
+                    known.keys.insert(target.to_string(), keys.clone());
                     continue;
                 }
                 if self.part_of_state(&target, "first=0").await.is_none() {
@@ -247,7 +258,7 @@ impl Subject {
                 let keys = rows.iter().filter_map(|row| row[&id_field].as_str().map(str::to_owned));
                 let keys: Vec<String> = keys.collect();
                 self.known.lock().await.insert(target.to_string(), keys.clone());
-                known.insert(target.to_string(), keys);
+                known.keys.insert(target.to_string(), keys);
             }
         }
         known

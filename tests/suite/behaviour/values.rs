@@ -9,8 +9,14 @@ use recordport::record::{RecordType, TypeName};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// Keys of existing records by type, for references.
-pub(crate) type KnownKeys = BTreeMap<String, Vec<String>>;
+/// What rows can be made of besides the description.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownKeys {
+    /// Keys of existing records by type, for references.
+    pub(crate) keys: BTreeMap<String, Vec<String>>,
+    /// Values of fields that a row must have and that no description gives.
+    pub(crate) values: BTreeMap<String, Value>,
+}
 
 static COUNTER: AtomicU64 = AtomicU64::new(1);
 
@@ -48,7 +54,7 @@ pub(crate) fn with_types(record_type: &RecordType, mut row: Edits, known: &Known
         else {
             continue;
         };
-        let target = reference.targets.iter().find(|target| known.contains_key(*target));
+        let target = reference.targets.iter().find(|target| known.keys.contains_key(*target));
         if let (Some(type_field), Some(target)) = (&reference.type_field, target) {
             types.push((type_field.clone(), set(&json!(target))));
         }
@@ -91,6 +97,9 @@ pub(crate) fn is_companion(record_type: &RecordType, field: &Field) -> bool {
 
 /// A usual value; null when none can be made from the description (a reference to a type without records).
 pub(crate) fn ordinary(field: &Field, known: &KnownKeys) -> Value {
+    if let Some(value) = known.values.get(&field.name) {
+        return value.clone();
+    }
     let number = next_number();
     match &field.field_type {
         FieldType::Text { max_length, form } => {
@@ -134,7 +143,7 @@ pub(crate) fn ordinary(field: &Field, known: &KnownKeys) -> Value {
         FieldType::Reference(reference) => reference
             .targets
             .iter()
-            .find_map(|target| known.get(target).and_then(|keys| keys.first()))
+            .find_map(|target| known.keys.get(target).and_then(|keys| keys.first()))
             .map_or(Value::Null, |key| json!(key)),
         FieldType::Binary { inline: true, .. } => json!("aGVsbG8="),
         FieldType::Binary { .. } | FieldType::Object { .. } | FieldType::List { .. } | FieldType::Json => {

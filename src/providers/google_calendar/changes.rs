@@ -1,0 +1,404 @@
+//! The feed of changes: a sync token for each calendar.
+//!
+//! A token tells what changed since it was given, deletions included, and each change once. When the service no longer
+//! takes one, everything is listed again and compared with what the checkpoint remembers of each event: its id and a mark
+//! of its content. So what was deleted meanwhile is told as well, and what did not change is not told again.
+//!
+//! Source: "Synchronize resources efficiently" (Google Calendar API).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::kinds::EVENTS_MAX;
+use super::records::{Address, GoogleRecords};
+use super::{api, dialect, fields};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Reply;
+use crate::provider::changes::{KeySet, mark};
+use crate::provider::{ChangeEntry, ChangeKind, ChangePage, Context};
+use crate::record::transcode;
+use crate::record::{Checkpoint, FieldPath, Record};
+
+/// Most keys that a checkpoint carries.
+const KEYS_MAX: usize = 200_000;
+/// Form of [`Place`].
+const FORM: u32 = 1;
+/// Stands before the id of an occurrence that was taken out of its series.
+const TAKEN: char = '!';
+
+/// Where a feed stands; travels in [`Checkpoint::position`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Place {
+    form: u32,
+    calendars: Vec<State>,
+    /// The calendar that is read next in the present look; nothing between two looks.
+    turn: Option<usize>,
+    /// Whether the user was told in this look that tokens had expired.
+    told: bool,
+    /// Whether there are too many events to remember.
+    keyless: bool,
+}
+
+/// What is known of one calendar.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct State {
+    calendar: String,
+    /// The service's token; while there is none everything is listed.
+    sync: Option<String>,
+    /// The place of the next page.
+    page: Option<String>,
+    /// Events that were reported.
+    known: Known,
+    /// Events that the listing under way has met.
+    met: KeySet,
+    /// Whether a listing has been completed before.
+    listed: bool,
+}
+
+/// Ids, each with a mark of the content. They are written as one list of texts that grows slowly.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "KeySet", into = "KeySet")]
+struct Known(BTreeMap<String, u32>);
+
+impl From<Known> for KeySet {
+    fn from(known: Known) -> Self {
+        known.0.into_iter().map(|(id, mark)| format!("{id} {mark:08x}")).collect()
+    }
+}
+
+impl TryFrom<KeySet> for Known {
+    type Error = String;
+
+    fn try_from(written: KeySet) -> Result<Self, String> {
+        let read = |text: String| {
+            let (id, mark) = text.rsplit_once(' ').ok_or("an event has no mark")?;
+            Ok((id.to_owned(), u32::from_str_radix(mark, 16).map_err(|wrong| wrong.to_string())?))
+        };
+        written.into_keys().map(read).collect::<Result<_, String>>().map(Self)
+    }
+}
+
+/// One row as the feed sees it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sight {
+    id: String,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    recurring_event_id: Option<String>,
+}
+
+/// A row, read.
+struct Row {
+    sight: Sight,
+    mark: u32,
+    /// The record, unless the event is cancelled.
+    record: Option<Record>,
+}
+
+/// One page of a calendar.
+struct Answered {
+    rows: Vec<Row>,
+    page: Option<String>,
+    sync: Option<String>,
+}
+
+impl GoogleRecords {
+    /// One page of changes; without a checkpoint the feed begins now and the page is empty.
+    pub(super) async fn change_page(
+        &self,
+        cx: &Context,
+        since: Option<&Checkpoint>,
+        select: &[FieldPath],
+    ) -> Result<ChangePage> {
+        let record_type = &self.record_type;
+        if record_type.capability.changes.is_none() {
+            return Err(self.unsupported("changes", "there is no feed of changes of these records"));
+        }
+        let mut look = Look {
+            records: self,
+            cx,
+            select,
+            place: Place { form: FORM, ..Place::default() },
+            silent: since.is_none(),
+            changes: Vec::new(),
+            notices: Vec::new(),
+        };
+        let more = match since {
+            Some(checkpoint) => {
+                checkpoint.belongs_to(record_type)?;
+                look.place = checkpoint.place(FORM)?.unwrap_or(look.place);
+                look.go_on().await?
+            }
+            None => {
+                while look.go_on().await? {}
+                false
+            }
+        };
+        let Look { place, changes, notices, .. } = look;
+        let checkpoint = Checkpoint::at(record_type, &place)?;
+        let notice = (!notices.is_empty()).then(|| notices.join("; "));
+        Ok(ChangePage { changes, checkpoint, more, notice })
+    }
+
+    /// A page of a calendar. An answer that cannot be read is asked for once more; then it is an error, since a feed
+    /// must not pass a change by.
+    async fn changed(&self, cx: &Context, state: &State, select: &[FieldPath]) -> Result<Answered> {
+        let size = EVENTS_MAX.to_string();
+        let mut query = vec![("maxResults", size.as_str())];
+        query.extend(state.sync.as_deref().map(|token| ("syncToken", token)));
+        query.extend(state.page.as_deref().map(|token| ("pageToken", token)));
+        let call = api::get("changes", &api::with_query(&api::events(&state.calendar), &query));
+        match self.answered(&cx.send(call.clone()).await?, state, select) {
+            Err(error) if error.kind() == ErrorKind::Protocol => {
+                self.answered(&cx.send(call).await?, state, select)
+            }
+            read => read,
+        }
+    }
+
+    fn answered(&self, reply: &Reply, state: &State, select: &[FieldPath]) -> Result<Answered> {
+        let google = |error: Error| error.with_provider("google-calendar");
+        let cut = transcode::cut_page(&reply.body, "items").map_err(google)?;
+        let (page, sync) = (cut.member("nextPageToken")?, cut.member("nextSyncToken")?);
+        if !cut.has_rows || (page.is_none() && sync.is_none()) {
+            return Err(google(
+                Error::protocol("Google's answer neither goes on nor says where the next changes begin")
+                    .with_code("no_sync_token"),
+            ));
+        }
+        let shape = fields::shape(&self.record_type, select, &[], Some(&state.calendar))?;
+        let mut rows = Vec::with_capacity(cut.rows.len());
+        for row in cut.rows {
+            let sight: Sight = dialect::read("an event", row)?;
+            let live = sight.status.as_deref() != Some("cancelled");
+            let record = if live {
+                let record = transcode::records(&[row], &shape).pop();
+                record.transpose().map_err(|row| {
+                    row.error.with_advice("Leave the field out with a selection, or mend the event")
+                })?
+            } else {
+                None
+            };
+            let mark = u32::try_from(mark(&[row]) >> 32).unwrap_or_default();
+            rows.push(Row { sight, mark, record });
+        }
+        Ok(Answered { rows, page, sync })
+    }
+}
+
+/// The look under way.
+struct Look<'a> {
+    records: &'a GoogleRecords,
+    cx: &'a Context,
+    select: &'a [FieldPath],
+    place: Place,
+    /// Whether changes are only remembered: they are older than the feed.
+    silent: bool,
+    changes: Vec<ChangeEntry>,
+    notices: Vec<String>,
+}
+
+impl Look<'_> {
+    /// Reads one page of one calendar; tells whether there is more now.
+    async fn go_on(&mut self) -> Result<bool> {
+        let turn = match self.place.turn {
+            Some(turn) => turn,
+            None => {
+                self.take_calendars().await?;
+                0
+            }
+        };
+        if turn >= self.place.calendars.len() {
+            self.finish();
+            return Ok(false);
+        }
+        let done = self.page(turn).await?;
+        let next = if done { turn + 1 } else { turn };
+        if next < self.place.calendars.len() {
+            self.place.turn = Some(next);
+            return Ok(true);
+        }
+        self.finish();
+        Ok(false)
+    }
+
+    fn finish(&mut self) {
+        self.place.turn = None;
+        self.place.told = false;
+    }
+
+    /// Takes calendars in that are new, and reports the events of those that are gone.
+    async fn take_calendars(&mut self) -> Result<()> {
+        let present: Vec<String> = match &self.records.calendar {
+            Some(own) => vec![own.id.clone()],
+            None => {
+                let all = self.records.account.calendars(self.cx, "changes", true).await?;
+                all.iter().map(|calendar| calendar.id.clone()).collect()
+            }
+        };
+        let (kept, gone): (Vec<State>, Vec<State>) = std::mem::take(&mut self.place.calendars)
+            .into_iter()
+            .partition(|own| present.contains(&own.calendar));
+        self.place.calendars = kept;
+        for state in gone {
+            for id in state.known.0.keys().filter(|id| !id.starts_with(TAKEN)) {
+                self.report(ChangeKind::Deleted, &state.calendar, id, None);
+            }
+        }
+        for calendar in present {
+            if self.place.calendars.iter().all(|own| own.calendar != calendar) {
+                self.place.calendars.push(State { calendar, ..State::default() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a page of a calendar; tells whether it was the last one.
+    async fn page(&mut self, turn: usize) -> Result<bool> {
+        let mut state = std::mem::take(&mut self.place.calendars[turn]);
+        let answered = self.records.changed(self.cx, &state, self.select).await;
+        let done = match answered {
+            Ok(answered) => self.take(&mut state, answered),
+            Err(error) => self.recover(&mut state, error),
+        };
+        self.place.calendars[turn] = state;
+        done
+    }
+
+    /// Goes on where a place is no longer good.
+    fn recover(&mut self, state: &mut State, error: Error) -> Result<bool> {
+        let code = error.code().unwrap_or_default();
+        if state.sync.is_some() && error.status() == Some(410) {
+            state.sync = None;
+            state.page = None;
+            state.met = KeySet::default();
+            if !std::mem::replace(&mut self.place.told, true) {
+                let deletions = if self.place.keyless { "; deletions until now cannot be told" } else { "" };
+                self.notices.push(format!(
+                    "Google no longer knows what changed since the checkpoint; all events are listed and compared{deletions}"
+                ));
+            }
+            return Ok(false);
+        }
+        if state.page.is_some() && (code == dialect::PAGE_TOKEN_ENDED || error.status() == Some(410)) {
+            state.page = None;
+            state.met = KeySet::default();
+            return Ok(false);
+        }
+        // It went after the list of calendars was read, and is gone from the next list.
+        if error.kind() == ErrorKind::NotFound && self.records.calendar.is_none() {
+            return Ok(true);
+        }
+        Err(error)
+    }
+
+    fn take(&mut self, state: &mut State, answered: Answered) -> Result<bool> {
+        let listing = state.sync.is_none();
+        if answered.page.is_some() && answered.page == state.page {
+            return Err(super::account::endless());
+        }
+        for row in answered.rows {
+            self.take_row(state, row, listing);
+        }
+        if let Some(page) = answered.page {
+            state.page = Some(page);
+            return Ok(false);
+        }
+        state.page = None;
+        if listing {
+            self.compare(state);
+        }
+        state.sync = answered.sync;
+        Ok(true)
+    }
+
+    /// Reports an event unless it was reported as it is.
+    fn take_row(&mut self, state: &mut State, row: Row, listing: bool) {
+        let Sight { id, recurring_event_id, .. } = row.sight;
+        let taken = format!("{TAKEN}{id}");
+        if listing {
+            state.met.insert(if row.record.is_some() { id.clone() } else { taken.clone() });
+        }
+        let Some(record) = row.record else {
+            let was_there = state.known.0.remove(&id).is_some();
+            // An occurrence that is taken out of its series was no event of its own before.
+            let new = recurring_event_id.is_some()
+                && !self.place.keyless
+                && state.known.0.insert(taken, 0).is_none();
+            let first = listing && !state.listed;
+            if was_there || (new && !first) || (self.place.keyless && !listing) {
+                self.report(ChangeKind::Deleted, &state.calendar, &id, None);
+            }
+            return;
+        };
+        if self.place.keyless {
+            self.report(ChangeKind::Changed, &state.calendar, &id, Some(record));
+            return;
+        }
+        state.known.0.remove(&taken);
+        let change = match state.known.0.insert(id.clone(), row.mark) {
+            None => ChangeKind::Created,
+            Some(before) if before == row.mark => return,
+            Some(_) => ChangeKind::Updated,
+        };
+        self.report(change, &state.calendar, &id, Some(record));
+        self.limit_known(state);
+    }
+
+    /// Reports what a complete listing no longer has.
+    fn compare(&mut self, state: &mut State) {
+        let met = std::mem::take(&mut state.met);
+        let gone: Vec<String> = state.known.0.keys().filter(|id| !met.contains(id)).cloned().collect();
+        for id in gone {
+            state.known.0.remove(&id);
+            if !id.starts_with(TAKEN) {
+                self.report(ChangeKind::Deleted, &state.calendar, &id, None);
+            }
+        }
+        state.listed = true;
+    }
+
+    fn limit_known(&mut self, state: &mut State) {
+        let others: usize = self.place.calendars.iter().map(|own| own.known.0.len()).sum();
+        if others + state.known.0.len() <= KEYS_MAX {
+            return;
+        }
+        for own in &mut self.place.calendars {
+            own.known = Known::default();
+        }
+        state.known = Known::default();
+        self.place.keyless = true;
+        self.notices.push(format!(
+            "{} has more than {KEYS_MAX} records, so the checkpoint does not carry their keys: whether an event is new is \
+             not told, nor what was deleted while a checkpoint was too old",
+            self.records.record_type.name
+        ));
+    }
+
+    fn report(&mut self, change: ChangeKind, calendar: &str, id: &str, record: Option<Record>) {
+        if !self.silent {
+            let key = self.records.key(&Address { calendar: calendar.to_owned(), id: id.to_owned() });
+            self.changes.push(ChangeEntry { change, key: Some(key), alternate: None, record });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_reads_back_as_it_was_written() {
+        let known = Known(
+            [("abc", 7), ("abc_20260101T000000Z", 0), ("!abd", u32::MAX), ("x y", 1)]
+                .map(|(id, mark)| (id.to_owned(), mark))
+                .into(),
+        );
+        let written = serde_json::to_value(&known).unwrap();
+        assert_eq!(serde_json::from_value::<Known>(written).unwrap(), known);
+        assert!(serde_json::from_value::<Known>(serde_json::json!(["0abc"])).is_err());
+    }
+}
