@@ -75,7 +75,10 @@ impl GoogleRecords {
             (true, [calendar, id]) => (calendar.clone(), id.clone()),
             (false, [id]) => (String::new(), id.clone()),
             _ => {
-                return Err(Error::invalid(format!("the key {key} has other parts than {}", self.home.key())));
+                return Err(Error::invalid(format!(
+                    "the key {key} has other parts than {}",
+                    self.home.key()
+                )));
             }
         };
         let calendar = self.account.calendar_id(cx, &calendar).await?;
