@@ -9,6 +9,7 @@
 pub mod compile;
 pub mod convert;
 pub mod document;
+mod expr;
 pub mod lookup;
 pub mod open;
 pub mod preview;

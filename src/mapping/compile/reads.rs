@@ -1,6 +1,7 @@
 //! What a mapping reads of its source's records.
 
 use crate::mapping::document::{FieldRule, Mapping, Step};
+use crate::mapping::expr;
 use crate::mapping::template::{self, Piece};
 use crate::record::{FieldPath, QueryDraft, rules, where_text};
 
@@ -62,7 +63,12 @@ fn in_steps(steps: &[Step], each: &mut dyn FnMut(Option<&str>, &str)) {
 
 impl Reads {
     fn rule(&mut self, rule: &FieldRule) {
-        self.path(rule.from.as_deref());
+        // A formula names the fields that it takes of the record.
+        let computed = matches!(rule.steps.as_deref(), Some([Step::Expr(step), ..])
+            if !expr::names_value(&step.cel));
+        if rule.from.as_deref() != Some("@record") || !computed {
+            self.path(rule.from.as_deref());
+        }
         self.template(rule.template.as_deref());
         for (_, path) in rule.lookup.iter().flat_map(|lookup| lookup.by.iter()) {
             self.path(Some(path));
@@ -78,11 +84,19 @@ impl Reads {
             self.path(case.from.as_deref());
             self.template(case.template.as_deref());
         }
-        for step in rule.steps.iter().flatten() {
-            // Paths inside of each begin at the element.
+        self.steps(rule.steps.as_deref().unwrap_or_default());
+    }
+
+    fn steps(&mut self, steps: &[Step]) {
+        for step in steps {
             match step {
                 Step::Concat(step) => step.of.iter().for_each(|path| self.path(Some(path))),
                 Step::Lookup(step) => step.of.iter().flatten().for_each(|path| self.path(Some(path))),
+                Step::Expr(step) => {
+                    expr::paths(&step.cel).iter().for_each(|path| self.path(Some(path)));
+                }
+                // Paths of the rules for its elements begin at the element.
+                Step::Each(step) => self.steps(step.steps.as_deref().unwrap_or_default()),
                 _ => {}
             }
         }

@@ -15,7 +15,7 @@ use super::Problem;
 pub use literal::Literal;
 pub use named::Named;
 pub use steps::{
-    CaseForm, CaseStep, ConcatStep, DateStep, DefaultStep, EachStep, ItemStep, JoinStep, JsonStep, LabelStep,
+    CaseForm, CaseStep, ConcatStep, DateStep, DefaultStep, EachStep, ExprStep, ItemStep, JoinStep, JsonStep, LabelStep,
     LookupStep, NotFound, NumberFormatStep, NumberStep, Otherwise, PicklistStep, ReferenceStep, ReplaceStep,
     RichForm, RichTextStep, RoundMode, RoundStep, Several, SplitStep, Step, TrimStep, TruncateStep,
 };

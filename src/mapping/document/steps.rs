@@ -80,6 +80,7 @@ steps! {
     "concat" Concat(ConcatStep): "More values behind this one.",
     "replace" Replace(ReplaceStep): "A piece of text for another.",
     "rich_text" RichText(RichTextStep): "Rich text in another form.",
+    "expr" Expr(ExprStep): "A formula.",
     "lookup" Lookup(LookupStep): "The record that has this value.",
     "reference" Reference(ReferenceStep): "Text that is the key of a record of the target.",
     "json" Json(JsonStep): "Anything as JSON text.",
@@ -365,6 +366,17 @@ pub enum RichForm {
     Adf,
     /// Text without marks.
     Plain,
+}
+
+/// Computes a formula in the Common Expression Language.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Formula")]
+pub struct ExprStep {
+    /// The formula, such as `value * 1.21` or `FirstName + ' ' + LastName`: the source's fields by their names, `value` is
+    /// the value so far.
+    #[schemars(length(min = 1))]
+    pub cel: String,
 }
 
 /// Finds the record that has this value, and gives its key.

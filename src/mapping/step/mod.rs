@@ -3,6 +3,7 @@
 
 mod choice;
 mod date;
+mod formula;
 mod list;
 mod lookup;
 mod number;
@@ -122,6 +123,7 @@ pub(super) fn prepare(step: &Step, given: &Shape, place: &mut Place<'_, '_>) -> 
         Step::Item(step) => list::item(step, given, place),
         Step::Each(step) => list::each(step, given, place),
         Step::Default(step) => whole::default(step, given, place),
+        Step::Expr(step) => formula::expr(step, given, place),
         Step::RichText(step) => rich::rich_text(step, given, place),
         Step::Lookup(step) => lookup::lookup(step, given, place),
         Step::Reference(_) => whole::reference(given, place),

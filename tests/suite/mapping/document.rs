@@ -35,7 +35,8 @@ pub(super) const FULL: &str = r#"{
       {"op": "each", "fields": [{"to": "email", "from": "@item", "steps": [{"op": "trim"}]}]},
       {"op": "each", "steps": [{"op": "trim"}]}, {"op": "rich_text", "in": "adf", "out": "html"},
       {"op": "lookup", "connection": "dyn", "type": "account", "by": ["name", "city"], "of": ["City"], "give": "id",
-        "else": "create", "several": "null", "set": {"amount": 1.10}}]},
+        "else": "create", "several": "null", "set": {"amount": 1.10}},
+      {"op": "expr", "cel": "value * 2"}]},
     {"to": "parent", "lookup": {"connection": "dyn", "type": "account", "by": {"name": "Company", "city": "City"},
       "give": "id", "else": "skip", "several": "error"}}
   ]

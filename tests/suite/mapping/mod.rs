@@ -3,6 +3,7 @@
 mod compiling;
 mod conversions;
 mod document;
+mod formulas;
 mod lookups;
 mod on_the_command_line;
 mod rich;
