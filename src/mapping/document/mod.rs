@@ -15,9 +15,10 @@ use super::Problem;
 pub use literal::Literal;
 pub use named::Named;
 pub use steps::{
-    CaseForm, CaseStep, ConcatStep, DateStep, DefaultStep, EachStep, ExprStep, ItemStep, JoinStep, JsonStep, LabelStep,
-    LookupStep, NotFound, NumberFormatStep, NumberStep, Otherwise, PicklistStep, ReferenceStep, ReplaceStep,
-    RichForm, RichTextStep, RoundMode, RoundStep, Several, SplitStep, Step, TrimStep, TruncateStep,
+    CaseForm, CaseStep, ConcatStep, DateStep, DefaultStep, EachStep, ExprStep, ItemStep, JoinStep, JsonStep,
+    LabelStep, LookupStep, NotFound, NumberFormatStep, NumberStep, Otherwise, PicklistStep, ReferenceStep,
+    ReplaceStep, RichForm, RichTextStep, RoundMode, RoundStep, Several, SplitStep, Step, TrimStep,
+    TruncateStep,
 };
 
 /// A mapping from records of one type to rows of another.

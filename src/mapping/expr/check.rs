@@ -47,11 +47,20 @@ pub(super) enum Node {
     Both(Box<Node>, Box<Node>),
     Either(Box<Node>, Box<Node>),
     If(Box<Node>, Box<Node>, Box<Node>),
-    Same { negated: bool, one: Box<Node>, two: Box<Node> },
+    Same {
+        negated: bool,
+        one: Box<Node>,
+        two: Box<Node>,
+    },
     Order(Order, Box<Node>, Box<Node>),
     In(Box<Node>, Box<Node>),
     Sum(Sum, Box<Node>, Box<Node>),
-    Fold { fold: Fold, list: Box<Node>, condition: Option<Box<Node>>, of: Box<Node> },
+    Fold {
+        fold: Fold,
+        list: Box<Node>,
+        condition: Option<Box<Node>>,
+        of: Box<Node>,
+    },
     Call(Function, Vec<Node>),
 }
 
@@ -91,9 +100,7 @@ pub(in crate::mapping) fn check(text: &str, names: &mut dyn Names) -> Result<Che
     let mut checker = Checker { text, names, bound: Vec::new() };
     match checker.part(&formula) {
         Ok((node, kind)) => Ok(Checked { typed: Typed(node), kind }),
-        Err(refusal) => {
-            Err(refusal.map(|(at, message)| Fault { character: character(text, at), message }))
-        }
+        Err(refusal) => Err(refusal.map(|(at, message)| Fault { character: character(text, at), message })),
     }
 }
 
@@ -147,7 +154,9 @@ impl Checker<'_> {
                 let (list, place) = (self.part(of)?, self.expect(place, &Type::WHOLE)?);
                 match list.1.clone() {
                     Type::List(element) => Ok((Node::Index(boxed(list), Box::new(place)), *element)),
-                    other => refused(at, format!("[...] takes an element of a list, and this is {}", other.name())),
+                    other => {
+                        refused(at, format!("[...] takes an element of a list, and this is {}", other.name()))
+                    }
                 }
             }
             Expr::Not(of) => Ok((Node::Not(Box::new(self.expect(of, &Type::Boolean)?)), Type::Boolean)),
@@ -315,7 +324,10 @@ impl Checker<'_> {
                     (T::Text, _) | (_, T::Text) => "; string(...) makes text of it",
                     _ => "",
                 };
-                return refused(at, format!("{sign} does not go with {} and {}{hint}", one.name(), two.name()));
+                return refused(
+                    at,
+                    format!("{sign} does not go with {} and {}{hint}", one.name(), two.name()),
+                );
             }
         };
         Ok((Node::Sum(sum, boxed(left), boxed(right)), kind))
@@ -356,7 +368,10 @@ impl Checker<'_> {
             Some(kind) if known.method == on.is_some() => Ok((Node::Call(known.function, nodes), kind)),
             _ => {
                 let given: Vec<String> = kinds.iter().map(Type::name).collect();
-                refused(at, format!("{name} is not called so ({}); write {}", given.join(", "), known.example))
+                refused(
+                    at,
+                    format!("{name} is not called so ({}); write {}", given.join(", "), known.example),
+                )
             }
         }
     }
@@ -369,7 +384,9 @@ impl Checker<'_> {
         let example = format!("{name} is written LIST.{name}(x, ...) with a name for the element");
         let (bound, condition, of) = match arguments {
             [Part { expr: Expr::Name(bound), .. }, of] => (bound, None, of),
-            [Part { expr: Expr::Name(bound), .. }, condition, of] if name == "map" => (bound, Some(condition), of),
+            [Part { expr: Expr::Name(bound), .. }, condition, of] if name == "map" => {
+                (bound, Some(condition), of)
+            }
             _ => return refused(at, example),
         };
         self.bound.push((bound.clone(), (*element).clone()));

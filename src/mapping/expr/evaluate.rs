@@ -97,11 +97,9 @@ impl Computed {
             Self::Instant(instant) => instant.to_string(),
             Self::Date(date) => date.to_string(),
             Self::Time(time) => time.to_string(),
-            Self::Duration(duration) => {
-                Exact::whole(duration.as_nanos())
-                    .over(Exact::whole(1_000_000_000))
-                    .map_or_else(String::new, |seconds| format!("{seconds}s"))
-            }
+            Self::Duration(duration) => Exact::whole(duration.as_nanos())
+                .over(Exact::whole(1_000_000_000))
+                .map_or_else(String::new, |seconds| format!("{seconds}s")),
             Self::List(_) => String::new(),
             Self::Record(json) => json.clone(),
         }
@@ -135,7 +133,9 @@ fn taken(value: Value<'_>, kind: &Type) -> Result<Option<Computed>, Halt> {
             let digits = value.number().map_err(Halt::Failed)?;
             let number = Exact::parse(&digits);
             Computed::Number(number.ok_or_else(|| {
-                Halt::Failed(format!("{digits} has more than the {MOST_DIGITS} digits that are computed with"))
+                Halt::Failed(format!(
+                    "{digits} has more than the {MOST_DIGITS} digits that are computed with"
+                ))
             })?)
         }
         Type::Text | Type::Null | Type::Any | Type::Duration => Computed::Text(text(value)?.into_owned()),
@@ -223,7 +223,8 @@ impl Run<'_, '_> {
             }
             Node::Select(of, name, kind) => {
                 let Computed::Record(json) = self.node(of)? else { return failed("is no object") };
-                let found = members(&json, &[name]).map_err(|error| Halt::Failed(error.message().to_owned()))?;
+                let found =
+                    members(&json, &[name]).map_err(|error| Halt::Failed(error.message().to_owned()))?;
                 let found = found.first().copied().flatten().ok_or(Halt::Missing)?;
                 self.paid(taken(Value::raw(found.get()), kind)?.ok_or(Halt::Null))
             }
@@ -484,7 +485,9 @@ fn summed(sum: Sum, one: Computed, two: Computed) -> Out {
         (Sum::Minus, C::Duration(one), C::Duration(two)) => {
             one.checked_sub(two).map(C::Duration).ok_or_else(too_far)
         }
-        (Sum::Over | Sum::Rest, C::Number(_), C::Number(two)) if two.is_zero() => failed("is divided by zero"),
+        (Sum::Over | Sum::Rest, C::Number(_), C::Number(two)) if two.is_zero() => {
+            failed("is divided by zero")
+        }
         (Sum::Over, C::Number(one), C::Number(two)) => match one.over(two) {
             Some(quotient) => Ok(C::Number(quotient)),
             None => failed(format!("{one} / {two} has no end; write div({one}, {two}, places)")),
@@ -507,9 +510,9 @@ fn number(function: Function, value: &Computed) -> Out {
     };
     match number {
         None => failed(format!("{} is no number", quoted(&value.written()))),
-        Some(number) if function == Function::ToWhole && number.as_whole().is_none() => {
-            failed(format!("{number} is no whole number, and nothing is cut off; round it with div({number}, 1, 0)"))
-        }
+        Some(number) if function == Function::ToWhole && number.as_whole().is_none() => failed(format!(
+            "{number} is no whole number, and nothing is cut off; round it with div({number}, 1, 0)"
+        )),
         Some(number) => Ok(Computed::Number(number)),
     }
 }

@@ -88,7 +88,9 @@ pub(super) fn result(function: Function, given: &[Type]) -> Option<Type> {
         (F::Lower | F::Upper | F::Trim, [Type::Text])
         | (F::Replace, [Type::Text, Type::Text, Type::Text])
         | (F::Substring, [Type::Text, Type::Number { whole: true }])
-        | (F::Substring, [Type::Text, Type::Number { whole: true }, Type::Number { whole: true }]) => Type::Text,
+        | (F::Substring, [Type::Text, Type::Number { whole: true }, Type::Number { whole: true }]) => {
+            Type::Text
+        }
         (F::Split, [Type::Text, Type::Text]) => Type::List(Box::new(Type::Text)),
         (F::Join, [Type::List(element)] | [Type::List(element), Type::Text])
             if matches!(**element, Type::Text | Type::Any) =>

@@ -63,9 +63,8 @@ impl Type {
             Kind::List | Kind::Choices => Self::List(Box::new(Self::of(&shape.element()?)?)),
             Kind::Object => {
                 let FieldType::Object { fields } = &shape.field_type else { return None };
-                let parts = fields.iter().filter_map(|part| {
-                    Some((part.name.clone(), Self::of(&Shape::of(part))?))
-                });
+                let parts =
+                    fields.iter().filter_map(|part| Some((part.name.clone(), Self::of(&Shape::of(part))?)));
                 Self::Record(parts.collect())
             }
             Kind::Masked | Kind::Content | Kind::Bytes => return None,

@@ -46,7 +46,11 @@ pub(super) enum Expr {
     List(Vec<Part>),
     Select(Box<Part>, String),
     Index(Box<Part>, Box<Part>),
-    Call { on: Option<Box<Part>>, name: String, arguments: Vec<Part> },
+    Call {
+        on: Option<Box<Part>>,
+        name: String,
+        arguments: Vec<Part>,
+    },
     Not(Box<Part>),
     Minus(Box<Part>),
     /// `+ - * / % == != < <= > >= in && ||`
@@ -272,7 +276,9 @@ fn collect(part: &Part, bound: &mut Vec<String>, found: &mut Vec<String>) {
             collect(one, bound, found);
             collect(two, bound, found);
         }
-        Expr::If(one, two, three) => [one, two, three].into_iter().for_each(|part| collect(part, bound, found)),
+        Expr::If(one, two, three) => {
+            [one, two, three].into_iter().for_each(|part| collect(part, bound, found))
+        }
         Expr::Call { on, name, arguments } => {
             if let Some(on) = on {
                 collect(on, bound, found);

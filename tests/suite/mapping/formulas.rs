@@ -26,7 +26,11 @@ fn formulas_compute_what_cel_says() {
         ("Unlimited", "size(Name) > 5 && Active ? 'long' : 'short'", r#""long""#),
         ("Unlimited", "Name.split(' ').map(n, n.substring(0, 1)).join('.')", r#""A.O""#),
         ("Unlimited", "Name.replace('n', r'\\').trim()", r#""A\\\\ Okafor""#),
-        ("Unlimited", "string(Count) + '/' + string(Amount * 2) + '/' + string(Seen)", r#""7/39.98/2026-03-29T00:30:00Z""#),
+        (
+            "Unlimited",
+            "string(Count) + '/' + string(Amount * 2) + '/' + string(Seen)",
+            r#""7/39.98/2026-03-29T00:30:00Z""#,
+        ),
         ("Unlimited", "Tags.filter(t, t != 'a').join()", r#""b""#),
         ("Unlimited", "Guests.exists(g, g.reply == 'yes') ? Guests[0].email : ''", r#""a@x.cz""#),
         ("Unlimited", "Status in ['New', 'Done'] ? 'open' : 'gone'", r#""open""#),
