@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use http::{HeaderValue, Method, StatusCode};
-use rand::Rng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
@@ -14,6 +11,7 @@ use super::call::parameter;
 use super::errors::Refusal;
 use super::places::{HOME_SPACE, ROOT_SPACE};
 use crate::emulator::grants::consent::{self, ConsentPage};
+use crate::emulator::grants::letters::{LOWER, URL_SAFE, letters};
 use crate::emulator::grants::parameters::Parameters;
 use crate::emulator::grants::{
     Authorization, BearerFault, Client, GrantFault, Grants, Issued, Token, User, s256,
@@ -68,11 +66,11 @@ impl Account {
         let mut rng: StdRng = rand::SeedableRng::seed_from_u64(config.seed ^ 0xD409_B0C5);
         let grants = Grants::new(config.seed ^ 0xD0B0, config.clock.clone(), Arc::new(mint));
         let email = "ada@emulated.example".to_owned();
-        let id = format!("dbid:{}", letters(&mut rng, 35));
-        let member = format!("dbmid:{}", letters(&mut rng, 35));
-        let mut client = Client::new(lower_letters(&mut rng, 15));
+        let id = format!("dbid:{}", letters(&mut rng, URL_SAFE, 35));
+        let member = format!("dbmid:{}", letters(&mut rng, URL_SAFE, 35));
+        let mut client = Client::new(letters(&mut rng, LOWER, 15));
         client.name = "recordport".to_owned();
-        client.client_secret = Some(lower_letters(&mut rng, 15));
+        client.client_secret = Some(letters(&mut rng, LOWER, 15));
         client.redirect_uris = REDIRECT_URIS.iter().map(|&uri| uri.to_owned()).collect();
         client.scopes = SCOPES.iter().map(|(scope, _)| (*scope).to_owned()).collect();
         client.secret_required = false;
@@ -85,7 +83,7 @@ impl Account {
             user_id: id.clone(),
             display_name: format!("{given} {family}"),
             email: email.clone(),
-            password: letters(&mut rng, 16),
+            password: letters(&mut rng, URL_SAFE, 16),
             active: true,
         });
         let issued = grants.issue(&client_id, &email, scopes.clone(), true, config.clock.now());
@@ -324,9 +322,7 @@ impl Account {
                 answer.push(("error_description", "The user chose not to give your app access".to_owned()));
             }
         }
-        answer.extend(state.map(|state| ("state", state)));
-        let answer: Vec<(&str, &str)> = answer.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        consent::redirect(&redirect_uri, &answer).unwrap_or_else(|| refuse("redirect_uri is no address"))
+        consent::answer(&redirect_uri, answer, state).unwrap_or_else(|| refuse("redirect_uri is no address"))
     }
 
     fn token(&self, request: &Request) -> Reply {
@@ -425,21 +421,11 @@ fn missing(name: &str) -> (&'static str, String) {
     ("invalid_request", format!("missing required field \"{name}\""))
 }
 
-fn letters(rng: &mut StdRng, count: usize) -> String {
-    let bytes: Vec<u8> = (0..count).map(|_| rng.random()).collect();
-    URL_SAFE_NO_PAD.encode(bytes).chars().take(count).collect()
-}
-
-fn lower_letters(rng: &mut StdRng, count: usize) -> String {
-    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    (0..count).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
-}
-
 fn mint(rng: &mut StdRng, token: Token) -> String {
     match token {
-        Token::Access => format!("sl.u.{}", letters(rng, 130)),
-        Token::Refresh => letters(rng, 64),
-        Token::Code => letters(rng, 43),
-        Token::Consent => letters(rng, 32),
+        Token::Access => format!("sl.u.{}", letters(rng, URL_SAFE, 130)),
+        Token::Refresh => letters(rng, URL_SAFE, 64),
+        Token::Code => letters(rng, URL_SAFE, 43),
+        Token::Consent => letters(rng, URL_SAFE, 32),
     }
 }

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::CACHE_CONTROL;
 use http::{Method, StatusCode};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -15,6 +13,7 @@ use serde_json::{Value, json};
 use super::errors::{JSON, Refusal};
 use crate::emulator::grants::consent::{self, ConsentPage};
 use crate::emulator::grants::key::{SigningKey, write_private};
+use crate::emulator::grants::letters::{URL_SAFE, letters};
 use crate::emulator::grants::parameters::Parameters;
 use crate::emulator::grants::{Authorization, Client, Granted, Grants, Issued, Token, User, s256};
 use crate::emulator::service::{Reply, Request, ServiceConfig};
@@ -73,10 +72,10 @@ impl Account {
         let mut client = Client::new(format!(
             "{}-{}.apps.googleusercontent.com",
             digits(&mut rng, 12),
-            letters(&mut rng, 32)
+            letters(&mut rng, URL_SAFE, 32)
         ));
         client.name = "recordport".to_owned();
-        client.client_secret = Some(format!("GOCSPX-{}", letters(&mut rng, 28)));
+        client.client_secret = Some(format!("GOCSPX-{}", letters(&mut rng, URL_SAFE, 28)));
         client.redirect_uris = vec![REDIRECT_URI.to_owned()];
         client.scopes = SCOPES.iter().map(|scope| format!("{SCOPE_ROOT}{scope}")).collect();
         client.access_seconds = 3_599;
@@ -89,7 +88,7 @@ impl Account {
         let content = json!({
             "type": "service_account",
             "project_id": "emulated",
-            "private_key_id": letters(&mut rng, 40),
+            "private_key_id": letters(&mut rng, URL_SAFE, 40),
             "private_key": key.private_pem(),
             "client_email": service_account,
             "client_id": digits(&mut rng, 21),
@@ -105,7 +104,7 @@ impl Account {
             user_id: digits(&mut rng, 21),
             display_name: name.to_owned(),
             email: email.to_owned(),
-            password: letters(&mut rng, 16),
+            password: letters(&mut rng, URL_SAFE, 16),
             active: true,
         });
         let issued = grants.issue(&client_id, email, all, true, config.clock.now());
@@ -264,9 +263,7 @@ impl Account {
             }
             _ => answer.push(("error", "access_denied".to_owned())),
         }
-        answer.extend(state.map(|state| ("state", state)));
-        let answer: Vec<(&str, &str)> = answer.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        consent::redirect(&redirect_uri, &answer).unwrap_or_else(|| refuse("redirect_uri is no address"))
+        consent::answer(&redirect_uri, answer, state).unwrap_or_else(|| refuse("redirect_uri is no address"))
     }
 
     fn token(&self, request: &Request) -> Reply {
@@ -430,20 +427,15 @@ fn words(scope: &str) -> &'static str {
     }
 }
 
-fn letters(rng: &mut StdRng, count: usize) -> String {
-    let bytes: Vec<u8> = (0..count).map(|_| rng.random()).collect();
-    URL_SAFE_NO_PAD.encode(bytes).chars().take(count).collect()
-}
-
 fn digits(rng: &mut StdRng, count: usize) -> String {
     (0..count).map(|_| char::from(b'1' + rng.random_range(0..9_u8))).collect()
 }
 
 fn mint(rng: &mut StdRng, token: Token) -> String {
     match token {
-        Token::Access => format!("ya29.a0{}", letters(rng, 180)),
-        Token::Refresh => format!("1//0{}", letters(rng, 94)),
-        Token::Code => format!("4/0A{}", letters(rng, 68)),
-        Token::Consent => letters(rng, 32),
+        Token::Access => format!("ya29.a0{}", letters(rng, URL_SAFE, 180)),
+        Token::Refresh => format!("1//0{}", letters(rng, URL_SAFE, 94)),
+        Token::Code => format!("4/0A{}", letters(rng, URL_SAFE, 68)),
+        Token::Consent => letters(rng, URL_SAFE, 32),
     }
 }

@@ -124,6 +124,15 @@ pub fn redirect(address: &str, parameters: &[(&str, &str)]) -> Option<Reply> {
     )
 }
 
+/// Leads back to the client with what was decided, and with the state that the client gave.
+#[must_use]
+pub fn answer(address: &str, decided: Vec<(&'static str, String)>, state: Option<String>) -> Option<Reply> {
+    let with_state = decided.into_iter().chain(state.map(|state| ("state", state)));
+    let answer: Vec<(&str, String)> = with_state.collect();
+    let answer: Vec<(&str, &str)> = answer.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    redirect(address, &answer)
+}
+
 fn page(status: StatusCode, title: &str, body: &str) -> Reply {
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\

@@ -10,6 +10,7 @@
 mod client;
 pub mod consent;
 pub mod key;
+pub mod letters;
 pub mod parameters;
 mod tokens;
 

@@ -121,9 +121,7 @@ impl Entra {
                 answer.push(("error_description", fault.description(request.now)));
             }
         }
-        answer.extend(state.map(|state| ("state", state)));
-        let answer: Vec<(&str, &str)> = answer.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        consent::redirect(&redirect_uri, &answer).unwrap_or_else(|| refuse("not an address"))
+        consent::answer(&redirect_uri, answer, state).unwrap_or_else(|| refuse("not an address"))
     }
 }
 

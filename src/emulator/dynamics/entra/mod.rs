@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use self::fault::Fault;
 use super::guid;
 use crate::emulator::grants::key::SigningKey;
+use crate::emulator::grants::letters::{ALPHANUMERIC, letters};
 use crate::emulator::grants::{Client, Granted, Grants, Token, User};
 use crate::emulator::service::{Reply, Request, ServiceConfig};
 use crate::error::Result;
@@ -36,7 +37,6 @@ const REDIRECT_URIS: [&str; 3] = [
 const ACCESS_SECONDS: i64 = 3_599;
 /// The name of the signing key in `jwks_uri` and in token headers.
 const KEY_ID: &str = "recordport-emulator-key";
-const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// The tenant with its clients and its user.
 #[derive(Debug)]
@@ -99,12 +99,13 @@ impl Entra {
             user_id: user_id.to_owned(),
             display_name: user_name.to_owned(),
             email: "admin@emulated.onmicrosoft.example".to_owned(),
-            password: format!("Demo-{}", letters(&mut rng, 14)),
+            password: format!("Demo-{}", letters(&mut rng, ALPHANUMERIC, 14)),
             active: true,
         };
         let mut main = Client::new(random_guid(&mut rng));
         main.name = "recordport".to_owned();
-        main.client_secret = Some(format!("{}~{}", letters(&mut rng, 5), letters(&mut rng, 34)));
+        main.client_secret =
+            Some(format!("{}~{}", letters(&mut rng, ALPHANUMERIC, 5), letters(&mut rng, ALPHANUMERIC, 34)));
         main.redirect_uris = REDIRECT_URIS.iter().map(|&uri| uri.to_owned()).collect();
         main.rotation = true;
         main.access_seconds = ACCESS_SECONDS;
@@ -261,10 +262,6 @@ fn known(body: &Value) -> Reply {
         .with_header(CACHE_CONTROL, "max-age=86400, private")
 }
 
-fn letters(rng: &mut StdRng, count: usize) -> String {
-    (0..count).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
-}
-
 fn random_guid(rng: &mut StdRng) -> String {
     guid::text(guid::fresh(rng.random(), rng.random()))
 }
@@ -275,11 +272,11 @@ fn mint(rng: &mut StdRng, token: Token, tenant: &str) -> String {
         Token::Access => {
             let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
             let head = part(json!({ "typ": "JWT", "alg": "RS256", "kid": KEY_ID }));
-            let claims = part(json!({ "tid": tenant, "ver": "1.0", "uti": letters(rng, 22) }));
-            format!("{head}.{claims}.{}", letters(rng, 342))
+            let claims = part(json!({ "tid": tenant, "ver": "1.0", "uti": letters(rng, ALPHANUMERIC, 22) }));
+            format!("{head}.{claims}.{}", letters(rng, ALPHANUMERIC, 342))
         }
-        Token::Refresh => format!("1.A{}", letters(rng, 180)),
-        Token::Code => format!("0.A{}", letters(rng, 120)),
-        Token::Consent => letters(rng, 32),
+        Token::Refresh => format!("1.A{}", letters(rng, ALPHANUMERIC, 180)),
+        Token::Code => format!("0.A{}", letters(rng, ALPHANUMERIC, 120)),
+        Token::Consent => letters(rng, ALPHANUMERIC, 32),
     }
 }

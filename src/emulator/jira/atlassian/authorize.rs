@@ -106,9 +106,7 @@ impl Atlassian {
                 answer.push(("error_description", "User did not authorize the request".to_owned()));
             }
         }
-        answer.extend(state.map(|state| ("state", state)));
-        let answer: Vec<(&str, &str)> = answer.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        consent::redirect(&redirect_uri, &answer).unwrap_or_else(|| refuse("redirect_uri is no address"))
+        consent::answer(&redirect_uri, answer, state).unwrap_or_else(|| refuse("redirect_uri is no address"))
     }
 }
 

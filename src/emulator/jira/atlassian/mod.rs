@@ -18,6 +18,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use super::errors::Refusal;
+use crate::emulator::grants::letters::{ALPHANUMERIC, letters};
 use crate::emulator::grants::{BearerFault, Client, Grants, Token, User};
 use crate::emulator::service::{Reply, Request, ServiceConfig};
 
@@ -34,7 +35,6 @@ const SCOPES: [&str; 7] = [
 ];
 /// Where everybody may ask a site for its cloud id.
 const TENANT: &str = "/_edge/tenant_info";
-const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 /// Marks, among the scopes of an authorisation, the site that the user chose.
 const SITE: &str = "\u{1}site=";
 /// Chooses every site.
@@ -83,12 +83,12 @@ impl Atlassian {
             user_id: account.to_owned(),
             display_name: name.to_owned(),
             email: email.to_owned(),
-            password: letters(&mut rng, 16),
+            password: letters(&mut rng, ALPHANUMERIC, 16),
             active: true,
         };
-        let mut client = Client::new(letters(&mut rng, 32));
+        let mut client = Client::new(letters(&mut rng, ALPHANUMERIC, 32));
         client.name = "recordport".to_owned();
-        client.client_secret = Some(format!("ATOA{}", letters(&mut rng, 60)));
+        client.client_secret = Some(format!("ATOA{}", letters(&mut rng, ALPHANUMERIC, 60)));
         client.redirect_uris = REDIRECT_URIS.iter().map(|&uri| uri.to_owned()).collect();
         client.scopes = SCOPES.iter().map(|&scope| scope.to_owned()).collect();
         client.rotation = true;
@@ -109,8 +109,8 @@ impl Atlassian {
             client_id,
             account: account.to_owned(),
             email: email.to_owned(),
-            api_token: format!("ATATT3xFfGF0{}", letters(&mut rng, 168)),
-            scoped_api_token: format!("ATATT3xFfGF0{}", letters(&mut rng, 168)),
+            api_token: format!("ATATT3xFfGF0{}", letters(&mut rng, ALPHANUMERIC, 168)),
+            scoped_api_token: format!("ATATT3xFfGF0{}", letters(&mut rng, ALPHANUMERIC, 168)),
             access_token: issued.access_token,
             refresh_token: issued.refresh_token.unwrap_or_default(),
         }
@@ -276,20 +276,17 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     Some((email.to_owned(), token.to_owned()))
 }
 
-fn letters(rng: &mut StdRng, count: usize) -> String {
-    (0..count).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
-}
-
 /// Token texts as they look in the wild: three dotted parts for access and refresh tokens.
 fn mint(rng: &mut StdRng, token: Token) -> String {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     match token {
         Token::Access | Token::Refresh => {
             let head = part(json!({ "kid": "auth.atlassian.com-ACCESS", "alg": "RS256" }));
-            let claims = part(json!({ "jti": letters(rng, 22), "aud": letters(rng, 16) }));
-            format!("{head}.{claims}.{}", letters(rng, 342))
+            let claims =
+                part(json!({ "jti": letters(rng, ALPHANUMERIC, 22), "aud": letters(rng, ALPHANUMERIC, 16) }));
+            format!("{head}.{claims}.{}", letters(rng, ALPHANUMERIC, 342))
         }
-        Token::Code => format!("eyJraWQ{}", letters(rng, 120)),
-        Token::Consent => letters(rng, 32),
+        Token::Code => format!("eyJraWQ{}", letters(rng, ALPHANUMERIC, 120)),
+        Token::Consent => letters(rng, ALPHANUMERIC, 32),
     }
 }

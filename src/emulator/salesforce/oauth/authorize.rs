@@ -116,9 +116,7 @@ impl OAuth {
                 answer.push(("error_description", "end-user denied authorization".to_owned()));
             }
         }
-        answer.extend(state.map(|state| ("state", state)));
-        let answer: Vec<(&str, &str)> = answer.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        consent::redirect(&redirect_uri, &answer)
+        consent::answer(&redirect_uri, answer, state)
             .unwrap_or_else(|| refuse("redirect_uri_mismatch", "redirect_uri must match configuration"))
     }
 }

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::soap_login;
 use crate::emulator::grants::key::SigningKey;
+use crate::emulator::grants::letters::{ALPHANUMERIC, letters};
 use crate::emulator::grants::{BearerFault, Client, Granted, Grants, Issued, Token, User};
 use crate::emulator::service::{Reply, Request, ServiceConfig};
 use crate::error::Result;
@@ -46,7 +47,6 @@ const LIMITED_SCOPES: &[&str] = &["api", "id", "openid", "refresh_token"];
 const REDIRECT_URIS: &[&str] = &["http://localhost:7281/callback", "http://localhost:1717/OauthRedirect"];
 
 const AUTHORIZE: &str = "/services/oauth2/authorize";
-const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// The organisation and its main user, as the rows have them.
 #[derive(Debug, Clone)]
@@ -99,10 +99,10 @@ impl OAuth {
             user_id: identity.user_id.clone(),
             display_name: identity.display_name.clone(),
             email: identity.email.clone(),
-            password: format!("Demo-{}", letters(&mut rng, 14)),
+            password: format!("Demo-{}", letters(&mut rng, ALPHANUMERIC, 14)),
             active: true,
         };
-        let mut main = Client::new(format!("3MVG9{}", letters(&mut rng, 80)));
+        let mut main = Client::new(format!("3MVG9{}", letters(&mut rng, ALPHANUMERIC, 80)));
         main.name = "recordport".to_owned();
         main.client_secret = Some(secret(&mut rng));
         main.redirect_uris = REDIRECT_URIS.iter().map(|&uri| uri.to_owned()).collect();
@@ -111,7 +111,7 @@ impl OAuth {
         main.public_key = Some(key.public_pem().to_owned());
         main.run_as = Some(user.username.clone());
         let mut limited = main.clone();
-        limited.client_id = format!("3MVG9{}", letters(&mut rng, 80));
+        limited.client_id = format!("3MVG9{}", letters(&mut rng, ALPHANUMERIC, 80));
         limited.name = "recordport (limited)".to_owned();
         limited.client_secret = Some(secret(&mut rng));
         limited.scopes = LIMITED_SCOPES.iter().map(|&scope| scope.to_owned()).collect();
@@ -247,10 +247,6 @@ fn lasting(scopes: &[String]) -> bool {
     scopes.iter().any(|scope| is_lasting(scope))
 }
 
-fn letters(rng: &mut StdRng, count: usize) -> String {
-    (0..count).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
-}
-
 fn secret(rng: &mut StdRng) -> String {
     (0..32).map(|_| format!("{:02X}", rng.random::<u8>())).collect()
 }
@@ -258,9 +254,9 @@ fn secret(rng: &mut StdRng) -> String {
 /// Token texts as they look in the wild: a session id begins with its organisation's id.
 fn mint(rng: &mut StdRng, token: Token, organization: &str) -> String {
     match token {
-        Token::Access => format!("{organization}!AQ{}", letters(rng, 94)),
-        Token::Refresh => format!("5Aep861{}", letters(rng, 80)),
-        Token::Code => format!("aPrx{}==", letters(rng, 80)),
-        Token::Consent => letters(rng, 32),
+        Token::Access => format!("{organization}!AQ{}", letters(rng, ALPHANUMERIC, 94)),
+        Token::Refresh => format!("5Aep861{}", letters(rng, ALPHANUMERIC, 80)),
+        Token::Code => format!("aPrx{}==", letters(rng, ALPHANUMERIC, 80)),
+        Token::Consent => letters(rng, ALPHANUMERIC, 32),
     }
 }
