@@ -59,3 +59,42 @@ pub fn edited<T: PartialEq + Clone>(present: &Present<T>, field: &str, add: Vec<
     }
     values
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::record::record_type::{Field, FieldType};
+    use crate::record::{KeyFields, TypeName};
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_read_fails_its_row_and_no_other() {
+        let record_type = RecordType {
+            name: TypeName::new("thing"),
+            provider: "test".to_owned(),
+            label: String::new(),
+            label_plural: String::new(),
+            description: None,
+            custom: false,
+            fields: vec![Field::new("tags", FieldType::Json)],
+            key: KeyFields::single("id"),
+            alternate_keys: Vec::new(),
+            relationships: Vec::new(),
+            capability: crate::record::capability::Capability::default(),
+        };
+        let row = |key: &str| Change {
+            key: Key::text(key),
+            edits: vec![("tags".to_owned(), Edit::List { add: vec![json!(1)], remove: Vec::new() })],
+            if_version: None,
+        };
+        let read = async |keys: Vec<Key>, _| {
+            assert_eq!(keys.len(), 2);
+            Ok(vec![Err(Error::protocol("not readable")), Ok(None)])
+        };
+        let present: Vec<Result<Present<Json>>> =
+            present(&record_type, &[row("a"), row("b")], read).await.unwrap();
+        assert!(present[0].is_err());
+        assert!(present[1].as_ref().unwrap().is_empty());
+    }
+}

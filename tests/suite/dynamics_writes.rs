@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use recordport::connect::sign_in::AccessMode;
 use recordport::emulator::EmulatorConfig;
 use recordport::error::{Error, ErrorKind, Result};
+use recordport::layer::check::Checked;
+use recordport::provider::changes::Feed;
 use recordport::provider::search::{RecordsExt as _, Search};
 use recordport::provider::{
-    Change, ChangeKind, Content, NewRow, Outcome, Records, VersionedKey, WriteOptions,
+    Change, ChangeKind, Content, Edit, NewRow, Outcome, Records, VersionedKey, WriteOptions,
 };
 use recordport::record::record_type::FieldType;
 use recordport::record::{Key, QueryDraft};
@@ -293,4 +296,40 @@ async fn content_beyond_the_columns_size_is_refused_before_it_is_sent() {
     let none = Key::text("00000000-0000-4000-8000-000000000001");
     let absent = got(&org, &*invoices, &none, "new_document").await.expect_err("there is no such row");
     assert_eq!(absent.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_of_several_survives_and_rows_that_add_to_one_list_build_on_each_other() {
+    let org = environment().await;
+    let plain = org.open("new_invoice").await;
+    let invoices = Checked::new(plain.clone(), AccessMode::ReadWrite);
+    let row = json!({"new_name": "Tagged", "new_quantity": 1, "new_tags": [1, 3]});
+    let key = create(&org, &invoices, &row).await;
+    assert_eq!(read(&org, &*plain, &key, &["new_tags"]).await, json!({"new_tags": [1, 3]}));
+    let change = |add: Value, remove: Value| {
+        let list = |value: Value| value.as_array().expect("a list").clone();
+        let edit = Edit::List { add: list(add), remove: list(remove) };
+        Change { key: key.clone(), edits: vec![("new_tags".to_owned(), edit)], if_version: None }
+    };
+    let changes = [change(json!([2]), json!([])), change(json!([4]), json!([1])), change(json!([1]), json!([]))];
+    let outcomes = invoices.update(&org.cx, &changes, &WriteOptions::new()).await.expect("is sent");
+    assert_eq!(statuses(&outcomes), ["updated"; 3]);
+    let mut tags = read(&org, &*plain, &key, &["new_tags"]).await["new_tags"].as_array().expect("a list").clone();
+    tags.sort_by_key(Value::to_string);
+    assert_eq!(tags, [json!(1), json!(2), json!(3), json!(4)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_of_a_table_without_tracking_says_what_it_does() {
+    let org = environment().await;
+    let tags = org.open("new_tag").await;
+    let mut feed = Feed::new(tags.clone(), org.cx.clone(), Vec::new(), None);
+    let start = feed.next_page().await.expect("begins");
+    let notice = start.notice.as_deref().expect("a notice");
+    assert!(notice.contains("does not track changes") && notice.contains("compares"), "{notice}");
+    let key = create(&org, &*tags, &json!({"new_name": "New"})).await;
+    let mut feed = Feed::new(tags, org.cx.clone(), Vec::new(), Some(start.checkpoint));
+    let page = feed.next_page().await.expect("goes on");
+    assert_eq!((page.changes.len(), page.notice), (1, None), "once is enough");
+    assert_eq!((page.changes[0].change, page.changes[0].key.clone()), (ChangeKind::Created, Some(key)));
 }

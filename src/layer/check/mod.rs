@@ -25,7 +25,7 @@ use serde_json::Value as Json;
 use crate::connect::sign_in::AccessMode;
 use crate::error::{Error, ErrorKind, FieldError, Result};
 use crate::provider::{
-    Change, ChangePage, Content, Context, Edits, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
+    Change, ChangePage, Content, Context, Edit, Edits, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
     Resolved, Settled, VersionedKey, WriteOptions,
 };
 use crate::record::capability::{ContentCapability, VersionSupport, WriteCapability};
@@ -205,8 +205,15 @@ fn stops_the_rest(error: &Error) -> bool {
 /// One batch of checked rows, on its way to the provider.
 type Sending<'a> = BoxFuture<'a, Result<Vec<Outcome>>>;
 
+/// Whether a row must not go with these: it adds to or removes from a list of a record that one of them changes,
+/// and what it starts from is read before the batch is sent.
+fn edits_a_list_again(batch: &[Change], row: &Change) -> bool {
+    row.edits.iter().any(|(_, edit)| matches!(edit, Edit::List { .. }))
+        && batch.iter().any(|other| other.key == row.key)
+}
+
 /// Sends the rows that passed, in batches, up to `at_once` of them at a time, and puts every outcome at its
-/// row's place.
+/// row's place. A row that `waits` for those before it begins a batch.
 ///
 /// # Errors
 /// The provider's, when it concerns every row alike and no row is known to have been sent before it.
@@ -214,6 +221,7 @@ async fn send_in_batches<'a, T>(
     checked: Vec<Result<T>>,
     (batch_max, at_once): (usize, usize),
     marker: impl Fn(&T) -> Option<Json>,
+    waits: impl Fn(&[T], &T) -> bool,
     send: impl Fn(Vec<T>) -> Sending<'a>,
 ) -> Result<Vec<Outcome>> {
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(checked.len());
@@ -233,7 +241,13 @@ async fn send_in_batches<'a, T>(
     let mut under_way = FuturesUnordered::new();
     loop {
         while stopped.is_none() && under_way.len() < at_once.max(1) && good.peek().is_some() {
-            let (places, batch): (Vec<usize>, Vec<T>) = good.by_ref().take(batch_max.max(1)).unzip();
+            let (mut places, mut batch) = (Vec::new(), Vec::new());
+            while batch.len() < batch_max.max(1)
+                && let Some((place, row)) = good.next_if(|(_, row)| !waits(&batch, row))
+            {
+                places.push(place);
+                batch.push(row);
+            }
             let markers: Vec<Option<Json>> = batch.iter().map(&marker).collect();
             let sending = send(batch);
             under_way.push(async move { (places, markers, sending.await) });
@@ -378,6 +392,7 @@ impl Records for Checked {
             checked,
             (capability.batch_max, capability.at_once),
             |row: &NewRow| row.marker.clone(),
+            |_, _| false,
             |batch| {
                 Box::pin(async move {
                     let shared = apart::shared(self.kind(), capability, &batch);
@@ -408,6 +423,7 @@ impl Records for Checked {
             checked,
             (capability.batch_max, 1),
             |_| None,
+            edits_a_list_again,
             |batch| Box::pin(async move { self.inner.update(cx, &batch, options).await }),
         )
         .await
@@ -440,6 +456,7 @@ impl Records for Checked {
             checked,
             (capability.batch_max, 1),
             |_| None,
+            edits_a_list_again,
             |batch| Box::pin(async move { self.inner.upsert(cx, by, &batch, options).await }),
         )
         .await
@@ -466,6 +483,7 @@ impl Records for Checked {
             checked,
             (capability.batch_max, 1),
             |_| None,
+            |_, _| false,
             |batch| Box::pin(async move { self.inner.delete(cx, &batch, options).await }),
         )
         .await

@@ -64,6 +64,11 @@ impl Place {
         }
     }
 
+    /// Whether nothing was read so far.
+    fn is_untouched(&self) -> bool {
+        !self.delta && self.link.is_none() && self.version == 0 && self.highest == 0
+    }
+
     fn read(checkpoint: &Checkpoint) -> Result<Self> {
         Ok(checkpoint.place(FORM)?.unwrap_or_else(Self::beginning))
     }
@@ -195,6 +200,14 @@ struct Look<'a> {
 impl Look<'_> {
     /// Reads one page; tells whether there is more now.
     async fn go_on(&mut self) -> Result<bool> {
+        if !self.records.tracked() && self.place.is_untouched() {
+            // The moment of a change (modifiedon) would tell neither deletions nor what comes late.
+            self.notices.push(format!(
+                "{} does not track changes, so each look compares the ids and versions of all its records; an administrator \
+                 can switch change tracking on for the table",
+                self.records.record_type_here().name
+            ));
+        }
         let listed = match self.records.listed(self.cx, self.place.link.as_deref()).await {
             Err(error) if self.place.delta && error.code() == Some(EXPIRED) => {
                 self.notices.push(
