@@ -12,6 +12,9 @@ use super::store::Store;
 use super::{render, screens};
 use crate::emulator::service::Reply;
 
+/// Bytes of the largest file that the site takes.
+const UPLOAD_MOST: u64 = 1_073_741_824;
+
 fn ok(body: &Value) -> Result<Reply, Refusal> {
     Ok(Reply::json(StatusCode::OK, body))
 }
@@ -35,6 +38,8 @@ pub(super) fn handle(store: &Store, call: &Call<'_>) -> Option<Result<Reply, Ref
             | ["project", _]
             | ["project", _, "versions" | "version" | "components" | "component"]
             | ["issue", "createmeta", ..]
+            | ["attachment", "meta"]
+            | ["project", _, "statuses"]
             | ["myself" | "serverInfo" | "user"]
     );
     if !known {
@@ -111,6 +116,8 @@ fn answer(store: &Store, call: &Call<'_>, segments: &[&str]) -> Result<Reply, Re
             value["lead"] = lead(store, call);
             ok(&value)
         }
+        ["attachment", "meta"] => ok(&json!({ "enabled": true, "uploadLimit": UPLOAD_MOST })),
+        ["project", key, "statuses"] => ok(&statuses(call, store, project(store, call, key)?)),
         ["project", key, what] => {
             let own = project(store, call, key)?;
             let components = what.starts_with('c');
@@ -142,6 +149,24 @@ fn answer(store: &Store, call: &Call<'_>, segments: &[&str]) -> Result<Reply, Re
         ["issue", "createmeta"] => ok(&whole_metadata(store, call)),
         _ => Err(call.no_route()),
     }
+}
+
+/// The statuses of each issue type of a project, as its workflow has them.
+fn statuses(call: &Call<'_>, store: &Store, project: &Project) -> Value {
+    let steps = store.model.workflow(&project.id);
+    let used = STATUSES.iter().filter(|own| steps.iter().any(|step| step.to == own.id));
+    let statuses: Vec<Value> = used.map(|own| render::status(call, own.id)).collect();
+    let each = project.screens.iter().filter_map(|screen| {
+        let own = store.model.issue_type(&screen.issue_type)?;
+        Some(json!({
+            "self": call.link(&format!("issuetype/{}", own.id)),
+            "id": own.id,
+            "name": own.name,
+            "subtask": own.level < 0,
+            "statuses": statuses,
+        }))
+    });
+    each.collect()
 }
 
 fn issue_types(store: &Store, call: &Call<'_>, project: &Project) -> Value {

@@ -340,6 +340,15 @@ impl Service for Jira {
                 })
                 .collect(),
             "project" => store.model.projects.iter().map(|own| render::project(&call, own)).collect(),
+            "version" | "component" => {
+                let components = record_type == "component";
+                let of = |own: &model::Project| {
+                    let parts = if components { &own.components } else { &own.versions };
+                    let shown = parts.iter().map(|part| parts::shown(store, &call, own, part, components));
+                    shown.collect::<Vec<_>>()
+                };
+                store.model.projects.iter().flat_map(of).collect()
+            }
             "user" => store.model.people.iter().map(|own| render::person(&call, own)).collect(),
             _ => return None,
         })

@@ -91,6 +91,7 @@ fn operations(field: &Field) -> Vec<&'static str> {
     match field.id.as_str() {
         "issuelinks" => vec!["add", "copy"],
         "attachment" => vec!["set", "copy"],
+        "security" => vec!["set"],
         _ => field.kind.operations().to_vec(),
     }
 }

@@ -342,7 +342,7 @@ impl Look<'_> {
             if answered.next == self.place.token {
                 return Err(Error::protocol("Jira gives the same page again and again")
                     .with_provider("jira")
-                    .with_code("page_loop"));
+                    .with_code("repeated_cursor"));
             }
             self.place.token = answered.next;
             self.place.reached = last.or(self.place.reached);

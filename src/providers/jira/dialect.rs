@@ -83,7 +83,7 @@ fn meaning(status: u16, words: &str) -> Meaning {
     let of = |kind, retry, code: &str, advice| Meaning { kind, retry, code: code.to_owned(), advice };
     match status {
         400 if words.contains("nextPageToken") => {
-            of(Invalid, Never, "page_token_ended", "The place in the search is too old; search again")
+            of(Refused, Never, "page_token_ended", "The place in the search is too old; search again")
         }
         401 if words.contains("scope does not match") => of(
             Unauthorized,
@@ -114,7 +114,10 @@ fn meaning(status: u16, words: &str) -> Meaning {
             "There is no such issue, or the connected user may not see it",
         ),
         404 => of(NotFound, Never, "status_404", ""),
-        409 => of(Conflict, Never, "status_409", "Somebody changed it at the same time; read it again"),
+        409 | 412 => {
+            let code = format!("status_{status}");
+            of(Conflict, Never, &code, "Somebody changed it at the same time; read it again")
+        }
         410 => of(Refused, Never, "status_410", "Jira has removed this part of its API"),
         413 => of(Invalid, Never, "status_413", "Send fewer or smaller rows"),
         414 | 431 => of(Invalid, Never, "too_long", "Shorten the filter or select fewer fields"),

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::api;
 use super::records::IssueRecords;
 use super::site::Door;
-use super::wires::Scope;
+use super::wires::{Kind, Scope, WireField};
 use crate::error::Result;
 use crate::provider::{Context, Settled};
 use crate::record::Key;
@@ -96,6 +96,9 @@ impl IssueRecords {
         if let (false, Some(scope), Some(since)) = (all, &self.described.wires.scope, since) {
             self.look_by_keys(cx, &door, scope, since, &mut seen).await?;
         }
+        // A new issue at a security level may be one that its own creator does not see.
+        let hidden = |wire: &WireField| wire.kind == Kind::SecurityLevel && !wire.operations.is_empty();
+        seen.complete &= !self.described.wires.fields.values().any(hidden);
         let each = marks.iter().map(|mark| match seen.marks.get(&bare(mark).to_string()) {
             Some(id) => Settled::Arrived(Key::text(id.as_str())),
             None if seen.complete => Settled::Absent,

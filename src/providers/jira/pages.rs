@@ -15,15 +15,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::provider::{Context, Plan};
 use crate::record::{Cursor, Page};
 
+/// The last issues that a cursor remembers.
+const LASTS: usize = 20;
+
 /// Where a page starts; travels in [`Cursor::position`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Position {
     /// Jira's token of the page; none on the first page of a query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    /// The last issue that came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    last: Option<String>,
+    /// The last issues that came, in order: some of them may be deleted before the search goes on behind them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lasts: Vec<String>,
     /// Whether the query is asked without the values that Jira may not know.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     weak: bool,
@@ -56,7 +59,6 @@ impl IssueRecords {
         let Answer { mut records, next } = asked?;
         let seen = at.map_or(0, |cursor| cursor.seen) + records.len() as u64;
         let key = |record: &crate::record::Record| record.key.to_string();
-        let last = records.iter().rev().flatten().next().map(key).or(position.last);
         if let Some(behind) = &position.behind {
             let found =
                 records.iter().position(|row| row.as_ref().is_ok_and(|record| key(record) == *behind));
@@ -69,14 +71,16 @@ impl IssueRecords {
                 None => return Err(ended()),
             }
         }
+        position.lasts.extend(records.iter().flatten().map(key));
+        position.lasts.drain(..position.lasts.len().saturating_sub(LASTS));
         let next = match next {
             Some(next) if Some(&next) == position.token.as_ref() => {
                 return Err(Error::protocol("Jira gives the same page again and again")
                     .with_provider("jira")
-                    .with_code("page_loop"));
+                    .with_code("repeated_cursor"));
             }
             Some(token) => {
-                let position = serde_json::to_value(Position { token: Some(token), last, ..position })
+                let position = serde_json::to_value(Position { token: Some(token), ..position })
                     .map_err(|source| Error::bug("a position is not JSON").with_source(source))?;
                 Some(Cursor::new(plan.hash.as_str(), position, seen))
             }
@@ -112,26 +116,28 @@ impl IssueRecords {
             let other = unknown && request.has_weak() && !position.weak;
             return Ok(other.then(|| Position { weak: true, ..position.clone() }));
         }
-        let Some(last) = position.last.as_ref().filter(|_| request.by_creation) else { return Ok(None) };
-        if error.code() != Some(TOKEN_ENDED) {
+        if error.code() != Some(TOKEN_ENDED) || !request.by_creation {
             return Ok(None);
         }
-        tracing::info!(issue = last, "the search is gone on with behind the last issue");
         let door = self.site.door(cx).await?;
         let fields = ["created".to_owned()];
-        let reply = match self.site.send(cx, api::issue(&door, last, &fields)).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            reply => reply?,
-        };
-        let created = created_of(&reply.body)?;
-        let behind = Some(last.clone());
-        Ok(Some(Position { token: None, from: Some(minute(created)), behind, ..position.clone() }))
+        for last in position.lasts.iter().rev() {
+            let reply = match self.site.send(cx, api::issue(&door, last, &fields)).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                reply => reply?,
+            };
+            tracing::info!(issue = last, "the search is gone on with behind the last issue");
+            let created = created_of(&reply.body)?;
+            let behind = Some(last.clone());
+            return Ok(Some(Position { token: None, from: Some(minute(created)), behind, ..position.clone() }));
+        }
+        Ok(None)
     }
 }
 
 fn ended() -> Error {
     Error::new(
-        ErrorKind::Invalid,
+        ErrorKind::Refused,
         "Jira no longer knows this search, and the last issue that it gave is not found again",
     )
     .with_provider("jira")

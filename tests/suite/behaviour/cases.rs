@@ -106,9 +106,12 @@ async fn created_is_found_once(subject: Arc<Subject>, name: TypeName) -> bool {
 }
 
 async fn an_empty_page_goes_on(subject: Arc<Subject>, name: TypeName) -> bool {
+    if !subject.is_paged(&name) {
+        return false;
+    }
     let records = subject.open(&name).await;
     let all = subject.search(&records, None, &[], Some(200)).await.len();
-    subject.fault(json!({"path": subject.page_path(), "kind": "emptypage", "page": 1, "times": 1})).await;
+    subject.fault(json!({"path": subject.page_path(&name), "kind": "emptypage", "page": 1, "times": 1})).await;
     assert_eq!(subject.search(&records, None, &[], Some(200)).await.len(), all);
     true
 }
@@ -143,12 +146,14 @@ fn record_key_field(records: &Arc<dyn Records>) -> String {
 async fn dropping_stops_requests(subject: Arc<Subject>, name: TypeName) -> bool {
     let records = subject.open(&name).await;
     let total = subject.search(&records, None, &[], Some(200)).await.len();
-    if total <= 400 {
+    let least = records.record_type().capability.search.as_ref().unwrap().page_min;
+    let page = least.max(u32::try_from(total / 4).unwrap().min(200)).max(1);
+    if !subject.is_paged(&name) || total <= 2 * page as usize {
         return false;
     }
-    let each = subject.plan(&records, None, &[] as &[&str], Some(200)).await.requests_per_page;
+    let each = subject.plan(&records, None, &[] as &[&str], Some(page)).await.requests_per_page;
     subject.forget_requests().await;
-    subject.first_record_then_drop(&records).await;
+    subject.first_record_then_drop(&records, page).await;
     let requests = subject.requests().await.len();
     let most = 2 * usize::try_from(each).unwrap();
     assert!(requests <= most, "one page and at most one read ahead, not {requests} requests");
@@ -234,7 +239,7 @@ async fn extremes_round_trip(subject: Arc<Subject>, name: TypeName) -> bool {
     let key = create_one(&records, &subject, values::required_only(&form, &known)).await;
     let mut tried = 0;
     let free = |field: &&Field| {
-        field.updatable && field.controlled_by.is_none() && subject.known_value(field).is_none()
+        field.updatable && field.controlled_by.is_none() && subject.known_value(&form, field).is_none()
     };
     for field in form.fields.iter().filter(free) {
         for text in values::extremes(field) {
@@ -259,8 +264,7 @@ async fn extremes_round_trip(subject: Arc<Subject>, name: TypeName) -> bool {
             tried += 1;
         }
     }
-    assert!(tried > 3, "several fields have ranges");
-    true
+    tried > 3
 }
 
 async fn projection_is_exact(subject: Arc<Subject>, name: TypeName) -> bool {
@@ -455,7 +459,7 @@ async fn nulls_are_absent(subject: Arc<Subject>, name: TypeName) -> bool {
     let form = subject.form(&record_type).await;
     let known = subject.known_keys(&form).await;
     let plain = values::required_only(&form, &known);
-    let mut padded = values::renewed(&form, &plain, &known);
+    let mut padded = values::renewed(&form, &plain, &known, |field| subject.is_unique(field));
     for field in record_type.fields.iter().filter(|field| field.createable && !field.required_on_create) {
         // What the form demands is there already.
         if padded.iter().all(|(name, _)| *name != field.name) {
@@ -465,9 +469,8 @@ async fn nulls_are_absent(subject: Arc<Subject>, name: TypeName) -> bool {
     let keys = [create_one(&records, &subject, plain).await, create_one(&records, &subject, padded).await];
     let (first, second) =
         (read(&records, &subject, &keys[0]).await, read(&records, &subject, &keys[1]).await);
-    for field in
-        record_type.fields.iter().filter(|field| field.createable && !field.unique && !field.auto_number)
-    {
+    let comparable = |field: &&Field| field.createable && !subject.is_unique(field) && !field.auto_number;
+    for field in record_type.fields.iter().filter(comparable) {
         let own = |at: usize, value: &Value| value.as_str() == Some(keys[at].to_string().as_str());
         let to_itself = own(0, &first[&field.name]) && own(1, &second[&field.name]);
         assert!(
@@ -494,7 +497,8 @@ async fn big_batches_are_split(subject: Arc<Subject>, name: TypeName) -> bool {
     assert_eq!(outcomes.len(), count);
     let keys: BTreeSet<&Key> = outcomes.iter().filter_map(Outcome::key).collect();
     assert_eq!(keys.len(), count, "each row has a key of its own");
-    assert_eq!(subject.writes().await.len(), 3, "three requests");
+    let requests = count.div_ceil(capability.batch_max);
+    assert_eq!(subject.writes().await.len(), requests, "as many requests as needed");
     true
 }
 
@@ -546,7 +550,7 @@ async fn unsupported_stays_here(subject: Arc<Subject>, name: TypeName) -> bool {
 
 async fn retry_after_is_honoured(subject: Arc<Subject>, name: TypeName) -> bool {
     let records = subject.open(&name).await;
-    subject.fault(json!({"path": subject.page_path(), "kind": "429", "times": 1, "retry_after": "7"})).await;
+    subject.fault(json!({"path": subject.page_path(&name), "kind": "429", "times": 1, "retry_after": "7"})).await;
     let before = subject.waits().len();
     assert!(!subject.search(&records, None, &[], None).await.is_empty());
     let waited: std::time::Duration = subject.waits()[before..].iter().sum();
@@ -582,7 +586,7 @@ async fn ambiguous_create_is_unknown(subject: Arc<Subject>, name: TypeName) -> b
         let row = NewRow { fields, marker: None };
         let before = subject.stored(&name).await;
         subject
-            .fault(json!({"method": "POST", "path": subject.write_path(), "kind": kind, "times": 1}))
+            .fault(json!({"method": "POST", "path": subject.write_path(&name), "kind": kind, "times": 1}))
             .await;
         let outcome = records
             .create(&subject.cx, std::slice::from_ref(&row), &WriteOptions::new())
@@ -710,7 +714,7 @@ async fn foreign_checkpoint_is_refused(subject: Arc<Subject>, name: TypeName) ->
 
 async fn errors_have_context(subject: Arc<Subject>, name: TypeName) -> bool {
     let records = subject.open(&name).await;
-    subject.fault(json!({"path": subject.page_path(), "kind": "403", "times": 1})).await;
+    subject.fault(json!({"path": subject.page_path(&name), "kind": "403", "times": 1})).await;
     let error = subject.try_search(&records, None, &[], None).await.unwrap_err();
     assert_eq!(error.provider(), Some(subject.provider_name()), "{error:?}");
     assert_eq!(error.record_type(), Some(name.as_str()), "{error:?}");

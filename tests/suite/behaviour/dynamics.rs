@@ -62,6 +62,10 @@ impl Service for Dynamics {
             .clone()
     }
 
+    fn core_types(&self) -> &'static [&'static str] {
+        &["account", "contact", "incident", "new_invoice"]
+    }
+
     fn reads_otherwise(&self, field: &Field) -> bool {
         // An image reads as its thumbnail.
         matches!(field.field_type, FieldType::Binary { .. })

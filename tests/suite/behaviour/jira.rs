@@ -14,7 +14,15 @@ use super::subject::{Service, Subject};
 use crate::jira_openapi::{Conforming, Judged};
 use crate::support::emulated::Emulated;
 
-const TYPES: &[&str] = &["issue", "issue:OPS/Bug"];
+const TYPES: &[&str] = &[
+    "issue",
+    "issue:OPS/Bug",
+    "issue:WEB/Story",
+    "version:OPS",
+    "component:OPS",
+    "project",
+    "user",
+];
 
 struct JiraCloud;
 
@@ -44,8 +52,32 @@ impl Service for JiraCloud {
         ("/oauth/token", form)
     }
 
-    fn plain_text_field(&self, _: &RecordType) -> String {
-        "summary".to_owned()
+    fn page_path_of(&self, name: &TypeName) -> String {
+        match name.base() {
+            "issue" => self.page_path().to_owned(),
+            of_project @ ("version" | "component") => format!("*/rest/api/3/project/*/{of_project}*"),
+            "user" => "*/rest/api/3/users/search*".to_owned(),
+            other => format!("*/rest/api/3/{other}/search*"),
+        }
+    }
+
+    fn write_path_of(&self, name: &TypeName) -> String {
+        match name.base() {
+            "issue" => self.write_path().to_owned(),
+            other => format!("*/rest/api/3/{other}"),
+        }
+    }
+
+    fn is_paged(&self, name: &TypeName) -> bool {
+        name.base() == "issue"
+    }
+
+    fn core_types(&self) -> &'static [&'static str] {
+        &["issue", "issue:OPS/Bug", "issue:WEB/Story"]
+    }
+
+    fn plain_text_field(&self, record_type: &RecordType) -> String {
+        (if record_type.name.base() == "issue" { "summary" } else { "description" }).to_owned()
     }
 
     fn reads_otherwise(&self, _: &Field) -> bool {
@@ -62,8 +94,24 @@ impl Service for JiraCloud {
         (group && matches!(field.field_type, FieldType::Text { .. })).then(|| json!("jira-users"))
     }
 
+    fn known_value_of(&self, form: &RecordType, field: &Field) -> Option<Value> {
+        match (form.name.as_str(), field.name.as_str()) {
+            // Parents are issues of the same project.
+            ("issue:WEB/Story", "parent") => Some(json!("10001")),
+            ("version:OPS", "projectId") => Some(json!("10000")),
+            ("component:OPS", "project") => Some(json!("OPS")),
+            _ => self.known_value(field),
+        }
+    }
+
+    fn is_unique(&self, field: &Field) -> bool {
+        // Names of versions and components are unique in their project.
+        field.unique || field.name == "name"
+    }
+
     fn is_of(&self, name: &TypeName, row: &Value) -> bool {
         let Some((project, issue_type)) = name.scope().and_then(|scope| scope.split_once('/')) else {
+            // How many there are elsewhere does not matter to the cases.
             return true;
         };
         row["fields"]["project"]["key"] == project && row["fields"]["issuetype"]["name"] == issue_type

@@ -54,6 +54,30 @@ pub(super) trait Service: Send + Sync {
     fn repeats_creates(&self) -> bool {
         false
     }
+    /// The same for a field of a certain type.
+    fn known_value_of(&self, _: &RecordType, field: &Field) -> Option<Value> {
+        self.known_value(field)
+    }
+    /// Whether no two rows of the suite may have the same value of a field.
+    fn is_unique(&self, field: &Field) -> bool {
+        field.unique
+    }
+    /// Glob of the requests that answer pages of a search of a type.
+    fn page_path_of(&self, _: &TypeName) -> String {
+        self.page_path().to_owned()
+    }
+    /// Glob of the requests that create rows of a type.
+    fn write_path_of(&self, _: &TypeName) -> String {
+        self.write_path().to_owned()
+    }
+    /// Whether searches of a type come in pages that the service cuts.
+    fn is_paged(&self, _: &TypeName) -> bool {
+        true
+    }
+    /// Types for which every case of create, update, search, get and delete must apply.
+    fn core_types(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Whether a row as stored is a record of this type.
     fn is_of(&self, _: &TypeName, _: &Value) -> bool {
         true
@@ -180,12 +204,20 @@ impl Subject {
         self.clock.waits()
     }
 
-    pub(super) fn page_path(&self) -> &'static str {
-        self.service.page_path()
+    pub(super) fn page_path(&self, name: &TypeName) -> String {
+        self.service.page_path_of(name)
     }
 
-    pub(super) fn write_path(&self) -> &'static str {
-        self.service.write_path()
+    pub(super) fn write_path(&self, name: &TypeName) -> String {
+        self.service.write_path_of(name)
+    }
+
+    pub(super) fn is_paged(&self, name: &TypeName) -> bool {
+        self.service.is_paged(name)
+    }
+
+    pub(super) fn core_types(&self) -> &'static [&'static str] {
+        self.service.core_types()
     }
 
     pub(super) fn plain_text_field(&self, record_type: &RecordType) -> String {
@@ -231,7 +263,7 @@ impl Subject {
     pub(super) async fn known_keys(&self, record_type: &RecordType) -> KnownKeys {
         let mut known = KnownKeys::default();
         for field in record_type.fields.iter().filter(|field| field.required_on_create) {
-            known.values.extend(self.service.known_value(field).map(|value| (field.name.clone(), value)));
+            known.values.extend(self.service.known_value_of(record_type, field).map(|value| (field.name.clone(), value)));
         }
         for field in &record_type.fields {
             let FieldType::Reference(reference) = &field.field_type else { continue };
@@ -272,15 +304,19 @@ impl Subject {
         }
     }
 
-    pub(super) fn known_value(&self, field: &Field) -> Option<Value> {
-        self.service.known_value(field)
+    pub(super) fn known_value(&self, form: &RecordType, field: &Field) -> Option<Value> {
+        self.service.known_value_of(form, field)
+    }
+
+    pub(super) fn is_unique(&self, field: &Field) -> bool {
+        self.service.is_unique(field)
     }
 
     /// A value for every field that can be set on create.
     pub(super) fn everything(&self, form: &RecordType, known: &KnownKeys) -> BTreeMap<String, Value> {
         let mut row = super::values::everything(form, known);
         for (name, value) in &mut row {
-            let own = form.field(name).and_then(|field| self.service.known_value(field));
+            let own = form.field(name).and_then(|field| self.service.known_value_of(form, field));
             *value = own.unwrap_or_else(|| value.take());
         }
         row
@@ -352,8 +388,8 @@ impl Subject {
     }
 
     /// Takes the first page of a long search and drops the rest.
-    pub(super) async fn first_record_then_drop(&self, records: &Arc<dyn Records>) {
-        let prepared = self.prepare(records, None, &[] as &[&str], Some(200)).await;
+    pub(super) async fn first_record_then_drop(&self, records: &Arc<dyn Records>, page_size: u32) {
+        let prepared = self.prepare(records, None, &[] as &[&str], Some(page_size)).await;
         let mut search = Search::start(Arc::clone(records), self.cx.clone(), &prepared);
         assert!(!search.next_page().await.unwrap().unwrap().records.is_empty());
     }

@@ -64,10 +64,15 @@ pub(crate) fn with_types(record_type: &RecordType, mut row: Edits, known: &Known
 }
 
 /// The same row with other values in its unique fields.
-pub(crate) fn renewed(record_type: &RecordType, row: &Edits, known: &KnownKeys) -> Edits {
+pub(crate) fn renewed(
+    record_type: &RecordType,
+    row: &Edits,
+    known: &KnownKeys,
+    is_unique: impl Fn(&Field) -> bool,
+) -> Edits {
     row.iter()
         .map(|(name, edit)| match record_type.field(name) {
-            Some(field) if field.unique => (name.clone(), set(&ordinary(field, known))),
+            Some(field) if is_unique(field) => (name.clone(), set(&ordinary(field, known))),
             _ => (name.clone(), edit.clone()),
         })
         .collect()

@@ -36,14 +36,14 @@ macro_rules! over_services {
 }
 
 over_services! {
-    a_feed_stopped_and_resumed_ten_times_ends_with_the_services_state: salesforce SALESFORCE, dynamics DYNAMICS;
-    a_feed_from_the_beginning_lists_everything_however_it_is_interrupted: salesforce SALESFORCE, dynamics DYNAMICS;
-    a_page_that_was_applied_and_not_kept_comes_again: salesforce SALESFORCE, dynamics DYNAMICS;
-    a_feed_without_progress_repeats_nothing: salesforce SALESFORCE, dynamics DYNAMICS;
-    changes_within_one_second_are_all_told: salesforce SALESFORCE, dynamics DYNAMICS;
-    another_selection_repeats_nothing_and_loses_nothing: salesforce SALESFORCE, dynamics DYNAMICS;
-    what_is_created_and_deleted_between_two_looks_is_not_told: salesforce SALESFORCE, dynamics DYNAMICS;
-    a_clock_of_ours_that_is_wrong_loses_nothing: salesforce SALESFORCE, dynamics DYNAMICS;
+    a_feed_stopped_and_resumed_ten_times_ends_with_the_services_state: salesforce SALESFORCE, dynamics DYNAMICS, jira JIRA;
+    a_feed_from_the_beginning_lists_everything_however_it_is_interrupted: salesforce SALESFORCE, dynamics DYNAMICS, jira JIRA;
+    a_page_that_was_applied_and_not_kept_comes_again: salesforce SALESFORCE, dynamics DYNAMICS, jira JIRA;
+    a_feed_without_progress_repeats_nothing: salesforce SALESFORCE, dynamics DYNAMICS, jira JIRA;
+    changes_within_one_second_are_all_told: salesforce SALESFORCE, dynamics DYNAMICS, jira JIRA;
+    another_selection_repeats_nothing_and_loses_nothing: salesforce SALESFORCE, dynamics DYNAMICS, jira JIRA;
+    what_is_created_and_deleted_between_two_looks_is_not_told: salesforce SALESFORCE, dynamics DYNAMICS, jira JIRA;
+    a_clock_of_ours_that_is_wrong_loses_nothing: salesforce SALESFORCE, dynamics DYNAMICS, jira JIRA;
 }
 
 const DAY: u64 = 86_400;
@@ -59,6 +59,10 @@ struct Followed {
     changed: &'static str,
     /// The text that a new record needs.
     name: &'static str,
+    /// What a new record needs besides.
+    besides: fn() -> Value,
+    /// How the connection is configured.
+    config: fn() -> Value,
     /// A text that changes.
     title: &'static str,
     /// How long the service keeps what a feed needs.
@@ -75,6 +79,8 @@ static SALESFORCE: Followed = Followed {
     select: &["Id", "LastName", "Title", "ReportsToId", "SystemModstamp"],
     changed: "SystemModstamp",
     name: "LastName",
+    besides: nothing,
+    config: nothing,
     title: "Title",
     days: 15,
     scales: (1, 8),
@@ -87,11 +93,47 @@ static DYNAMICS: Followed = Followed {
     select: &["contactid", "lastname", "jobtitle", "modifiedon"],
     changed: "modifiedon",
     name: "lastname",
+    besides: nothing,
+    config: nothing,
     title: "jobtitle",
     days: 7,
     scales: (1, 7),
     references: &[("contact", "_parentcustomerid_value"), ("incident", "_customerid_value")],
 };
+
+static JIRA: Followed = Followed {
+    service: "jira",
+    kind: "issue",
+    select: &["id", "summary", "updated"],
+    changed: "updated",
+    name: "summary",
+    besides: || json!({ "project": "10000", "issuetype": "10003", "customfield_10020": "100202" }),
+    config: || json!({ "tell_deletions": true }),
+    title: "summary",
+    // Each look compares, so that nothing ever ends.
+    days: u64::MAX / DAY,
+    scales: (1, 2),
+    references: &[("issue", "parent")],
+};
+
+fn nothing() -> Value {
+    json!({})
+}
+
+/// A member of a stored row, which Jira keeps among the fields of the issue; of a reference the id.
+fn member<'r>(row: &'r Value, name: &str) -> &'r Value {
+    let own = row.get(name).unwrap_or(&row["fields"][name]);
+    own.get("id").unwrap_or(own)
+}
+
+/// Moments in one form.
+fn plain(value: &Value) -> Value {
+    let moment = |text: &str| {
+        let own = jiff::Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).or_else(|_| text.parse());
+        own.ok().map(|moment: jiff::Timestamp| json!(moment.to_string()))
+    };
+    value.as_str().and_then(moment).unwrap_or_else(|| value.clone())
+}
 
 fn paths(names: &[&str]) -> Vec<FieldPath> {
     names.iter().map(|name| FieldPath::parse(name)).collect()
@@ -120,7 +162,12 @@ impl Place {
     }
 
     async fn scaled(followed: &'static Followed, scale: u64) -> Self {
-        let settings = OrgSettings { service: followed.service, scale, ..OrgSettings::default() };
+        let settings = OrgSettings {
+            service: followed.service,
+            scale,
+            config: (followed.config)(),
+            ..OrgSettings::default()
+        };
         let org = Org::with(settings).await;
         let records = org.open(followed.kind).await.unwrap();
         Self { org, followed, records }
@@ -129,25 +176,24 @@ impl Place {
     /// The rows as the service stores them, in the form of records.
     fn stored(&self) -> BTreeMap<String, Value> {
         let Followed { kind, select, .. } = self.followed;
-        let rows = self.org.service_fields(kind, select);
+        let mut wanted = select.to_vec();
+        wanted.extend(["id", "fields"]);
+        let rows = self.org.service_fields(kind, &wanted);
         rows.iter()
             .map(|row| {
-                let members = select.iter().map(|name| {
-                    let value = match row[*name].as_str().and_then(|text| text.strip_suffix("+0000")) {
-                        Some(instant) => json!(format!("{instant}Z")),
-                        None => row[*name].clone(),
-                    };
-                    ((*name).to_owned(), value)
-                });
+                let members = select.iter().map(|name| ((*name).to_owned(), plain(member(row, name))));
                 (id_of(kind, row).to_owned(), Value::Object(members.collect()))
             })
             .collect()
     }
 
     async fn create(&self, names: &[String]) -> Vec<Key> {
-        let row = |name: &String| NewRow {
-            fields: vec![(self.followed.name.to_owned(), set(json!(name)))],
-            marker: None,
+        let besides = (self.followed.besides)();
+        let row = |name: &String| {
+            let besides = besides.as_object().unwrap().iter();
+            let own = [(self.followed.name.to_owned(), set(json!(name)))];
+            let besides = besides.map(|(name, value)| (name.clone(), set(value.clone())));
+            NewRow { fields: own.into_iter().chain(besides).collect(), marker: None }
         };
         let rows: Vec<NewRow> = names.iter().map(row).collect();
         let outcomes = self.records.create(&self.org.cx, &rows, &WriteOptions::new()).await.unwrap();
@@ -188,8 +234,8 @@ impl Place {
     fn loose(&self, count: usize) -> Vec<Key> {
         let mut ids = self.org.stored(self.followed.kind);
         for (kind, field) in self.followed.references {
-            for row in self.org.service_fields(kind, &[field]) {
-                if let Some(id) = row[*field].as_str() {
+            for row in self.org.service_fields(kind, &[field, "fields"]) {
+                if let Some(id) = member(&row, field).as_str() {
                     ids.remove(id);
                 }
             }
@@ -259,7 +305,11 @@ impl Copy {
             let key = change.key.as_ref().unwrap().to_string();
             match (change.change, &change.record) {
                 (ChangeKind::Deleted, None) => drop(self.rows.remove(&key)),
-                (_, Some(record)) => drop(self.rows.insert(key.clone(), record.to_value().unwrap())),
+                (_, Some(record)) => {
+                    let mut row = record.to_value().unwrap();
+                    row.as_object_mut().unwrap().values_mut().for_each(|value| *value = plain(value));
+                    self.rows.insert(key.clone(), row);
+                }
                 other => panic!("{other:?}"),
             }
             self.told.push((change.change, key));

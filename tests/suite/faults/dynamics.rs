@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use recordport::record::KeyFields;
 use serde_json::{Value, json};
 
-use super::subject::{Redefinition, Refusal, Service, Subject, Writing, Written};
+use super::subject::{Redefinition, Refusal, Service, Subject, Upserts, Writing, Written};
 use crate::support::emulated::json_of;
 use crate::support::org::Org;
 
@@ -176,19 +176,19 @@ impl Writing for Dynamics {
         ]
     }
 
-    fn own_mark(&self, number: u8) -> (&'static str, Value) {
-        ("new_invoiceid", json!(id(0x80 | number)))
+    fn own_mark(&self, number: u8) -> Option<(&'static str, Value)> {
+        Some(("new_invoiceid", json!(id(0x80 | number))))
     }
 
-    fn mark(&self, number: u8) -> (Value, &'static str, Value) {
-        (json!(id(number)), "new_invoiceid", json!(id(number)))
+    fn mark(&self, number: u8) -> Value {
+        json!(id(number))
     }
 
-    fn alternate(&self) -> (KeyFields, &'static str) {
-        (KeyFields::single("new_externalid"), "lost-1")
+    fn alternate(&self, _: &Value) -> (KeyFields, String, Upserts) {
+        (KeyFields::single("new_externalid"), "lost-1".to_owned(), Upserts::Creates)
     }
 
-    fn writes(&self) -> &'static str {
+    fn writes(&self, _: &str) -> &'static str {
         "/api/data/*"
     }
 

@@ -1,12 +1,14 @@
 //! Jira.
 
+use recordport::record::KeyFields;
 use serde_json::{Value, json};
 
-use super::subject::{Redefinition, Refusal, Service, Subject};
+use super::subject::{Redefinition, Refusal, Service, Subject, Upserts, Writing, Written};
 use crate::support::emulated::json_of;
 use crate::support::org::Org;
 
 pub(super) const SERVICE: Subject = &Jira;
+pub(super) const WRITTEN: Written = &Jira;
 
 struct Jira;
 
@@ -97,6 +99,10 @@ impl Service for Jira {
         "customfield_19999"
     }
 
+    fn newcomer(&self, text: &str) -> Value {
+        self.row(text)
+    }
+
     async fn redefine(&self, org: &Org, how: Redefinition) {
         let credentials = org.emulated.emulator.credentials()["jira"].clone();
         let text = |name: &str| credentials[name].as_str().unwrap().to_owned();
@@ -130,5 +136,83 @@ impl Service for Jira {
         }
         let rule = json!({ "kind": "status", "status": 200, "path": "*/rest/api/3/field", "times": 9, "body": fields });
         org.fault(rule).await;
+    }
+}
+
+const SEVERITY: &str = "customfield_10020";
+
+impl Writing for Jira {
+    fn written(&self) -> &'static str {
+        "issue:OPS/Bug"
+    }
+
+    fn label(&self) -> &'static str {
+        "summary"
+    }
+
+    fn row(&self, label: &str) -> Value {
+        json!({ "summary": label, "project": "10000", "issuetype": "10003", SEVERITY: "100202" })
+    }
+
+    fn bad_rows(&self) -> [(&'static str, Value); 3] {
+        let with = |field: &'static str, value: Value| {
+            let mut row = self.row("bad");
+            row[field] = value;
+            (field, row)
+        };
+        [with("duedate", json!("soon")), with(SEVERITY, json!("999999")), with("nothing", json!(1))]
+    }
+
+    fn own_mark(&self, _: u8) -> Option<(&'static str, Value)> {
+        None
+    }
+
+    fn mark(&self, number: u8) -> Value {
+        json!({ "run": "r7", "row": number })
+    }
+
+    fn alternate(&self, stored: &Value) -> (KeyFields, String, Upserts) {
+        let key = stored["key"].as_str().unwrap().to_owned();
+        (KeyFields::single("key"), key, Upserts::OnlyUpdates)
+    }
+
+    fn stored_as(&self) -> &'static str {
+        "issue"
+    }
+
+    fn is_written(&self, row: &Value) -> bool {
+        let fields = &row["fields"];
+        fields["project"]["key"] == "OPS"
+            && fields["issuetype"]["name"] == "Bug"
+            && fields["subtasks"].as_array().is_none_or(Vec::is_empty)
+    }
+
+    fn writes(&self, method: &str) -> &'static str {
+        // Reads of many issues are posted too.
+        if method == "POST" { "*/rest/api/3/issue/bulk" } else { "*/rest/api/3/issue/*" }
+    }
+
+    fn is_write(&self, request: &Value) -> bool {
+        let path = request["path"].as_str().unwrap_or_default();
+        path.ends_with("/issue/bulk") || request["method"] == "PUT" || request["method"] == "DELETE"
+    }
+
+    fn method(&self, wanted: &'static str) -> &'static str {
+        if wanted == "PATCH" { "PUT" } else { wanted }
+    }
+
+    fn refused_row_code(&self) -> &'static str {
+        "status_400"
+    }
+
+    fn created(&self, count: usize) -> Value {
+        let issues: Vec<Value> = (0..count)
+            .map(|at| json!({ "id": (90_000 + at).to_string(), "key": format!("OPS-{at}"), "self": "https://x" }))
+            .collect();
+        json!({ "kind": "status", "status": 201, "body": { "issues": issues, "errors": [] } })
+    }
+
+    fn busy_rows(&self, _: usize) -> Value {
+        unreachable!("a request is refused as a whole")
     }
 }

@@ -28,8 +28,10 @@ fn ids_of(page: SearchPage) -> Vec<String> {
 }
 
 async fn make_one(trial: &Trial, records: &Arc<dyn Records>, name: &str) -> String {
-    let value = RawValue::from_string(json!(name).to_string()).unwrap();
-    let row = NewRow { fields: vec![(trial.service.text().to_owned(), Edit::Set(value))], marker: None };
+    let row = trial.service.newcomer(name);
+    let set = |value: &Value| Edit::Set(RawValue::from_string(value.to_string()).unwrap());
+    let fields = row.as_object().unwrap().iter().map(|(field, value)| (field.clone(), set(value)));
+    let row = NewRow { fields: fields.collect(), marker: None };
     let outcomes = records.create(&trial.cx, &[row], &WriteOptions::new()).await.unwrap();
     outcomes[0].key().unwrap().to_string()
 }

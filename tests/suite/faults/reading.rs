@@ -211,8 +211,11 @@ pub(super) async fn fault_18_a_body_that_trickles_is_given_up_by_its_rate(servic
         ..OrgSettings::default().wire
     };
     let trial = Trial::with(service, |settings| settings.wire = wire).await;
-    recovers(&trial, json!({ "kind": "slow", "page": 2, "delay_ms": 120 })).await;
-    assert_eq!(trial.page_requests().await.len(), 7, "the second page was asked for twice");
+    trial.fault_on_pages(json!({ "kind": "slow", "page": 2, "delay_ms": 400 })).await;
+    // All fields, so that a page is long enough to trickle.
+    let found = trial.search(service.kind(), json!({ "page_size": service.page_size() })).await.complete();
+    assert_eq!(found.ids(), trial.all());
+    assert_eq!(trial.page_requests().await.len(), found.pages + 1, "the second page was asked for twice");
 }
 
 pub(super) async fn fault_19_a_host_that_cannot_be_reached_is_named(service: Subject) {

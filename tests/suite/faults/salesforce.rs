@@ -3,7 +3,7 @@
 use recordport::record::KeyFields;
 use serde_json::{Value, json};
 
-use super::subject::{Redefinition, Refusal, Service, Subject, Writing, Written};
+use super::subject::{Redefinition, Refusal, Service, Subject, Upserts, Writing, Written};
 use crate::support::emulated::json_of;
 use crate::support::org::Org;
 
@@ -157,20 +157,19 @@ impl Writing for Salesforce {
         ]
     }
 
-    fn own_mark(&self, number: u8) -> (&'static str, Value) {
-        ("Code__c", json!(format!("Own-{number}")))
+    fn own_mark(&self, number: u8) -> Option<(&'static str, Value)> {
+        Some(("Code__c", json!(format!("Own-{number}"))))
     }
 
-    fn mark(&self, number: u8) -> (Value, &'static str, Value) {
-        let value = json!(format!("run-7/{number}"));
-        (json!({ "External_Id__c": value }), "External_Id__c", value)
+    fn mark(&self, number: u8) -> Value {
+        json!({ "External_Id__c": format!("run-7/{number}") })
     }
 
-    fn alternate(&self) -> (KeyFields, &'static str) {
-        (KeyFields::single("External_Id__c"), "lost-1")
+    fn alternate(&self, _: &Value) -> (KeyFields, String, Upserts) {
+        (KeyFields::single("External_Id__c"), "lost-1".to_owned(), Upserts::Creates)
     }
 
-    fn writes(&self) -> &'static str {
+    fn writes(&self, _: &str) -> &'static str {
         "*/composite/sobjects*"
     }
 

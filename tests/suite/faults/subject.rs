@@ -35,6 +35,13 @@ pub(super) enum Redefinition {
     Hostile,
 }
 
+/// What an upsert by another key does with a row whose record is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upserts {
+    Creates,
+    OnlyUpdates,
+}
+
 /// A service under test.
 pub(super) type Subject = &'static dyn Service;
 /// One whose writes are under test.
@@ -88,6 +95,10 @@ pub(super) trait Service: Sync {
     fn gone_code(&self) -> &'static str;
     /// The name of a field that comes by redefinition, as long as names may be.
     fn new_field(&self) -> &'static str;
+    /// A new row of [`kind`](Self::kind) with this text.
+    fn newcomer(&self, text: &str) -> Value {
+        json!({ self.text(): text })
+    }
     /// Changes the definition of [`kind`](Self::kind) in the service itself, or in the answers that describe it.
     async fn redefine(&self, org: &Org, how: Redefinition);
 }
@@ -102,14 +113,22 @@ pub(super) trait Writing: Service {
     fn row(&self, label: &str) -> Value;
     /// Three rows that the schema refuses, each with the field that is wrong.
     fn bad_rows(&self) -> [(&'static str, Value); 3];
-    /// A field that serves as a mark, and a value for it.
-    fn own_mark(&self, number: u8) -> (&'static str, Value);
-    /// The mark that a row may be given besides, where it is found again, and how it stands there.
-    fn mark(&self, number: u8) -> (Value, &'static str, Value);
-    /// A unique key for upserts, and a value.
-    fn alternate(&self) -> (KeyFields, &'static str);
-    /// Glob of the requests that write.
-    fn writes(&self) -> &'static str;
+    /// A field that serves as a mark, and a value for it, where the service has one.
+    fn own_mark(&self, number: u8) -> Option<(&'static str, Value)>;
+    /// The mark that a row may be given besides.
+    fn mark(&self, number: u8) -> Value;
+    /// Another key for upserts: its fields and a value, with which an upsert creates, or else that of this row.
+    fn alternate(&self, stored: &Value) -> (KeyFields, String, Upserts);
+    /// The name under which the rows of [`written`](Self::written) are stored.
+    fn stored_as(&self) -> &'static str {
+        self.written()
+    }
+    /// Whether a row that is stored there is of the type that is written, and nothing hangs on it.
+    fn is_written(&self, _: &Value) -> bool {
+        true
+    }
+    /// Glob of the requests that write by this method.
+    fn writes(&self, method: &str) -> &'static str;
     /// Whether a request of the log writes.
     fn is_write(&self, request: &Value) -> bool;
     /// The method of the requests that update, upsert or delete: `PATCH` or `DELETE`, or one for all.
@@ -208,9 +227,15 @@ impl Trial<dyn Writing> {
         id_of(self.service.written(), row)
     }
 
+    /// The stored rows of the written type.
+    pub(super) fn written_rows(&self) -> Vec<Value> {
+        let rows = self.service_rows(self.service.stored_as());
+        rows.into_iter().filter(|row| self.service.is_written(row)).collect()
+    }
+
     /// The stored rows of the written type with this label.
     pub(super) fn labelled(&self, label: &str) -> Vec<Value> {
-        let rows = self.service_rows(self.service.written());
-        rows.into_iter().filter(|row| row[self.service.label()] == label).collect()
+        let rows = self.written_rows();
+        rows.into_iter().filter(|row| *self.service.value(row, self.service.label()) == label).collect()
     }
 }

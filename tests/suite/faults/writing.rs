@@ -12,7 +12,7 @@ use recordport::record::{Key, KeyFields};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::subject::{Refusal, Trial, Writing, Written};
+use super::subject::{Refusal, Trial, Upserts, Writing, Written};
 
 /// Faults that come after the write happened.
 const LOST: [&str; 2] = ["drop_after_commit", "503_after_commit"];
@@ -45,7 +45,20 @@ fn with(service: Written, label: &str, (field, value): (&str, Value)) -> NewRow 
 }
 
 fn marked(service: Written, label: &str, number: u8) -> NewRow {
-    NewRow { marker: Some(service.mark(number).0), ..new(&service.row(label)) }
+    NewRow { marker: Some(service.mark(number)), ..new(&service.row(label)) }
+}
+
+/// A row that is found again by a field of its own, where the service has such a one, else by a mark.
+fn findable(service: Written, label: &str, number: u8) -> NewRow {
+    match service.own_mark(number) {
+        Some(own) => with(service, label, own),
+        None => marked(service, label, number),
+    }
+}
+
+/// What a row of that kind is asked for by.
+fn asked_for(service: Written, number: u8) -> Value {
+    service.own_mark(number).map_or_else(|| service.mark(number), |(field, value)| json!({ field: value }))
 }
 
 fn labelled(service: Written, label: &str) -> Value {
@@ -62,7 +75,7 @@ fn none() -> WriteOptions {
 
 /// Adds a fault on requests that write by this method.
 async fn fault(trial: &Trial<dyn Writing>, method: &'static str, times: u32, mut rule: Value) {
-    rule["path"] = json!(trial.service.writes());
+    rule["path"] = json!(trial.service.writes(method));
     rule["method"] = json!(trial.service.method(method));
     rule["times"] = json!(times);
     trial.fault(rule).await;
@@ -76,17 +89,17 @@ pub(super) async fn fault_49_a_create_whose_answer_is_lost_is_found_by_its_mark(
     for lost in LOST {
         let (trial, records) = begin(service).await;
         fault(&trial, "POST", 1, kind(lost)).await;
-        let own = with(service, "lost", service.own_mark(1));
-        let bare = new(&service.row("lost"));
-        let rows = [marked(service, "lost", 0), own, bare];
+        let labels = ["lost 0", "lost 1", "lost 2"];
+        let rows =
+            [marked(service, labels[0], 0), findable(service, labels[1], 1), new(&service.row(labels[2]))];
         let outcomes = records.create(&trial.cx, &rows, &none()).await.unwrap();
         assert_eq!(statuses(&outcomes), ["created", "created", "unknown"], "{lost}: {outcomes:?}");
-        let stored = trial.labelled("lost");
-        assert_eq!(stored.len(), 3, "{lost}: each row is one record");
-        let (_, field, value) = service.mark(0);
-        for (outcome, (field, value)) in outcomes.iter().zip([(field, value), service.own_mark(1)]) {
-            let row = stored.iter().find(|row| row[field] == value).expect("stored");
-            assert_eq!(trial.written_id(row), outcome.key().unwrap().to_string(), "{lost}");
+        for (label, outcome) in labels.iter().zip(&outcomes) {
+            let stored = trial.labelled(label);
+            assert_eq!(stored.len(), 1, "{lost}: each row is one record");
+            if let Some(key) = outcome.key() {
+                assert_eq!(trial.written_id(&stored[0]), key.to_string(), "{lost}");
+            }
         }
         assert_eq!(trial.write_requests().await, 1, "{lost}: nothing was sent again");
     }
@@ -106,7 +119,7 @@ pub(super) async fn fault_49_without_a_mark_the_outcome_is_unknown_and_there_is_
 pub(super) async fn fault_49_a_create_that_did_not_arrive_is_sent_again(service: Written) {
     let (trial, records) = begin(service).await;
     fault(&trial, "POST", 2, kind("503")).await;
-    let row = with(service, "again", service.own_mark(1));
+    let row = findable(service, "again", 1);
     let outcomes = records.create(&trial.cx, &[row], &none()).await.unwrap();
     assert_eq!(statuses(&outcomes), ["created"], "{outcomes:?}");
     assert_eq!(trial.labelled("again").len(), 1);
@@ -117,11 +130,12 @@ pub(super) async fn fault_49_a_create_that_did_not_arrive_is_sent_again(service:
 pub(super) async fn fault_49_a_service_that_stays_away_leaves_the_outcome_unknown(service: Written) {
     let (trial, records) = begin(service).await;
     fault(&trial, "POST", 99, kind("503")).await;
-    let (field, value) = service.own_mark(1);
-    let row = with(service, "away", (field, value.clone()));
+    let row = findable(service, "away", 1);
     let outcomes = records.create(&trial.cx, &[row], &none()).await.unwrap();
     let Outcome::Unknown { marker: Some(marker), .. } = &outcomes[0] else { panic!("{outcomes:?}") };
-    assert_eq!(marker[field], value, "whoever keeps the outcome can ask again");
+    for (member, value) in asked_for(service, 1).as_object().expect("an object") {
+        assert_eq!(&marker[member], value, "whoever keeps the outcome can ask again");
+    }
     assert_eq!(trial.write_requests().await, 3, "a bounded number of times");
     trial.no_more_faults().await;
     let settled = records.settle(&trial.cx, std::slice::from_ref(marker)).await.unwrap();
@@ -130,25 +144,30 @@ pub(super) async fn fault_49_a_service_that_stays_away_leaves_the_outcome_unknow
 
 pub(super) async fn fault_49_an_older_record_with_the_same_mark_is_not_taken_for_the_row(service: Written) {
     let (trial, records) = begin(service).await;
-    let (field, value) = service.own_mark(1);
-    let first = with(service, "theirs", (field, value.clone()));
+    let first = findable(service, "theirs", 1);
     let outcomes = records.create(&trial.cx, &[first], &none()).await.unwrap();
     assert_eq!(statuses(&outcomes), ["created"]);
     trial.advance(3_600).await;
     trial.clock.advance(std::time::Duration::from_secs(3_600));
 
     fault(&trial, "POST", 1, kind("503")).await;
-    let row = with(service, "mine", (field, value));
-    let outcomes = records.create(&trial.cx, &[row], &none()).await.unwrap();
-    assert_eq!(statuses(&outcomes), ["failed"], "{outcomes:?}");
-    assert_eq!(outcomes[0].error().unwrap().kind(), ErrorKind::Conflict, "{outcomes:?}");
-    assert!(trial.labelled("mine").is_empty() && trial.labelled("theirs").len() == 1);
+    let outcomes = records.create(&trial.cx, &[findable(service, "mine", 1)], &none()).await.unwrap();
+    let (mine, theirs) = (trial.labelled("mine"), trial.labelled("theirs"));
+    assert_eq!(theirs.len(), 1);
+    if service.own_mark(1).is_some() {
+        assert_eq!(statuses(&outcomes), ["failed"], "the value is taken: {outcomes:?}");
+        assert_eq!(outcomes[0].error().unwrap().kind(), ErrorKind::Conflict, "{outcomes:?}");
+        assert!(mine.is_empty());
+    } else {
+        assert_eq!(statuses(&outcomes), ["created"], "a mark alone is not unique: {outcomes:?}");
+        assert_eq!(trial.written_id(&mine[0]), outcomes[0].key().unwrap().to_string());
+    }
 }
 
 pub(super) async fn fault_49_rows_that_belong_together_are_not_sent_again_in_part(service: Written) {
     let (trial, records) = begin(service).await;
     fault(&trial, "POST", 1, kind("503")).await;
-    let rows = [with(service, "part", service.own_mark(1)), new(&service.row("part"))];
+    let rows = [findable(service, "part", 1), new(&service.row("part"))];
     let together = WriteOptions::from_iter([("all_or_none".to_owned(), json!(true))]);
     let outcomes = records.create(&trial.cx, &rows, &together).await.unwrap();
     assert_eq!(statuses(&outcomes), ["unknown", "unknown"], "{outcomes:?}");
@@ -159,9 +178,8 @@ pub(super) async fn fault_49_rows_that_belong_together_are_not_sent_again_in_par
 pub(super) async fn fault_50_updates_upserts_and_deletes_whose_answer_is_lost_are_repeated(service: Written) {
     for lost in LOST {
         let (trial, records) = begin(service).await;
-        let name = service.written();
-        let id = trial.stored(name).into_iter().next().unwrap();
-        let count = trial.stored(name).len();
+        let stored = trial.written_rows();
+        let (id, count) = (trial.written_id(&stored[0]).to_owned(), stored.len());
         let change = |key: &str, fields: Value| Change {
             key: Key::text(key),
             edits: edits(&fields),
@@ -175,18 +193,19 @@ pub(super) async fn fault_50_updates_upserts_and_deletes_whose_answer_is_lost_ar
         assert_eq!(trial.labelled("changed").len(), 1);
 
         fault(&trial, "PATCH", 1, kind(lost)).await;
-        let (by, key) = service.alternate();
-        let outcomes =
-            records.upsert(&trial.cx, &by, &[change(key, service.row("put"))], &none()).await.unwrap();
+        let (by, key, upserts) = service.alternate(&stored[1]);
+        let creates = upserts == Upserts::Creates;
+        let row = if creates { service.row("put") } else { labelled(service, "put") };
+        let outcomes = records.upsert(&trial.cx, &by, &[change(&key, row)], &none()).await.unwrap();
         assert!(outcomes[0].key().is_some(), "{lost}: {outcomes:?}");
         assert_eq!(trial.labelled("put").len(), 1, "{lost}: a unique key keeps it one record");
-        assert_eq!(trial.stored(name).len(), count + 1);
+        assert_eq!(trial.written_rows().len(), count + usize::from(creates));
 
         fault(&trial, "DELETE", 1, kind(lost)).await;
         let gone = VersionedKey { key: Key::text(&id), if_version: None };
         let outcomes = records.delete(&trial.cx, &[gone], &none()).await.unwrap();
         assert_eq!(statuses(&outcomes), ["deleted"], "{lost}: gone after doubt is done: {outcomes:?}");
-        assert!(!trial.stored(name).contains(&id));
+        assert!(trial.written_rows().iter().all(|row| trial.written_id(row) != id));
     }
 }
 
@@ -219,8 +238,9 @@ pub(super) async fn fault_51_rows_refused_in_a_batch_fail_alone(service: Written
     for at in &failed {
         assert_eq!(outcomes[*at].error().unwrap().code(), Some(service.refused_row_code()));
     }
-    let stored = trial.service_rows(service.written());
-    let of = |at: usize| stored.iter().filter(|row| row[service.label()] == label(at)).collect::<Vec<_>>();
+    let stored = trial.written_rows();
+    let is = |row: &Value, at: usize| *service.value(row, service.label()) == label(at);
+    let of = |at: usize| stored.iter().filter(|row| is(row, at)).collect::<Vec<_>>();
     for (at, outcome) in outcomes.iter().enumerate() {
         let rows = of(at);
         assert_eq!(rows.len(), usize::from(!failed.contains(&at)), "row {at}");
@@ -243,7 +263,7 @@ pub(super) async fn fault_52_an_answer_of_another_length_makes_the_batch_ambiguo
     }
     let (trial, records) = begin(service).await;
     fault(&trial, "POST", 1, service.created(1)).await;
-    let rows = [with(service, "counted", service.own_mark(1)), with(service, "counted", service.own_mark(2))];
+    let rows = [findable(service, "counted", 1), findable(service, "counted", 2)];
     let outcomes = records.create(&trial.cx, &rows, &none()).await.unwrap();
     let told = "what carries a mark is looked for";
     assert_eq!(statuses(&outcomes), ["created", "created"], "{told}: {outcomes:?}");

@@ -47,6 +47,8 @@ pub(crate) struct OrgSettings {
     pub(crate) tls: bool,
     pub(crate) concurrency: usize,
     pub(crate) quota_reserve: Option<u64>,
+    /// The connection's configuration.
+    pub(crate) config: Value,
 }
 
 impl Default for OrgSettings {
@@ -64,6 +66,7 @@ impl Default for OrgSettings {
             tls: false,
             concurrency: 16,
             quota_reserve: None,
+            config: json!({}),
         }
     }
 }
@@ -153,7 +156,7 @@ impl Org {
         let credentials = emulated.emulator.credentials()[settings.service].clone();
         let text = |name: &str| credentials[name].as_str().expect(name).to_owned();
         let factory = recordport::providers::find(settings.service).expect("known");
-        let sign_in = Arc::new(factory.sign_in(&json!({}), Some(&endpoint)).expect("valid"));
+        let sign_in = Arc::new(factory.sign_in(&settings.config, Some(&endpoint)).expect("valid"));
         let mut connection = Connection::new(
             ConnectionName::new("crm").expect("a name"),
             settings.service,
@@ -213,7 +216,7 @@ impl Org {
         Self {
             service,
             cx: Context { http, clock, connection: "crm".to_owned(), refresh: false },
-            provider: factory.provider(&json!({})).expect("valid"),
+            provider: factory.provider(&settings.config).expect("valid"),
             clock: recording,
             access_token: text("access_token"),
             emulated,

@@ -213,7 +213,7 @@ impl PartRecords {
         {
             return Err(Error::protocol("Jira gives the same page again and again")
                 .with_provider("jira")
-                .with_code("page_loop"));
+                .with_code("repeated_cursor"));
         }
         let records = self.records(&found.rows, &plan.select, &plan.fetched_besides)?;
         let seen = at.map_or(0, |cursor| cursor.seen) + records.len() as u64;

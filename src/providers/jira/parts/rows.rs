@@ -84,6 +84,7 @@ fn field(part: &Part, member: &Member) -> Field {
         required_on_create: member.on_create == Need::Must,
         createable: member.on_create != Need::No,
         updatable: member.on_update,
+        defaulted_on_create: member.on_create == Need::Filled,
         unique: is_key && part.key.len() == 1,
         system: member.form == Form::Id && is_key,
         ..Field::new(member.name, field_type(member.form))

@@ -57,6 +57,8 @@ pub(super) struct Member {
 pub(super) enum Need {
     No,
     May,
+    /// It may, and Jira fills in a value otherwise.
+    Filled,
     Must,
 }
 
@@ -176,7 +178,7 @@ pub(super) static PARTS: [Part; 10] = [
                 true,
             ),
             member("timeSpent", "Time spent", Form::Line),
-            member("started", "Started", Form::Instant).written(&["started"], Need::May, true),
+            member("started", "Started", Form::Instant).written(&["started"], Need::Filled, true),
             member("comment", "Text", Form::Markdown).written(&["comment"], Need::May, true),
             within("comment_adf", "Text as document", Form::Document, "comment", &[]).written(
                 &["comment"],
@@ -338,8 +340,8 @@ pub(super) static PARTS: [Part; 10] = [
             member("description", "Description", Form::Lines).written(&["description"], Need::May, true),
             member("startDate", "Start", Form::Date).written(&["startDate"], Need::May, true),
             member("releaseDate", "Release", Form::Date).written(&["releaseDate"], Need::May, true),
-            member("released", "Released", Form::Flag).written(&["released"], Need::May, true),
-            member("archived", "Archived", Form::Flag).written(&["archived"], Need::May, true),
+            member("released", "Released", Form::Flag).written(&["released"], Need::Filled, true),
+            member("archived", "Archived", Form::Flag).written(&["archived"], Need::Filled, true),
             member("overdue", "Overdue", Form::Flag),
         ],
         one: Some("version/{id}"),
@@ -375,7 +377,7 @@ pub(super) static PARTS: [Part; 10] = [
                     ("UNASSIGNED", "Nobody"),
                 ]),
             )
-            .written(&["assigneeType"], Need::May, true),
+            .written(&["assigneeType"], Need::Filled, true),
         ],
         one: Some("component/{id}"),
         create: Some("component"),

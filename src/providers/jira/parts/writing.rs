@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Map, Value as Json};
 
 use super::PartRecords;
-use super::table::{Form, Member};
+use super::table::{Form, Member, Need};
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::{Change, Context, Edit, Edits, NewRow, Outcome};
 use crate::providers::jira::{api, dialect};
@@ -21,6 +21,7 @@ impl PartRecords {
     }
 
     pub(super) async fn create_one(&self, cx: &Context, template: &str, row: &NewRow) -> Result<Outcome> {
+        self.nothing_missing(&row.fields)?;
         let body = self.body(&row.fields, None)?;
         let mut address = template.to_owned();
         let issue = text_of(&row.fields, "issueId");
@@ -43,6 +44,22 @@ impl PartRecords {
             _ => vec![KeyPart::Text(id)],
         };
         Ok(Outcome::Created(Key::of(parts)))
+    }
+
+    /// What Jira asks for stands in addresses too, and its errors name some of it by other names.
+    fn nothing_missing(&self, fields: &Edits) -> Result<()> {
+        let is_given = |name: &str| {
+            fields.iter().any(|(given, edit)| given == name && !matches!(edit, Edit::Clear))
+                || (name == "body" && fields.iter().any(|(given, _)| given == "body_adf"))
+        };
+        let missing =
+            self.part.members.iter().filter(|own| own.on_create == Need::Must && !is_given(own.name));
+        let missing: Vec<&str> = missing.map(|own| own.name).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let error = Error::invalid(format!("a new {} needs {}", self.part.name, missing.join(", ")));
+        Err(missing.iter().fold(error, |error, name| error.with_field(*name, "is required")))
     }
 
     /// Jira does not tell the id of a new link: it is the newest between these issues.
