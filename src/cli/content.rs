@@ -16,12 +16,14 @@ use super::progress::Progress;
 use super::replacement::Replacement;
 use super::write;
 use crate::error::{Error, Result};
-use crate::provider::{Content, Records};
+use crate::provider::{Content, Records, WriteOptions};
 use crate::record::Key;
 use crate::workspace::Use;
 
 /// Bytes read from a file at once.
 const PIECE: usize = 1024 * 1024;
+/// The option of writing content that names the file.
+const FILE_NAME: &str = "file_name";
 
 /// Reads or writes content.
 pub(crate) async fn run(session: &mut Session, action: ContentAction) -> Done {
@@ -62,7 +64,7 @@ async fn put(session: &mut Session, args: ContentPut) -> Done {
         write::open(session, &args.connection, &args.record_type, &args.write).await?;
     let key = Key::parse(&args.key, &records.record_type().key)?;
     let field = field(&records, args.field.as_deref())?;
-    let options = match &records.record_type().capability.content {
+    let mut options = match &records.record_type().capability.content {
         Some(capability) => write::named_options(&capability.options, &args.write.options)?,
         None => serde_json::Map::new(),
     };
@@ -71,6 +73,7 @@ async fn put(session: &mut Session, args: ContentPut) -> Done {
             let cannot = |error| Error::local(format!("cannot read {}: {error}", path.display()));
             let file = File::open(path).map_err(cannot)?;
             let length = file.metadata().map_err(cannot)?.len();
+            name_file(&records, path, &mut options);
             Content { media_type: None, length: Some(length), bytes: pieces(Box::new(file)) }
         }
         None => {
@@ -96,6 +99,16 @@ async fn put(session: &mut Session, args: ContentPut) -> Done {
         return Ok(1);
     }
     Ok(0)
+}
+
+/// Where a file's name is an option, it is that of the file read, unless another one is given.
+fn name_file(records: &Arc<dyn Records>, path: &Path, options: &mut WriteOptions) {
+    let capability = records.record_type().capability.content.as_ref();
+    let takes = capability.is_some_and(|content| content.options["properties"].get(FILE_NAME).is_some());
+    let name = path.file_name().and_then(|name| name.to_str());
+    if let Some(name) = name.filter(|_| takes && !options.contains_key(FILE_NAME)) {
+        options.insert(FILE_NAME.to_owned(), name.into());
+    }
 }
 
 /// The field named, or the usual one.

@@ -61,3 +61,23 @@ fn what_has_no_content_is_refused_before_the_wire() {
     assert_eq!(dry.lines()[0]["method"], Value::from("PATCH"));
     assert_eq!(home.run(&["content", "get", "sf", "Attachment", &id]).expect(0).stdout, "x");
 }
+
+#[test]
+fn a_file_is_attached_under_its_own_name_unless_another_is_given() {
+    let emulator = EmulatorProcess::start(&[]);
+    let home = Home::new();
+    let url = emulator.url();
+    let connect = ["connect", "jira", "work", "--emulator", &url, "--access", "read-write", "--no-browser"];
+    home.run(&connect).expect(0);
+    let found =
+        home.run(&["search", "work", "issue", "--select", "id,key", "--limit", "1"]).expect(0).lines();
+    let (id, key) = (found[0]["id"].as_str().expect("an id"), found[0]["key"].as_str().expect("a key"));
+    let file = home.write("plan.txt", "first");
+    let put = ["content", "put", "work", "issue", id, &file, "--field", "attachment"];
+    assert_eq!(home.run(&put).expect(0).lines(), [json!({"row": 0, "status": "updated", "key": id})]);
+    home.run(&[&put[..], &["--option", "file_name=other.txt"]].concat()).expect(0);
+    let files = home.run(&["search", "work", &format!("attachment:{key}"), "--select", "filename"]).expect(0);
+    assert_eq!(files.lines(), [json!({"filename": "plan.txt"}), json!({"filename": "other.txt"})]);
+    let several = home.run(&["content", "get", "work", "issue", id]).expect(2);
+    several.says("several attachments");
+}

@@ -311,10 +311,12 @@ async fn a_choice_of_several_survives_and_rows_that_add_to_one_list_build_on_eac
         let edit = Edit::List { add: list(add), remove: list(remove) };
         Change { key: key.clone(), edits: vec![("new_tags".to_owned(), edit)], if_version: None }
     };
-    let changes = [change(json!([2]), json!([])), change(json!([4]), json!([1])), change(json!([1]), json!([]))];
+    let changes =
+        [change(json!([2]), json!([])), change(json!([4]), json!([1])), change(json!([1]), json!([]))];
     let outcomes = invoices.update(&org.cx, &changes, &WriteOptions::new()).await.expect("is sent");
     assert_eq!(statuses(&outcomes), ["updated"; 3]);
-    let mut tags = read(&org, &*plain, &key, &["new_tags"]).await["new_tags"].as_array().expect("a list").clone();
+    let mut tags =
+        read(&org, &*plain, &key, &["new_tags"]).await["new_tags"].as_array().expect("a list").clone();
     tags.sort_by_key(Value::to_string);
     assert_eq!(tags, [json!(1), json!(2), json!(3), json!(4)]);
 }

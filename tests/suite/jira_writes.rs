@@ -107,6 +107,13 @@ impl Site {
         self.org.emulator.faults().add(rule).unwrap();
     }
 
+    async fn control(&self, what: &str, body: &Value) {
+        let address = format!("{}/_emulator/{what}", self.org.emulator.http_url());
+        let answer =
+            crate::support::emulated::client().post(address).body(body.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    }
+
     /// Requests with this method to addresses with this end.
     fn sent(&self, method: &str, end: &str) -> Vec<Value> {
         let log = self.org.emulator.requests();
@@ -193,6 +200,47 @@ async fn a_status_is_changed_by_the_step_that_leads_there_with_what_it_asks_for(
     assert!(matches!(done, Outcome::Updated(_)), "{done:?}");
     let read = site.read(&bugs, &key, &["status", "resolution"]).await;
     assert_eq!(read, json!({ "status": DONE, "resolution": "10001" }));
+}
+
+#[tokio::test]
+async fn a_step_that_is_refused_leaves_the_issue_as_it_was_and_one_that_was_taken_is_told() {
+    let site = site().await;
+    let bugs = site.open("issue:OPS/Bug").await;
+    let key = site.create(&bugs, &bug(json!({}))).await;
+    let refusal = |method: &str, path: String| {
+        let body = json!({ "errorMessages": ["A condition of the workflow is not met."], "errors": {} });
+        json!({ "kind": "status", "status": 400, "method": method, "path": path, "body": body })
+    };
+    let both = json!({ "status": IN_PROGRESS, "summary": "Both" });
+    site.fault(refusal("POST", "*/transitions".to_owned()));
+    let refused = site.set(&bugs, &key, both.clone()).await;
+    assert!(refused.error().unwrap().message().contains("condition of the workflow"), "{refused:?}");
+    assert!(site.sent("PUT", &key.to_string()).is_empty(), "nothing was written");
+    let read = site.read(&bugs, &key, &["summary", "status"]).await;
+    assert_eq!(read, json!({ "summary": "Printer on fire", "status": "10000" }));
+
+    site.fault(refusal("PUT", format!("*/issue/{key}*")));
+    let half = site.set(&bugs, &key, both).await;
+    let advice = half.error().unwrap().advice().unwrap_or_default();
+    assert!(advice.contains("status of this row was changed"), "{half:?}");
+    let read = site.read(&bugs, &key, &["summary", "status"]).await;
+    assert_eq!(read, json!({ "summary": "Printer on fire", "status": IN_PROGRESS }));
+}
+
+#[tokio::test]
+async fn whether_an_issue_is_absent_is_not_told_where_its_creator_may_not_see_it() {
+    let site = site().await;
+    let mark = json!({ "run": "r8", "@since": jiff::Timestamp::now().to_string() });
+    let settled = async |cx: &recordport::provider::Context| {
+        let bugs =
+            site.org.provider.open(cx, &recordport::record::TypeName::new("issue:OPS/Bug")).await.unwrap();
+        bugs.settle(cx, std::slice::from_ref(&mark)).await.unwrap().remove(0)
+    };
+    assert_eq!(settled(&site.org.cx).await, Settled::Absent);
+    let screen = json!({ "project": "OPS", "issue_type": "Bug", "field": "security", "shown": true });
+    site.control("jira/screens", &screen).await;
+    let anew = recordport::provider::Context { refresh: true, ..site.org.cx.clone() };
+    assert_eq!(settled(&anew).await, Settled::CannotTell);
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ mod jira_changes;
 mod jira_openapi;
 mod jira_parts;
 mod jira_query;
+mod jira_tour;
 mod jira_writes;
 mod licences;
 mod mapping;

@@ -25,8 +25,8 @@ use serde_json::Value as Json;
 use crate::connect::sign_in::AccessMode;
 use crate::error::{Error, ErrorKind, FieldError, Result};
 use crate::provider::{
-    Change, ChangePage, Content, Context, Edit, Edits, NewRow, OptionPage, OptionQuery, Outcome, Plan, Records,
-    Resolved, Settled, VersionedKey, WriteOptions,
+    Change, ChangePage, Content, Context, Edit, Edits, NewRow, OptionPage, OptionQuery, Outcome, Plan,
+    Records, Resolved, Settled, VersionedKey, WriteOptions,
 };
 use crate::record::capability::{ContentCapability, VersionSupport, WriteCapability};
 use crate::record::{Checkpoint, Cursor, Field, FieldPath, Key, KeyFields, Page, Query, Record, RecordType};

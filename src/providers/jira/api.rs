@@ -3,12 +3,14 @@
 //! Source: "The Jira Cloud platform REST API" (version 3). Everything that a user or a record can put into an
 //! address is percent-encoded.
 
-use http::header::ACCEPT;
-use http::{HeaderValue, Method};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value as Json, json};
 
 use super::site::Door;
+use crate::error::{Error, Result};
 use crate::http::{Call, Target};
 
 /// Role of the host that leads to every site.
@@ -171,6 +173,30 @@ pub(super) fn delete(door: &Door, id: &str, subtasks: bool) -> Call {
     let subtasks = subtasks.to_string();
     let resource = with_query(&format!("issue/{}", encode(id)), &[("deleteSubtasks", &subtasks)]);
     call("delete", door, Method::DELETE, &resource)
+}
+
+/// What the site says of attachments.
+pub(super) fn attachment_settings(door: &Door) -> Call {
+    get("content put", door, "attachment/meta")
+}
+
+/// Where the bytes of an attachment are, without a way over another host.
+pub(super) fn attachment_content(id: &str) -> String {
+    with_query(&format!("attachment/content/{}", encode(id)), &[("redirect", "false")])
+}
+
+/// Adds the file of a form to an issue. Without its header Jira takes the request for one that a web page forged.
+///
+/// # Errors
+/// A bug for a media type that no header can carry.
+pub(super) fn attach(door: &Door, id: &str, form: Bytes, media_type: &str) -> Result<Call> {
+    let kind = HeaderValue::from_str(media_type)
+        .map_err(|source| Error::bug("the media type of a form is no header").with_source(source))?;
+    let mut call = call("content put", door, Method::POST, &format!("issue/{}/attachments", encode(id)))
+        .with_header(CONTENT_TYPE, kind)
+        .with_header(HeaderName::from_static("x-atlassian-token"), HeaderValue::from_static("no-check"));
+    call.body = form;
+    Ok(call)
 }
 
 /// Issues that a query finds, each with its key and one property.

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::metadata::{AllowedValue, FieldDetails, IssueType, MetaField, Named, Schema};
 use super::wires::{ADF, CHILD, Kind, Scope, TIME_TRACKING, WireField, Wires};
-use super::{Described, changes, judge, writes};
+use super::{Described, attach, changes, judge, writes};
 use crate::record::capability::{Capability, GetCapability, SearchCapability};
 use crate::record::record_type::{
     AlternateKey, Field, FieldType, ListWire, Picklist, PicklistValue, RecordType, Reference, TextForm,
@@ -111,6 +111,7 @@ fn capability(tells_deletions: bool) -> Capability {
             by: vec![KeyFields::single("id"), KeyFields::single("key")],
         }),
         changes: Some(changes::capability(tells_deletions)),
+        content: Some(attach::capability()),
         ..Capability::default()
     };
     writes::add_capabilities(&mut capability);

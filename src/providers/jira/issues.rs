@@ -84,6 +84,29 @@ async fn shared(site: &Site, cx: &Context, door: &Door) -> Result<Shared> {
     Ok(Shared { statuses, resolutions, issue_types })
 }
 
+/// The statuses that the workflow of one issue type in a project has; `None` where that is not told.
+async fn statuses_of(
+    site: &Site,
+    cx: &Context,
+    door: &Door,
+    project: &str,
+    issue_type: &str,
+) -> Result<Option<Vec<Named>>> {
+    #[derive(serde::Deserialize)]
+    struct OfType {
+        id: String,
+        statuses: Vec<Named>,
+    }
+    let resource = format!("project/{}/statuses", api::encode(project));
+    let asked =
+        site.ask::<Vec<OfType>>(cx, "statuses of a project", api::get("describe", door, &resource)).await;
+    match asked {
+        Ok(types) => Ok(types.into_iter().find(|own| own.id == issue_type).map(|own| own.statuses)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// All values of pages by number.
 async fn all_pages<T, F: Future<Output = Result<NumberedPage<T>>>>(ask: impl Fn(u64) -> F) -> Result<Vec<T>> {
     let mut out = Vec::new();
@@ -220,9 +243,10 @@ async fn in_project(site: &Site, cx: &Context, scope: &str) -> Result<Findings> 
     };
     let (project, issue_type) = find(site, cx, &door, &name, key, wanted).await?;
     let jql = format!("project = {} AND issuetype = {}", digits(&project.id)?, digits(&issue_type.id)?);
-    let (fields, shared, create, edit) = futures::try_join!(
+    let (fields, shared, statuses, create, edit) = futures::try_join!(
         site.fields(cx),
         shared(site, cx, &door),
+        statuses_of(site, cx, &door, &project.id, &issue_type.id),
         create_screen(site, cx, &door, &project.id, &issue_type.id),
         editable(site, cx, &door, &jql),
     )?;
@@ -236,7 +260,7 @@ async fn in_project(site: &Site, cx: &Context, scope: &str) -> Result<Findings> 
         create,
         edit,
         all_screens: true,
-        statuses: shared.statuses,
+        statuses: statuses.unwrap_or(shared.statuses),
         resolutions: shared.resolutions,
         issue_types: shared.issue_types,
         tells_deletions: site.tells_deletions(),

@@ -2,6 +2,7 @@
 //! queries are JQL; rich text is Markdown, with the Atlassian document beside it.
 
 mod api;
+mod attach;
 mod changes;
 mod choices;
 mod config;

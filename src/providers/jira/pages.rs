@@ -129,7 +129,12 @@ impl IssueRecords {
             tracing::info!(issue = last, "the search is gone on with behind the last issue");
             let created = created_of(&reply.body)?;
             let behind = Some(last.clone());
-            return Ok(Some(Position { token: None, from: Some(minute(created)), behind, ..position.clone() }));
+            return Ok(Some(Position {
+                token: None,
+                from: Some(minute(created)),
+                behind,
+                ..position.clone()
+            }));
         }
         Ok(None)
     }

@@ -14,7 +14,7 @@ use super::query;
 use super::rows::Columns;
 use super::site::{Door, Site};
 use super::wires::TIME_TRACKING;
-use super::{Described, api, choices};
+use super::{Described, api, attach, choices};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::http::Call;
 use crate::provider::{
@@ -409,19 +409,27 @@ impl Records for IssueRecords {
         self.change_page(cx, since, select).await.map_err(self.about("changes"))
     }
 
-    async fn read_content(&self, _: &Context, _: &Key, _: &str) -> Result<Content> {
-        Err(self.unsupported("content get", "issues have no content of their own; attachments have"))
+    async fn read_content(&self, cx: &Context, key: &Key, field: &str) -> Result<Content> {
+        if field != attach::FIELD {
+            return Err(self.unsupported("content get", "of an issue only its attachments are content"));
+        }
+        let about = self.about("content get");
+        self.attached(cx, key).await.map_err(|error| about(error).with_key(key.to_string()))
     }
 
     async fn write_content(
         &self,
-        _: &Context,
-        _: &Key,
-        _: &str,
-        _: Content,
-        _: &WriteOptions,
+        cx: &Context,
+        key: &Key,
+        field: &str,
+        content: Content,
+        options: &WriteOptions,
     ) -> Result<Outcome> {
-        Err(self.unsupported("content put", "issues have no content of their own; attachments have"))
+        if field != attach::FIELD {
+            return Err(self.unsupported("content put", "of an issue only its attachments are content"));
+        }
+        let about = self.about("content put");
+        self.attach(cx, key, content, options).await.map_err(|error| about(error).with_key(key.to_string()))
     }
 
     async fn options(&self, cx: &Context, field: &FieldPath, ask: &OptionQuery) -> Result<OptionPage> {

@@ -46,7 +46,8 @@ const DELETE_SUBTASKS: &str = "deleteSubtasks";
 /// Adds what can be written of issues.
 pub(super) fn add_capabilities(capability: &mut Capability) {
     let key = KeyFields::single("key");
-    let one_each = "one request per issue; a change of status is a step of its workflow, sent after the rest";
+    let one_each =
+        "one request per issue; a change of status is a step of its workflow, sent before the rest";
     let update = WriteCapability {
         options: update_options(),
         simulated: Some(one_each.to_owned()),
@@ -306,7 +307,8 @@ impl IssueRecords {
                 Some(transitions::choose(&steps.transitions, status, &draft)?.clone())
             }
         };
-        // What the step's screen has goes with the step; the rest goes before, since a status may lock an issue.
+        // What the step's screen has goes with the step. The rest goes behind it: a step that is refused leaves the
+        // issue as it was.
         let with_step =
             step.as_ref().map(|step| (step, draft.split(|field| step.fields.contains_key(field))));
         self.only_by_steps(&draft)?;
@@ -315,41 +317,33 @@ impl IssueRecords {
         }
         let switches: Vec<(&str, String)> =
             options.iter().map(|(name, value)| (name.as_str(), plain(value))).collect();
-        if !draft.is_bare() {
-            self.site.send(cx, api::edit(door, id, &switches, draft.body(&[]))).await?;
-        }
-        if let Some((step, with_step)) = with_step {
+        if let Some((step, with_step)) = &with_step {
             let front = [("transition", json!({ "id": step.id }).to_string())];
-            let sent = self.site.send(cx, api::transition(door, id, with_step.body(&front))).await;
-            if let Err(error) = sent {
-                return self.after_step(cx, door, id, step, error, !draft.is_bare()).await;
+            match self.site.send(cx, api::transition(door, id, with_step.body(&front))).await {
+                Err(error) if !self.took_step(cx, door, id, step, &error).await => return Err(error),
+                _ => {}
             }
+        }
+        if !draft.is_bare() {
+            let sent = self.site.send(cx, api::edit(door, id, &switches, draft.body(&[]))).await;
+            sent.map_err(|error| match &with_step {
+                Some(_) if !error.leaves_open() => error.with_advice_instead(
+                    "The status of this row was changed, its other fields were not written: send these again",
+                ),
+                _ => error,
+            })?;
         }
         Ok(Outcome::Updated(Key::text(id)))
     }
 
-    /// A step whose answer was lost or that was refused: the issue's status tells whether it was taken.
-    async fn after_step(
-        &self,
-        cx: &Context,
-        door: &Door,
-        id: &str,
-        step: &Transition,
-        error: Error,
-        rest_written: bool,
-    ) -> Result<Outcome> {
-        if error.leaves_open() {
-            let wanted = [(id.to_owned(), vec!["status".to_owned()])];
-            let known = self.known(cx, door, &wanted).await.unwrap_or_default();
-            let arrived = known.get(id).is_some_and(|present| present["status"]["id"] == step.to.id.as_str());
-            return if arrived { Ok(Outcome::Updated(Key::text(id))) } else { Err(error) };
+    /// Whether a step was taken whose answer was lost: the issue's status tells.
+    async fn took_step(&self, cx: &Context, door: &Door, id: &str, step: &Transition, error: &Error) -> bool {
+        if !error.leaves_open() {
+            return false;
         }
-        if rest_written {
-            return Err(error.with_advice_instead(
-                "The other fields of this row were written, only the status was not changed: send the status again",
-            ));
-        }
-        Err(error)
+        let wanted = [(id.to_owned(), vec!["status".to_owned()])];
+        let known = self.known(cx, door, &wanted).await.unwrap_or_default();
+        known.get(id).is_some_and(|present| present["status"]["id"] == step.to.id.as_str())
     }
 
     /// Refuses a resolution that no step takes along, where the edit screen does not have it.
@@ -465,7 +459,7 @@ impl IssueRecords {
 
     /// Issues as they are now, by id: of each the fields asked for, and where it belongs. Only issues of which
     /// something has to be known are read.
-    async fn known(
+    pub(super) async fn known(
         &self,
         cx: &Context,
         door: &Door,
@@ -494,7 +488,7 @@ impl IssueRecords {
     }
 
     /// What is known of an issue, which must be of this type; `looked` when it was asked for by itself.
-    fn present<'k>(
+    pub(super) fn present<'k>(
         &self,
         known: &'k HashMap<String, Present>,
         id: &str,
@@ -560,7 +554,7 @@ fn plain(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn no_issue() -> Error {
+pub(super) fn no_issue() -> Error {
     Error::new(
         ErrorKind::NotFound,
         "there is no such issue of this type, or the connected user may not see it",
@@ -570,7 +564,7 @@ fn no_issue() -> Error {
 }
 
 /// The id in a key: digits, which cannot be taken for a key of Jira's.
-fn id_of(key: &Key) -> Result<String> {
+pub(super) fn id_of(key: &Key) -> Result<String> {
     let text = match key.parts() {
         [KeyPart::Text(text)] => text.clone(),
         [KeyPart::Integer(number)] => number.to_string(),

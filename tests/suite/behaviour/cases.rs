@@ -111,7 +111,9 @@ async fn an_empty_page_goes_on(subject: Arc<Subject>, name: TypeName) -> bool {
     }
     let records = subject.open(&name).await;
     let all = subject.search(&records, None, &[], Some(200)).await.len();
-    subject.fault(json!({"path": subject.page_path(&name), "kind": "emptypage", "page": 1, "times": 1})).await;
+    subject
+        .fault(json!({"path": subject.page_path(&name), "kind": "emptypage", "page": 1, "times": 1}))
+        .await;
     assert_eq!(subject.search(&records, None, &[], Some(200)).await.len(), all);
     true
 }
@@ -550,7 +552,9 @@ async fn unsupported_stays_here(subject: Arc<Subject>, name: TypeName) -> bool {
 
 async fn retry_after_is_honoured(subject: Arc<Subject>, name: TypeName) -> bool {
     let records = subject.open(&name).await;
-    subject.fault(json!({"path": subject.page_path(&name), "kind": "429", "times": 1, "retry_after": "7"})).await;
+    subject
+        .fault(json!({"path": subject.page_path(&name), "kind": "429", "times": 1, "retry_after": "7"}))
+        .await;
     let before = subject.waits().len();
     assert!(!subject.search(&records, None, &[], None).await.is_empty());
     let waited: std::time::Duration = subject.waits()[before..].iter().sum();

@@ -14,15 +14,8 @@ use super::subject::{Service, Subject};
 use crate::jira_openapi::{Conforming, Judged};
 use crate::support::emulated::Emulated;
 
-const TYPES: &[&str] = &[
-    "issue",
-    "issue:OPS/Bug",
-    "issue:WEB/Story",
-    "version:OPS",
-    "component:OPS",
-    "project",
-    "user",
-];
+const TYPES: &[&str] =
+    &["issue", "issue:OPS/Bug", "issue:WEB/Story", "version:OPS", "component:OPS", "project", "user"];
 
 struct JiraCloud;
 

@@ -263,7 +263,9 @@ impl Subject {
     pub(super) async fn known_keys(&self, record_type: &RecordType) -> KnownKeys {
         let mut known = KnownKeys::default();
         for field in record_type.fields.iter().filter(|field| field.required_on_create) {
-            known.values.extend(self.service.known_value_of(record_type, field).map(|value| (field.name.clone(), value)));
+            known.values.extend(
+                self.service.known_value_of(record_type, field).map(|value| (field.name.clone(), value)),
+            );
         }
         for field in &record_type.fields {
             let FieldType::Reference(reference) = &field.field_type else { continue };
