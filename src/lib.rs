@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clock;
 pub mod connect;
+pub mod drift;
 pub mod emulator;
 pub mod error;
 pub mod hardening;
@@ -14,4 +15,5 @@ pub mod providers;
 pub mod record;
 pub mod rich_text;
 pub mod rows;
+pub mod run;
 pub mod workspace;

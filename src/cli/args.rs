@@ -9,6 +9,12 @@ use url::Url;
 
 use crate::connect::sign_in::{AccessMode, GrantKind};
 
+mod drift;
+mod run;
+
+pub use drift::{SchemaDiff, SchemaLock};
+pub use run::{Run, Runs, RunsAction, RunsShow};
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -96,6 +102,10 @@ pub enum Command {
     Changes(Changes),
     /// Checks mappings, and maps rows with them.
     Map(Map),
+    /// Runs a mapping: reads, maps and writes, and goes on where it was interrupted.
+    Run(Run),
+    /// Lists and shows runs.
+    Runs(Runs),
     /// Prints the completion script of a shell.
     Completions(Completions),
 }
@@ -357,6 +367,10 @@ pub struct Schema {
 pub enum SchemaAction {
     /// Prints a JSON Schema (draft-07) of a record type.
     Show(SchemaShow),
+    /// Writes the schemas that a project depends on into a folder.
+    Lock(SchemaLock),
+    /// Tells what has changed since the schemas were written down, and which mappings that breaks.
+    Diff(SchemaDiff),
 }
 
 /// Which schema of a record type.

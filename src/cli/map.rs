@@ -4,7 +4,6 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use super::Session;
 use super::args::{Format, MapAction, MapApply, MapCheck, MapOperation, MapPreview, MapSuggest, MapUse};
@@ -18,8 +17,7 @@ use crate::mapping::{
     Creating, Given, Lookups, Mapped, Mapping, Opened, Problem, Program, Settings, Severity, Side,
     Sides as _, preview,
 };
-use crate::record::RecordType;
-use crate::rows::{RawRow, RowReader};
+use crate::rows::RowReader;
 
 /// Exit code of a mapping with errors.
 const PROBLEMS: u8 = 2;
@@ -48,7 +46,7 @@ struct Ready {
 
 async fn check(session: &mut Session, args: MapCheck) -> Done {
     let problems = match read(&args.mapping.mapping)? {
-        Ok(mapping) => live(session, &mapping, &args.mapping).await?.compiled.problems,
+        Ok(mapping) => live(session, &mapping, &args.mapping.params).await?.compiled.problems,
         Err(problems) => problems,
     };
     report(session, &problems)
@@ -67,7 +65,7 @@ fn report(session: &mut Session, problems: &[Problem]) -> Done {
 }
 
 /// Reads a mapping from its file: the mapping, or what is wrong with its form.
-fn read(path: &Path) -> Result<std::result::Result<Mapping, Vec<Problem>>> {
+pub(super) fn read(path: &Path) -> Result<std::result::Result<Mapping, Vec<Problem>>> {
     let mut text = String::new();
     open_file(path)?.read_to_string(&mut text).map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidData => Error::invalid(format!("{} is not UTF-8", path.display())),
@@ -88,7 +86,7 @@ async fn ready(session: &mut Session, used: &MapUse, creating: Creating) -> Resu
             .with_advice(format!("Look at `recordport map check {}`", used.mapping.display()))
     };
     let mapping = read(&used.mapping)?.map_err(|problems| refused(&problems))?;
-    let mut live = live(session, &mapping, used).await?;
+    let mut live = live(session, &mapping, &used.params).await?;
     let Some(program) = live.compiled.program.take() else {
         return Err(refused(&live.compiled.problems));
     };
@@ -97,9 +95,13 @@ async fn ready(session: &mut Session, used: &MapUse, creating: Creating) -> Resu
 }
 
 /// Opens both sides and compiles against them.
-async fn live(session: &mut Session, mapping: &Mapping, used: &MapUse) -> Result<Opened> {
+pub(super) async fn live(
+    session: &mut Session,
+    mapping: &Mapping,
+    given: &[(String, String)],
+) -> Result<Opened> {
     let timezone = session.timezone.clone();
-    let settings = |now| Settings { now, timezone, params: params(&used.params) };
+    let settings = |now| Settings { now, timezone, params: params(given) };
     open(&session.workspace().await?, mapping, settings).await
 }
 
@@ -108,7 +110,7 @@ async fn side(session: &mut Session, connection: &str, record_type: &str) -> Res
 }
 
 /// Values of parameters: JSON, or text.
-fn params(given: &[(String, String)]) -> Vec<(String, Literal)> {
+pub(super) fn params(given: &[(String, String)]) -> Vec<(String, Literal)> {
     given
         .iter()
         .map(|(name, text)| {
@@ -141,7 +143,7 @@ async fn apply(session: &mut Session, args: MapApply) -> Done {
             match raw {
                 Ok(raw) => {
                     let row = raw.index;
-                    let (json, key) = as_record(raw, record_type);
+                    let (json, key) = raw.into_record(record_type);
                     batch.push((row, json, key));
                 }
                 Err(error) => {
@@ -204,35 +206,6 @@ impl Applied {
         }
         Ok(())
     }
-}
-
-/// A row as the record that it is, with its key's text when it says one.
-fn as_record(raw: RawRow, record_type: &RecordType) -> (String, Option<String>) {
-    let text = |value: &RawValue| {
-        serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned())
-    };
-    let mut key = None;
-    let mut json = String::from("{");
-    for (name, value) in &raw.members {
-        if name == "@key" {
-            key = Some(text(value));
-            continue;
-        }
-        if name.starts_with('@') {
-            continue;
-        }
-        if record_type.key.0.as_slice() == std::slice::from_ref(name) && value.get() != "null" {
-            key.get_or_insert_with(|| text(value));
-        }
-        if json.len() > 1 {
-            json.push(',');
-        }
-        json.push_str(&json!(name).to_string());
-        json.push(':');
-        json.push_str(value.get());
-    }
-    json.push('}');
-    (json, key)
 }
 
 /// Shows what a mapping would do to real records.

@@ -14,6 +14,8 @@ mod create;
 mod csv;
 mod delete;
 mod demo;
+mod drift;
+mod dry_run;
 mod emulator;
 mod feed;
 mod found;
@@ -25,6 +27,8 @@ mod progress;
 mod providers;
 mod records;
 mod replacement;
+mod run;
+mod runs;
 mod schema;
 mod search;
 mod signals;
@@ -190,6 +194,8 @@ async fn execute(session: &mut Session, command: Command) -> Done {
         Command::Types(args) => types::run(session, args).await,
         Command::Schema(args) => match args.action {
             SchemaAction::Show(args) => schema::show(session, args).await,
+            SchemaAction::Lock(args) => drift::lock(session, args).await,
+            SchemaAction::Diff(args) => drift::diff_all(session, args).await,
         },
         Command::Options(args) => options::run(session, args).await,
         Command::Search(args) => search::run(session, args).await,
@@ -201,6 +207,8 @@ async fn execute(session: &mut Session, command: Command) -> Done {
         Command::Delete(args) => delete::run(session, args).await,
         Command::Changes(args) => changes::run(session, args).await,
         Command::Map(args) => map::run(session, args.action).await,
+        Command::Run(args) => run::run(session, args).await,
+        Command::Runs(args) => runs::run(session, args.action).await,
         Command::Completions(args) => completions::run(session, &args),
     }
 }

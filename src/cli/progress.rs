@@ -30,6 +30,22 @@ impl Progress {
         Self { bar, started: Instant::now(), shown: false, possible: std::io::stderr().is_terminal() }
     }
 
+    /// Whether there is a terminal to show it on.
+    pub(crate) fn possible(&self) -> bool {
+        self.possible
+    }
+
+    /// Says how many there will be, so that what remains is shown.
+    pub(crate) fn toward(&mut self, total: u64) {
+        let style = ProgressStyle::with_template(
+            "{spinner} {msg}: {human_pos} of {human_len} in {elapsed} ({per_sec}, {eta} left)",
+        );
+        if let Ok(style) = style {
+            self.bar.set_style(style);
+        }
+        self.bar.set_length(total);
+    }
+
     /// Counts on.
     pub(crate) fn add(&mut self, count: u64) {
         self.bar.inc(count);

@@ -98,7 +98,8 @@ pub async fn preview(
             previewed.push(match record {
                 Ok(record) => {
                     let mapped = mapped.next().unwrap_or_else(|| Err(Error::bug("a record was not mapped")));
-                    one(mapping, mapped, target, &record)
+                    let key = Some(record.key.to_string());
+                    one(mapping, Shown { key, json: record.text(), mapped }, target)
                 }
                 Err(bad) => failed(bad.error.with_position(Position::Row(bad.position))),
             });
@@ -109,7 +110,7 @@ pub async fn preview(
 }
 
 /// What is read of each record: what the mapping needs, and the key.
-fn selection(mapping: &Mapping, record_type: &RecordType) -> Vec<FieldPath> {
+pub fn selection(mapping: &Mapping, record_type: &RecordType) -> Vec<FieldPath> {
     let read = reads(mapping);
     if read.whole {
         return Vec::new();
@@ -136,8 +137,26 @@ fn raw(text: &str) -> Option<Box<RawValue>> {
     RawValue::from_string(text.to_owned()).ok()
 }
 
-fn one(mapping: &Mapping, mapped: Result<Mapped>, target: &Side, record: &Record) -> Previewed {
-    let key = record.key.to_string();
+/// A record with the row that it was mapped to.
+#[derive(Debug)]
+pub(crate) struct Shown<'a> {
+    pub(crate) key: Option<String>,
+    pub(crate) json: &'a str,
+    pub(crate) mapped: Result<Mapped>,
+}
+
+/// What becomes of records that were mapped, compared with what the target has.
+pub(crate) async fn previewed(
+    mapping: &Mapping,
+    records: Vec<Shown<'_>>,
+    target: &Side,
+) -> Result<Vec<Previewed>> {
+    let mut all: Vec<Previewed> = records.into_iter().map(|shown| one(mapping, shown, target)).collect();
+    compare(mapping, target, &mut all).await?;
+    Ok(all)
+}
+
+fn one(mapping: &Mapping, Shown { key, json, mapped }: Shown<'_>, target: &Side) -> Previewed {
     let shown = match mapped {
         Err(error) => failed(error),
         Ok(mapped) => {
@@ -155,7 +174,7 @@ fn one(mapping: &Mapping, mapped: Result<Mapped>, target: &Side, record: &Record
             }
         }
     };
-    Previewed { key: Some(key), source: raw(record.text()), ..shown }
+    Previewed { key, source: raw(json), ..shown }
 }
 
 /// Checks a row as the write would; gives the change that it is, where it means a record.
@@ -234,7 +253,7 @@ async fn compare(mapping: &Mapping, target: &Side, previewed: &mut [Previewed]) 
     Ok(())
 }
 
-fn differences(change: &Change, record: &Record) -> Result<Vec<Changed>> {
+pub(crate) fn differences(change: &Change, record: &Record) -> Result<Vec<Changed>> {
     let names: Vec<&str> = change.edits.iter().map(|(name, _)| name.as_str()).collect();
     let held = members(record.text(), &names)?;
     let mut out = Vec::new();

@@ -68,6 +68,8 @@ pub struct WriteCapability {
     pub marker: bool,
     /// Fields whose values are such markers already: unique at the provider and set by whoever creates.
     pub marks: Vec<String>,
+    /// What a marker may be that whoever sends the row makes up.
+    pub made_up_marker: Option<MarkerForm>,
     /// Whether a row may name a parent by another key of the parent's, under the relationship's name.
     pub parents_by_key: bool,
     /// Batches that may be under way at once.
@@ -89,12 +91,23 @@ impl WriteCapability {
             options: no_options(),
             marker: false,
             marks: Vec::new(),
+            made_up_marker: None,
             parents_by_key: false,
             at_once: 1,
             apart_by: Vec::new(),
             simulated: None,
         }
     }
+}
+
+/// Forms of markers that can be made up for a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkerForm {
+    /// A UUID as text. It becomes the record's own id, so that the provider takes it only once.
+    Uuid,
+    /// Any JSON object. It only labels the record: the provider takes it as often as it is sent.
+    Label,
 }
 
 /// The schema of an operation that has no options.

@@ -108,6 +108,49 @@ struct Parts {
 }
 
 impl RawRow {
+    /// Reads one row from the text of a JSON object.
+    ///
+    /// # Errors
+    /// Invalid, when the text is no such object, a name stands twice, or a text holds what is no character.
+    pub fn parse(text: &str, index: u64) -> Result<Self> {
+        let members = strict::checked_members(text)
+            .map_err(|fault| at_row(Error::invalid(fault.message), index))?
+            .into_iter()
+            .map(|(name, value): (String, &RawValue)| (name, value.to_owned()))
+            .collect();
+        Ok(Self { index, members })
+    }
+
+    /// The row as the record that it is: its JSON without what begins with `@`, and its key's text when it says
+    /// one, by `@key` or by the key's own field.
+    #[must_use]
+    pub fn into_record(self, record_type: &RecordType) -> (String, Option<String>) {
+        let text = |value: &RawValue| {
+            serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned())
+        };
+        let mut key = None;
+        let mut json = String::from("{");
+        for (name, value) in &self.members {
+            if name == "@key" && value.get() != "null" {
+                key = Some(text(value));
+            }
+            if name.starts_with('@') {
+                continue;
+            }
+            if record_type.key.0.as_slice() == std::slice::from_ref(name) && value.get() != "null" {
+                key.get_or_insert_with(|| text(value));
+            }
+            if json.len() > 1 {
+                json.push(',');
+            }
+            json.push_str(&serde_json::Value::from(name.as_str()).to_string());
+            json.push(':');
+            json.push_str(value.get());
+        }
+        json.push('}');
+        (json, key)
+    }
+
     /// The row as a record to create. Nulls are left out: there is nothing to clear.
     ///
     /// # Errors

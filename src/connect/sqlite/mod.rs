@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
 use zeroize::Zeroizing;
 
+pub use database::DatabaseFile;
 use database::{damaged, failed, open_database};
 use keys::{Keys, label, seal_into};
 

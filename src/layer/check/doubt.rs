@@ -23,7 +23,7 @@ pub(super) fn miscounted(answers: usize, rows: usize) -> Error {
 }
 
 /// The mark of a row: the one that it was given, or its own value in a field that serves as one.
-fn mark_of(row: &NewRow, capability: &WriteCapability, since: Timestamp) -> Option<Json> {
+pub(super) fn mark_of(row: &NewRow, capability: &WriteCapability, since: Timestamp) -> Option<Json> {
     let mut mark = row.marker.clone().or_else(|| {
         capability.marks.iter().find_map(|field| {
             row.fields.iter().find_map(|(name, edit)| match edit {

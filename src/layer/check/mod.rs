@@ -185,8 +185,17 @@ impl Checked {
     }
 }
 
-/// Errors after which further requests of the same kind are pointless or harmful.
-fn stops_the_rest(error: &Error) -> bool {
+/// The mark by which a row is found after a lost answer: the one that it was given, or its own value in a field
+/// that serves as one. `since` is when the row was first sent.
+#[must_use]
+pub fn mark_of(row: &NewRow, capability: &WriteCapability, since: jiff::Timestamp) -> Option<Json> {
+    doubt::mark_of(row, capability, since)
+}
+
+/// Whether this is an error after which further requests of the same kind are pointless or harmful: rows that
+/// failed of it were not sent.
+#[must_use]
+pub fn stops_the_rest(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Unauthorized
         | ErrorKind::RateLimited

@@ -8,8 +8,8 @@ use super::links::{self, Link, ManyToMany};
 use super::metadata::{Attribute, Choice, Definition, Table, is_name, number_text};
 use crate::provider::TypeSummary;
 use crate::record::capability::{
-    Capability, ContentCapability, GetCapability, SearchCapability, UpsertCapability, VersionSupport,
-    WriteCapability, no_options,
+    Capability, ContentCapability, GetCapability, MarkerForm, SearchCapability, UpsertCapability,
+    VersionSupport, WriteCapability, no_options,
 };
 use crate::record::number::Number;
 use crate::record::record_type::{
@@ -279,7 +279,12 @@ fn capability(table: &Table, id: &str, alternate_keys: &[AlternateKey]) -> Capab
                 .chain(alternate_keys.iter().map(|key| key.fields.clone()))
                 .collect(),
         }),
-        create: writable.then(|| WriteCapability { marker: true, marks: vec![id.to_owned()], ..write(true) }),
+        create: writable.then(|| WriteCapability {
+            marker: true,
+            made_up_marker: Some(MarkerForm::Uuid),
+            marks: vec![id.to_owned()],
+            ..write(true)
+        }),
         update: writable.then(|| WriteCapability { version, ..write(true) }),
         upsert: writable.then(|| UpsertCapability {
             write: write(true),

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::dialect::Dialect as _;
 use crate::http::{Call, Reply};
 use crate::provider::{Change, Context, NewRow, Outcome, VersionedKey, WriteOptions};
-use crate::record::capability::{Capability, UpsertCapability, WriteCapability, no_options};
+use crate::record::capability::{Capability, MarkerForm, UpsertCapability, WriteCapability, no_options};
 use crate::record::{FieldPath, Key, KeyFields, KeyPart};
 
 /// Issues that one request creates ("Bulk create issues").
@@ -53,8 +53,12 @@ pub(super) fn add_capabilities(capability: &mut Capability) {
         simulated: Some(one_each.to_owned()),
         ..WriteCapability::batches_of(BATCH)
     };
-    capability.create =
-        Some(WriteCapability { marker: true, at_once: AT_ONCE, ..WriteCapability::batches_of(BATCH) });
+    capability.create = Some(WriteCapability {
+        marker: true,
+        made_up_marker: Some(MarkerForm::Label),
+        at_once: AT_ONCE,
+        ..WriteCapability::batches_of(BATCH)
+    });
     capability.upsert = Some(UpsertCapability {
         write: WriteCapability {
             simulated: Some(

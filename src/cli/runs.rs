@@ -1,0 +1,90 @@
+//! `recordport runs`: what the journal knows.
+
+use serde_json::{Map, Value as Json};
+
+use super::Session;
+use super::args::{Format, RunsAction, RunsShow};
+use super::output::{self, Done};
+use crate::error::{Error, Result};
+use crate::run::{Journal, Summary};
+
+/// Lines of a report that are read at once.
+pub(super) const LINES: u32 = 1000;
+
+/// Columns of a list.
+const COLUMNS: [&str; 12] = [
+    "run",
+    "mapping",
+    "state",
+    "mode",
+    "started",
+    "read",
+    "created",
+    "updated",
+    "deleted",
+    "unchanged",
+    "failed",
+    "skipped",
+];
+
+/// Runs an action.
+pub(crate) async fn run(session: &mut Session, action: Option<RunsAction>) -> Done {
+    let journal = Journal::open(session.workspace().await?.home()).await?;
+    match action.unwrap_or(RunsAction::List) {
+        RunsAction::List => {
+            let runs = journal.list().await?;
+            let format = session.format();
+            if matches!(format, Format::Table | Format::Csv) {
+                let flat = runs.iter().map(flat).collect::<Result<Vec<_>>>()?;
+                output::list(&mut session.out, format, &COLUMNS, &flat)?;
+            } else {
+                output::list(&mut session.out, format, &COLUMNS, &runs)?;
+            }
+        }
+        RunsAction::Show(RunsShow { id, failed: false }) => {
+            let found = journal.run(&id).await?;
+            shown(session, &found.summary)?;
+        }
+        RunsAction::Show(RunsShow { id, failed: true }) => {
+            let mut from = Some(0);
+            journal.run(&id).await?;
+            while let Some(number) = from {
+                session.signals.check()?;
+                let (lines, next) = journal.failures(&id, number, LINES).await?;
+                lines.iter().try_for_each(|line| session.out.line(line))?;
+                from = next;
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// Prints one run.
+pub(super) fn shown(session: &mut Session, summary: &Summary) -> Done<()> {
+    match session.format() {
+        Format::Json => session.out.json_pretty(summary),
+        Format::Ndjson => session.out.json_line(summary),
+        format @ (Format::Table | Format::Csv) => {
+            output::list(&mut session.out, format, &COLUMNS, &[flat(summary)?])?;
+            match summary.error.as_ref().and_then(|error| error["message"].as_str()) {
+                Some(why) if format == Format::Table => {
+                    session.out.line(&format!("It stopped: {}", output::harmless(why)))
+                }
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+/// A run as one row of a table.
+fn flat(summary: &Summary) -> Result<Map<String, Json>> {
+    let unwritable = |error| Error::bug("a run cannot be written as JSON").with_source(error);
+    let mut row = match serde_json::to_value(summary).map_err(unwritable)? {
+        Json::Object(row) => row,
+        _ => Map::new(),
+    };
+    if let Some(Json::Object(counts)) = row.remove("counts") {
+        row.extend(counts);
+    }
+    Ok(row)
+}

@@ -1,0 +1,700 @@
+//! The journal of runs: one SQLite file in the home, synchronised with the disk at each step.
+//!
+//! `intent` holds the rows that are about to be sent or whose answer is not known; `handled` the source records that
+//! a run is done with; `failure` what its report tells; `link` which record of the target a source record became;
+//! `feed` up to where a mapping has followed its source's changes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+
+use super::lock::Lock;
+use super::plan::Plan;
+use crate::connect::home::Home;
+use crate::connect::sqlite::DatabaseFile;
+use crate::error::{Error, ErrorKind, Result};
+use crate::mapping::Mapping;
+
+/// Marks the file as ours (`RPRJ`).
+const FILE: DatabaseFile = DatabaseFile {
+    file: "runs.db",
+    what: "journal of runs",
+    application_id: 0x5250_524A,
+    version: 1,
+    layout: "
+CREATE TABLE run (
+    id TEXT PRIMARY KEY,
+    mapping_name TEXT NOT NULL,
+    mapping TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    state TEXT NOT NULL,
+    started TEXT NOT NULL,
+    changed TEXT NOT NULL,
+    place TEXT NOT NULL,
+    next_number INTEGER NOT NULL,
+    counts TEXT NOT NULL,
+    error TEXT
+) STRICT;
+CREATE INDEX run_mapping ON run (mapping_name);
+CREATE TABLE intent (
+    run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    source_key TEXT,
+    mark INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    content TEXT NOT NULL,
+    since TEXT NOT NULL,
+    sent INTEGER NOT NULL,
+    PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE handled (
+    run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    identity TEXT NOT NULL,
+    mark INTEGER NOT NULL,
+    PRIMARY KEY (run, identity)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE failure (
+    run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    line TEXT NOT NULL,
+    PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE link (
+    mapping TEXT NOT NULL,
+    source_key TEXT NOT NULL,
+    target_key TEXT NOT NULL,
+    PRIMARY KEY (mapping, source_key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE feed (
+    mapping TEXT PRIMARY KEY,
+    source TEXT NOT NULL,
+    checkpoint TEXT NOT NULL
+) STRICT;
+",
+};
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Under way.
+    Running,
+    /// Its process died; it can be resumed.
+    Interrupted,
+    /// Stopped before its end; it can be resumed.
+    Stopped,
+    /// Everything was handled.
+    Finished,
+    /// Given up for a new one.
+    Abandoned,
+}
+
+impl RunState {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Interrupted => "interrupted",
+            Self::Stopped => "stopped",
+            Self::Finished => "finished",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Running, Self::Stopped, Self::Finished, Self::Abandoned]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
+}
+
+/// What became of a run's records: `read` is the sum of the others but `unknown`, which is a part of `failed`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Records that were read and are decided.
+    pub read: u64,
+    /// Rows that were created.
+    pub created: u64,
+    /// Rows that were updated.
+    pub updated: u64,
+    /// Rows that were deleted.
+    pub deleted: u64,
+    /// Rows that needed no change.
+    pub unchanged: u64,
+    /// Rows that failed, or of which nobody knows.
+    pub failed: u64,
+    /// Those of which nobody knows whether they were written.
+    pub unknown: u64,
+    /// Records that this run had nothing to do for.
+    pub skipped: u64,
+}
+
+impl Counts {
+    /// Rows that were written.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.created + self.updated + self.deleted
+    }
+}
+
+/// A run as it is listed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Its id.
+    pub run: String,
+    /// Name of the mapping.
+    pub mapping: String,
+    /// How far it is.
+    pub state: RunState,
+    /// Which records it reads.
+    pub mode: &'static str,
+    /// When it began.
+    pub started: Timestamp,
+    /// When the journal last heard of it.
+    pub changed: Timestamp,
+    /// What became of its records.
+    pub counts: Counts,
+    /// Why it stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Json>,
+    /// What it was started with.
+    pub plan: Plan,
+}
+
+/// A run that was found in the journal.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// As it is listed.
+    pub summary: Summary,
+    /// The mapping, as it was when the run began.
+    pub mapping: Mapping,
+    pub(super) place: Place,
+    pub(super) next_number: u64,
+}
+
+/// Where reading goes on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Place {
+    /// At the beginning.
+    #[default]
+    Start,
+    /// At a cursor of the search.
+    Cursor(String),
+    /// At a checkpoint of the feed.
+    Checkpoint(String),
+}
+
+/// What is done with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The mapping's operation.
+    Write,
+    /// The target's record is deleted, since the source's was.
+    Delete,
+    /// Fields of the target's record are set, since the source's was deleted.
+    Set,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Delete => "delete",
+            Self::Set => "set",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Write, Self::Delete, Self::Set].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A row that is about to be sent, or of which it is not known whether it arrived.
+#[derive(Debug, Clone)]
+pub(super) struct Intent {
+    /// Its number in the run, from 0.
+    pub(super) number: u64,
+    pub(super) kind: Kind,
+    /// What tells the source's record from the others of the run.
+    pub(super) identity: String,
+    pub(super) source_key: Option<String>,
+    /// A mark of the source record's content.
+    pub(super) mark: u64,
+    /// The source's record as it was read.
+    pub(super) record: String,
+    /// The row.
+    pub(super) content: String,
+    /// When it was first sent.
+    pub(super) since: Timestamp,
+    /// Whether it may have been sent before.
+    pub(super) sent: bool,
+}
+
+/// A record that a run is done with.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) number: u64,
+    pub(super) identity: String,
+    pub(super) source_key: Option<String>,
+    pub(super) mark: u64,
+    /// Its line in the report, when it failed.
+    pub(super) failure: Option<String>,
+    /// The record of the target that it became.
+    pub(super) target_key: Option<String>,
+    /// Whether the record of the target is gone, and what it became with it.
+    pub(super) unlink: bool,
+}
+
+/// What one step of a run writes down, all of it or nothing.
+#[derive(Debug, Default)]
+pub(super) struct Step<'a> {
+    pub(super) decided: Vec<Decided>,
+    /// Rows that are about to be sent.
+    pub(super) intents: &'a [Intent],
+    /// Rows that were not sent after all: known not to have been.
+    pub(super) unsent: Vec<u64>,
+    pub(super) place: Option<&'a Place>,
+    pub(super) counts: Counts,
+    pub(super) next_number: u64,
+    /// Set when a page of the feed is done with: source and checkpoint.
+    pub(super) followed: Option<(&'a str, &'a str)>,
+    pub(super) state: Option<(RunState, Option<&'a Error>)>,
+}
+
+/// The journal of a home.
+#[derive(Clone)]
+pub struct Journal {
+    home: Home,
+    db: Arc<Mutex<rusqlite::Connection>>,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("home", &self.home).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Opens the journal of a home, or makes it.
+    ///
+    /// # Errors
+    /// Local, with the remedy, when the file cannot be used.
+    pub async fn open(home: &Home) -> Result<Self> {
+        let home = home.clone();
+        blocking(move || {
+            let db = FILE.open(&home)?;
+            Ok(Self { home, db: Arc::new(Mutex::new(db)) })
+        })
+        .await
+    }
+
+    pub(super) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let this = self.clone();
+        blocking(move || {
+            let mut db = this.db.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut db).map_err(|error| FILE.failed(&this.home, &error))
+        })
+        .await
+    }
+
+    /// All runs, the latest first.
+    ///
+    /// # Errors
+    /// Local, when the journal cannot be read.
+    pub async fn list(&self) -> Result<Vec<Summary>> {
+        let found = self
+            .work(|db| {
+                let mut statement = db.prepare(&format!("{FIND} ORDER BY started DESC, id DESC"))?;
+                statement.query_map([], stored)?.collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .await?;
+        found.into_iter().map(|stored| self.found(stored).map(|found| found.summary)).collect()
+    }
+
+    /// A run by its id.
+    ///
+    /// # Errors
+    /// `NotFound`; local, when the journal cannot be read.
+    pub async fn run(&self, id: &str) -> Result<Found> {
+        let wanted = id.to_owned();
+        let found = self
+            .work(move |db| db.query_row(&format!("{FIND} WHERE id = ?1"), [wanted], stored).optional())
+            .await?;
+        match found {
+            Some(stored) => self.found(stored),
+            None => Err(Error::new(ErrorKind::NotFound, format!("there is no run {id:?}"))
+                .with_code("run_not_found")
+                .with_advice("`recordport runs list` shows the runs of this home")),
+        }
+    }
+
+    /// The runs of a mapping that did not come to their end, the latest first.
+    ///
+    /// # Errors
+    /// Local, when the journal cannot be read.
+    pub async fn unfinished(&self, mapping: &str) -> Result<Vec<Summary>> {
+        let mapping = mapping.to_owned();
+        let found = self
+            .work(move |db| {
+                let sql = format!(
+                    "{FIND} WHERE mapping_name = ?1 AND state IN ('running', 'stopped') ORDER BY started DESC"
+                );
+                db.prepare(&sql)?.query_map([mapping], stored)?.collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .await?;
+        found.into_iter().map(|stored| self.found(stored).map(|found| found.summary)).collect()
+    }
+
+    fn found(&self, stored: Stored) -> Result<Found> {
+        let unreadable = || FILE.damaged(&self.home, "a run cannot be read");
+        let mapping = Mapping::parse(&stored.mapping).map_err(|_| unreadable())?;
+        let read = || -> Option<Found> {
+            let plan: Plan = serde_json::from_str(&stored.plan).ok()?;
+            let alive = Lock::is_taken(&self.home, &mapping.name).unwrap_or(true);
+            let state = match RunState::parse(&stored.state)? {
+                RunState::Running if !alive => RunState::Interrupted,
+                state => state,
+            };
+            let summary = Summary {
+                run: stored.id.clone(),
+                mapping: mapping.name.clone(),
+                state,
+                mode: plan.mode.name(),
+                started: stored.started.parse().ok()?,
+                changed: stored.changed.parse().ok()?,
+                counts: serde_json::from_str(&stored.counts).ok()?,
+                error: stored.error.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+                plan,
+            };
+            let place = serde_json::from_str(&stored.place).ok()?;
+            Some(Found { summary, mapping: mapping.clone(), place, next_number: stored.next_number })
+        };
+        read().ok_or_else(unreadable)
+    }
+
+    /// Writes down a new run.
+    pub(super) async fn begin(
+        &self,
+        id: &str,
+        mapping: &Mapping,
+        plan: &Plan,
+        place: &Place,
+        abandoned: Vec<String>,
+    ) -> Result<()> {
+        let (id, name, text) = (id.to_owned(), mapping.name.clone(), mapping.to_text());
+        let (plan, place, now) = (json(plan)?, json(place)?, plan.now.to_string());
+        let counts = json(&Counts::default())?;
+        self.work(move |db| {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for old in abandoned {
+                tx.execute("UPDATE run SET state = 'abandoned' WHERE id = ?1", [&old])?;
+                forget(&tx, &old)?;
+            }
+            tx.execute(
+                "INSERT INTO run (id, mapping_name, mapping, plan, state, started, changed, place, next_number, counts)
+                 VALUES (?1, ?2, ?3, ?4, 'running', ?5, ?5, ?6, 0, ?7)",
+                params![id, name, text, plan, now, place, counts],
+            )?;
+            tx.commit()
+        })
+        .await
+    }
+
+    /// Writes down a step.
+    pub(super) async fn step(&self, id: &str, mapping: &str, at: Timestamp, step: Step<'_>) -> Result<()> {
+        let (id, mapping, at) = (id.to_owned(), mapping.to_owned(), at.to_string());
+        let Step { decided, intents, unsent, place, counts, next_number, followed, state } = step;
+        let intents = intents.to_vec();
+        let place = place.map(json).transpose()?;
+        let counts = json(&counts)?;
+        let followed = followed.map(|(source, checkpoint)| (source.to_owned(), checkpoint.to_owned()));
+        let state = match state {
+            Some((state, error)) => Some((state, error.map(json).transpose()?)),
+            None => None,
+        };
+        self.work(move |db| {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for one in &decided {
+                settle(&tx, &id, &mapping, one)?;
+            }
+            for number in &unsent {
+                tx.prepare_cached("UPDATE intent SET sent = 0 WHERE run = ?1 AND number = ?2")?
+                    .execute(params![id, number])?;
+            }
+            for intent in &intents {
+                intend(&tx, &id, intent)?;
+            }
+            tx.execute(
+                "UPDATE run SET changed = ?2, counts = ?3, next_number = ?4, place = coalesce(?5, place)
+                 WHERE id = ?1",
+                params![id, at, counts, next_number, place],
+            )?;
+            if let Some((source, checkpoint)) = followed {
+                tx.execute(
+                    "INSERT INTO feed (mapping, source, checkpoint) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (mapping) DO UPDATE SET source = excluded.source, checkpoint = excluded.checkpoint",
+                    params![mapping, source, checkpoint],
+                )?;
+                tx.execute("DELETE FROM handled WHERE run = ?1", [&id])?;
+            }
+            if let Some((state, error)) = state {
+                tx.execute(
+                    "UPDATE run SET state = ?2, error = ?3 WHERE id = ?1",
+                    params![id, state.name(), error],
+                )?;
+                if state == RunState::Finished {
+                    forget(&tx, &id)?;
+                }
+            }
+            tx.commit()
+        })
+        .await
+    }
+
+    /// The rows of a run that are under way, in order.
+    pub(super) async fn intents(&self, id: &str) -> Result<Vec<Intent>> {
+        let id = id.to_owned();
+        let found = self
+            .work(move |db| {
+                db.prepare(
+                    "SELECT number, kind, source_key, mark, record, content, since, sent, identity FROM intent
+                     WHERE run = ?1 ORDER BY number",
+                )?
+                .query_map([id], |row| {
+                    let (kind, since): (String, String) = (row.get(1)?, row.get(6)?);
+                    let intent = Intent {
+                        number: row.get(0)?,
+                        kind: Kind::Write,
+                        identity: row.get(8)?,
+                        source_key: row.get(2)?,
+                        mark: row.get::<_, i64>(3)?.cast_unsigned(),
+                        record: row.get(4)?,
+                        content: row.get(5)?,
+                        since: Timestamp::UNIX_EPOCH,
+                        sent: row.get(7)?,
+                    };
+                    Ok((intent, kind, since))
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .await?;
+        found
+            .into_iter()
+            .map(|(intent, kind, since)| {
+                let kind = Kind::parse(&kind).zip(since.parse().ok());
+                let (kind, since) =
+                    kind.ok_or_else(|| FILE.damaged(&self.home, "a row under way cannot be read"))?;
+                Ok(Intent { kind, since, ..intent })
+            })
+            .collect()
+    }
+
+    /// For each record, the mark of the content with which the run is done.
+    pub(super) async fn handled(&self, id: &str, identities: Vec<String>) -> Result<Vec<Option<u64>>> {
+        let id = id.to_owned();
+        self.work(move |db| {
+            let mut statement =
+                db.prepare_cached("SELECT mark FROM handled WHERE run = ?1 AND identity = ?2")?;
+            let find = |identity: &String| -> rusqlite::Result<Option<u64>> {
+                let mark: Option<i64> =
+                    statement.query_row(params![id, identity], |row| row.get(0)).optional()?;
+                Ok(mark.map(i64::cast_unsigned))
+            };
+            identities.iter().map(find).collect()
+        })
+        .await
+    }
+
+    /// For each source key, the record of the target that it became.
+    pub(super) async fn links(
+        &self,
+        mapping: &str,
+        keys: Vec<Option<String>>,
+    ) -> Result<Vec<Option<String>>> {
+        let mapping = mapping.to_owned();
+        self.work(move |db| {
+            let mut statement =
+                db.prepare_cached("SELECT target_key FROM link WHERE mapping = ?1 AND source_key = ?2")?;
+            let find = |key: &Option<String>| match key {
+                None => Ok(None),
+                Some(key) => statement.query_row(params![mapping, key], |row| row.get(0)).optional(),
+            };
+            keys.iter().map(find).collect()
+        })
+        .await
+    }
+
+    /// The checkpoint up to which a mapping has followed a source.
+    pub(super) async fn followed(&self, mapping: &str, source: &str) -> Result<Option<String>> {
+        let (mapping, source) = (mapping.to_owned(), source.to_owned());
+        self.work(move |db| {
+            db.query_row(
+                "SELECT checkpoint FROM feed WHERE mapping = ?1 AND source = ?2",
+                params![mapping, source],
+                |row| row.get(0),
+            )
+            .optional()
+        })
+        .await
+    }
+
+    /// A part of the report of a run: up to `most` lines from a number on, and the number behind them.
+    ///
+    /// # Errors
+    /// Local, when the journal cannot be read.
+    pub async fn failures(&self, id: &str, from: u64, most: u32) -> Result<(Vec<String>, Option<u64>)> {
+        let id = id.to_owned();
+        let lines = self
+            .work(move |db| {
+                db.prepare(
+                    "SELECT number, line FROM failure WHERE run = ?1 AND number >= ?2 ORDER BY number LIMIT ?3",
+                )?
+                .query_map(params![id, from, most], |row| Ok((row.get::<_, u64>(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .await?;
+        let next = lines.last().map(|(number, _)| number + 1);
+        Ok((lines.into_iter().map(|(_, line)| line).collect(), next))
+    }
+}
+
+const FIND: &str =
+    "SELECT id, mapping, plan, state, started, changed, place, next_number, counts, error FROM run";
+
+struct Stored {
+    id: String,
+    mapping: String,
+    plan: String,
+    state: String,
+    started: String,
+    changed: String,
+    place: String,
+    next_number: u64,
+    counts: String,
+    error: Option<String>,
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored {
+        id: row.get(0)?,
+        mapping: row.get(1)?,
+        plan: row.get(2)?,
+        state: row.get(3)?,
+        started: row.get(4)?,
+        changed: row.get(5)?,
+        place: row.get(6)?,
+        next_number: row.get(7)?,
+        counts: row.get(8)?,
+        error: row.get(9)?,
+    })
+}
+
+fn intend(tx: &Transaction<'_>, id: &str, intent: &Intent) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO intent (run, number, kind, identity, source_key, mark, record, content, since, sent)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1)
+         ON CONFLICT (run, number) DO UPDATE SET since = excluded.since, sent = 1",
+    )?
+    .execute(params![
+        id,
+        intent.number,
+        intent.kind.name(),
+        intent.identity,
+        intent.source_key,
+        intent.mark.cast_signed(),
+        intent.record,
+        intent.content,
+        intent.since.to_string(),
+    ])?;
+    Ok(())
+}
+
+fn settle(tx: &Transaction<'_>, id: &str, mapping: &str, one: &Decided) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM intent WHERE run = ?1 AND number = ?2")?
+        .execute(params![id, one.number])?;
+    if let Some(line) = &one.failure {
+        tx.prepare_cached("INSERT OR REPLACE INTO failure (run, number, line) VALUES (?1, ?2, ?3)")?
+            .execute(params![id, one.number, line])?;
+    }
+    tx.prepare_cached("INSERT OR REPLACE INTO handled (run, identity, mark) VALUES (?1, ?2, ?3)")?
+        .execute(params![id, one.identity, one.mark.cast_signed()])?;
+    let Some(key) = &one.source_key else { return Ok(()) };
+    if let Some(target) = &one.target_key {
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO link (mapping, source_key, target_key) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![mapping, key, target])?;
+    } else if one.unlink {
+        tx.prepare_cached("DELETE FROM link WHERE mapping = ?1 AND source_key = ?2")?
+            .execute(params![mapping, key])?;
+    }
+    Ok(())
+}
+
+/// What a run needs no more once it is over.
+fn forget(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM handled WHERE run = ?1", [id])?;
+    tx.execute("DELETE FROM intent WHERE run = ?1", [id])?;
+    Ok(())
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::bug("a run has no JSON").with_source(error))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::bug(format!("work on the journal was lost: {error}")))?
+}
+
+/// The line of a row that failed: the source's record as it can be mended and fed back, with what went wrong in
+/// members that begin with `@`.
+pub(super) fn failure_line(
+    number: u64,
+    source_key: Option<&str>,
+    record: &str,
+    content: Option<&str>,
+    status: &str,
+    error: &Error,
+) -> Result<String> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        #[serde(rename = "@number")]
+        number: u64,
+        #[serde(rename = "@key", skip_serializing_if = "Option::is_none")]
+        key: Option<&'a str>,
+        #[serde(rename = "@status")]
+        status: &'a str,
+        #[serde(rename = "@error")]
+        error: &'a Error,
+        #[serde(rename = "@row", skip_serializing_if = "Option::is_none")]
+        row: Option<&'a RawValue>,
+    }
+    let row = content.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
+    let mut line = json(&Line { number, key: source_key, status, error, row })?;
+    let members =
+        record.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or("").trim();
+    if !members.is_empty() {
+        line.pop();
+        line.push(',');
+        // A record is one line here, whatever blanks its provider wrote.
+        line.extend(members.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
+        line.push('}');
+    }
+    Ok(line)
+}

@@ -1,0 +1,285 @@
+//! The source of a run: pages of a search, of a feed of changes, or rows that were given.
+
+use std::sync::Arc;
+
+use super::journal::Place;
+use super::plan::{Mode, Plan};
+use crate::error::{Error, ErrorKind, Position, Result};
+use crate::mapping::preview::selection;
+use crate::mapping::{Mapping, Side};
+use crate::provider::changes::Feed;
+use crate::provider::search::{Prepared, RecordsExt as _, Search};
+use crate::provider::{ChangeEntry, ChangeKind};
+use crate::record::residual::Residual;
+use crate::record::{Checkpoint, FieldPath, QueryDraft, Record};
+use crate::rows::RowReader;
+
+/// Rows of a file that are handed out at once.
+const ROWS: usize = 500;
+
+/// One thing that was read.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// What tells it from the others of the run.
+    pub(super) identity: String,
+    /// The record's key, when it has one.
+    pub(super) source_key: Option<String>,
+    pub(super) what: What,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(super) enum What {
+    /// A record.
+    Record(Text),
+    /// The record is gone.
+    Deleted,
+    /// A record that the mapping's conditions leave out.
+    LeftOut,
+    /// Something that cannot be read.
+    Unreadable(Error),
+}
+
+/// The JSON text of a record, held by its page or by itself.
+#[derive(Debug)]
+pub(super) enum Text {
+    Record(Record),
+    Own(String),
+}
+
+impl Text {
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Self::Record(record) => record.text(),
+            Self::Own(text) => text,
+        }
+    }
+}
+
+/// A page of the source.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) items: Vec<Item>,
+    /// Where reading goes on once all of it is done with.
+    pub(super) next: Place,
+}
+
+/// Where records come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    Search { search: Box<Search>, place: Place, restart: Option<Box<Prepared>>, side: Side },
+    Feed { feed: Box<Feed>, filter: Option<Residual>, ended: bool },
+    Rows { rows: Box<RowReader<'static>>, index: u64, kind: Arc<crate::record::RecordType>, ended: bool },
+}
+
+impl Source {
+    /// Opens the source of a run at a place.
+    pub(super) async fn open(
+        mapping: &Mapping,
+        plan: &Plan,
+        side: &Side,
+        place: &Place,
+        rows: Option<RowReader<'static>>,
+    ) -> Result<Self> {
+        let kind = side.records.record_type();
+        let timezone = plan.zone()?;
+        match &plan.mode {
+            Mode::Rows(_) => {
+                let rows = rows.ok_or_else(|| Error::bug("a run of rows got none"))?;
+                Ok(Self::Rows { rows: Box::new(rows), index: 0, kind: Arc::clone(kind), ended: false })
+            }
+            Mode::Full => {
+                let mut draft = draft(mapping)?;
+                draft.limit = [draft.limit, plan.limit].into_iter().flatten().min();
+                draft.select = selection(mapping, kind);
+                let whole = side.records.prepare(&side.cx, &draft, &timezone).await?;
+                let Place::Cursor(cursor) = place else {
+                    let search = Search::start(Arc::clone(&side.records), side.cx.clone(), &whole);
+                    return Ok(Self::Search {
+                        search: Box::new(search),
+                        place: Place::Start,
+                        restart: None,
+                        side: side.clone(),
+                    });
+                };
+                draft.cursor = Some(cursor.clone());
+                // What was done is known record by record, so that a place that is gone costs reading only.
+                let prepared = match side.records.prepare(&side.cx, &draft, &timezone).await {
+                    Ok(prepared) => prepared,
+                    Err(error) if is_gone(&error) => whole.clone(),
+                    Err(error) => return Err(error),
+                };
+                Ok(Self::Search {
+                    search: Box::new(Search::start(Arc::clone(&side.records), side.cx.clone(), &prepared)),
+                    place: place.clone(),
+                    restart: Some(Box::new(whole)),
+                    side: side.clone(),
+                })
+            }
+            Mode::Changes => {
+                let draft = draft(mapping)?;
+                if draft.native.is_some() || draft.limit.is_some() || !draft.order_by.is_empty() {
+                    return Err(Error::unsupported(
+                        "changes are judged here, without native conditions, order and limit",
+                    )
+                    .with_advice(
+                        "Say the mapping's query with \"where\" or \"filter\" alone, or run it whole",
+                    ));
+                }
+                let resolved = side.records.resolve(&side.cx, &draft.paths()).await?;
+                let query = draft.typed(&resolved, plan.now, &timezone)?;
+                let mut select = selection(mapping, kind);
+                if !select.is_empty() {
+                    let besides: Vec<FieldPath> =
+                        draft.paths().into_iter().filter(|path| !select.contains(path)).collect();
+                    select.extend(besides.into_iter().filter(|path| resolved.field(path).is_some()));
+                }
+                let since = match place {
+                    Place::Checkpoint(text) => Checkpoint::parse(text)?,
+                    _ => Checkpoint::beginning(kind),
+                };
+                let feed = Feed::new(Arc::clone(&side.records), side.cx.clone(), select, Some(since));
+                Ok(Self::Feed {
+                    feed: Box::new(feed),
+                    filter: query.filter.as_ref().map(Residual::new),
+                    ended: false,
+                })
+            }
+        }
+    }
+
+    /// The next page; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Read>> {
+        match self {
+            Self::Search { search, place, restart, side } => {
+                let page = match search.next_page().await {
+                    Err(error) if restart.is_some() && is_gone(&error) => {
+                        let Some(whole) = restart.take() else { return Err(error) };
+                        **search = Search::start(Arc::clone(&side.records), side.cx.clone(), &whole);
+                        *place = Place::Start;
+                        search.next_page().await?
+                    }
+                    other => other?,
+                };
+                *restart = None;
+                let Some(page) = page else { return Ok(None) };
+                let at = format!("{place:?}");
+                let items = page.records.into_iter().zip(0_u64..).map(|(record, position)| match record {
+                    Ok(record) => of_record(record),
+                    Err(row) => {
+                        let at = crate::provider::changes::mark(&[at.as_bytes()]);
+                        let error = row.error.with_position(Position::Row(row.position));
+                        unreadable(format!("!{at:016x}:{position}"), error)
+                    }
+                });
+                let items = items.collect();
+                if let Some(next) = page.next {
+                    *place = Place::Cursor(next.to_text());
+                }
+                Ok(Some(Read { items, next: place.clone() }))
+            }
+            Self::Feed { feed, filter, ended } => {
+                if *ended {
+                    return Ok(None);
+                }
+                let page = feed.next_page().await?;
+                if let Some(notice) = &page.notice {
+                    tracing::warn!(notice, "the feed of changes");
+                }
+                *ended = !page.more;
+                let items = page.changes.into_iter().zip(0_u64..);
+                let items = items.map(|(change, position)| of_change(change, position, filter.as_ref()));
+                Ok(Some(Read { items: items.collect(), next: Place::Checkpoint(page.checkpoint.to_text()) }))
+            }
+            Self::Rows { rows, index, kind, ended } => {
+                if *ended {
+                    return Ok(None);
+                }
+                let mut items = Vec::with_capacity(ROWS);
+                while items.len() < ROWS {
+                    let Some(row) = rows.next() else {
+                        *ended = true;
+                        break;
+                    };
+                    let (json, key) = row?.into_record(kind);
+                    items.push(Item {
+                        identity: format!("!row:{index}"),
+                        source_key: key,
+                        what: What::Record(Text::Own(json)),
+                    });
+                    *index += 1;
+                }
+                Ok(Some(Read { items, next: Place::Start }))
+            }
+        }
+    }
+}
+
+/// How many records a run reads, when the provider can tell without listing them.
+pub(super) async fn total(mapping: &Mapping, plan: &Plan, side: &Side) -> Result<Option<u64>> {
+    let draft = draft(mapping)?;
+    let limit = [draft.limit, plan.limit].into_iter().flatten().min();
+    let prepared = side.records.prepare(&side.cx, &draft, &plan.zone()?).await?;
+    if prepared.plan.residual.is_some() {
+        return Ok(None);
+    }
+    let counted = side.records.count(&side.cx, &prepared.plan).await?;
+    Ok(counted.map(|counted| limit.map_or(counted, |limit| counted.min(limit))))
+}
+
+/// The mapping's query.
+fn draft(mapping: &Mapping) -> Result<QueryDraft> {
+    match &mapping.source.query {
+        Some(query) => QueryDraft::from_json(&query.tree()),
+        None => Ok(QueryDraft::default()),
+    }
+}
+
+/// Whether an error means that a stored place is of no use any more, rather than that nothing can be read.
+fn is_gone(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Invalid
+            | ErrorKind::NotFound
+            | ErrorKind::Refused
+            | ErrorKind::Unsupported
+            | ErrorKind::Conflict
+    )
+}
+
+fn of_record(record: Record) -> Item {
+    let key = record.key.to_string();
+    Item { identity: key.clone(), source_key: Some(key), what: What::Record(Text::Record(record)) }
+}
+
+fn unreadable(identity: String, error: Error) -> Item {
+    Item { identity, source_key: None, what: What::Unreadable(error) }
+}
+
+fn of_change(change: ChangeEntry, position: u64, filter: Option<&Residual>) -> Item {
+    match (change.change, change.record, change.key) {
+        (ChangeKind::Deleted, _, Some(key)) => {
+            let key = key.to_string();
+            Item { identity: key.clone(), source_key: Some(key), what: What::Deleted }
+        }
+        (ChangeKind::Deleted, _, None) => {
+            let alternate = change.alternate.unwrap_or_default().to_string();
+            let error = Error::unsupported(format!(
+                "a record was deleted of which only {alternate} is told, so that its target cannot be found"
+            ));
+            unreadable(format!("!{alternate}"), error)
+        }
+        (_, Some(record), _) => match filter.map_or(Ok(true), |filter| filter.matches(&record)) {
+            Ok(true) => of_record(record),
+            Ok(false) => Item { what: What::LeftOut, ..of_record(record) },
+            Err(error) => {
+                let key = record.key.to_string();
+                unreadable(key.clone(), error.with_key(key))
+            }
+        },
+        (_, None, key) => {
+            let key = key.map(|key| key.to_string()).unwrap_or_else(|| format!("!{position}"));
+            unreadable(key, Error::protocol("the provider told a change without its record"))
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Runs whose process is killed at random instants, also between request and answer, and resumed: none of the rows is
+//! lost, none is doubled.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+use super::{
+    World, counts, dynamics_to_salesforce, salesforce_to_dynamics, salesforce_to_jira,
+    salesforce_to_new_contacts, summary,
+};
+
+/// How a run dies.
+#[derive(Debug, Clone, Copy)]
+enum Death {
+    /// Behind the n-th write.
+    Behind(u64),
+    /// While the answer to the n-th write is awaited, which was done.
+    Done(u64),
+    /// While the answer to the n-th write is awaited, which was not done.
+    Undone(u64),
+    /// Once it has written to its journal so often.
+    InJournal(u64),
+}
+
+/// A target that rows are written to.
+struct Target {
+    service: &'static str,
+    /// Method and glob of the requests that write.
+    method: &'static str,
+    path: &'static str,
+    /// How many of them a run sends.
+    writes: u64,
+}
+
+impl Target {
+    /// The deaths of a seed.
+    fn death(&self, seed: u64) -> Death {
+        let mut random = StdRng::seed_from_u64(seed);
+        let nth = random.random_range(1..=self.writes);
+        match seed % 4 {
+            0 => Death::Behind(nth),
+            1 => Death::Done(nth),
+            2 => Death::Undone(nth),
+            _ => Death::InJournal(random.random_range(1..=self.writes * 2)),
+        }
+    }
+
+    /// Starts a run, kills it, and resumes it until it has come to its end.
+    fn die_and_go_on(&self, world: &World, arguments: &[&str], death: Death) -> Value {
+        let control = |method: &str, path: &str, body: &Value| world.emulator.control(method, path, body);
+        control("DELETE", "requests", &Value::Null);
+        let rule = |kind: &str, nth: u64, more: Value| {
+            let mut rule = json!({"service": self.service, "method": self.method, "path": self.path, "kind": kind, "nth": nth});
+            rule.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            control("POST", "faults", &rule);
+        };
+        match death {
+            Death::Behind(_) | Death::InJournal(_) => {}
+            Death::Done(nth) => rule("hang", nth, json!({"delay_ms": 60_000})),
+            Death::Undone(nth) => rule("status", nth, json!({"status": 503, "delay_ms": 60_000})),
+        }
+        let mut command = world.home.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("starts");
+        let journal = world.home.path().join("runs.db-wal");
+        let mut last = (0, 0);
+        let reached = |last: &mut (u64, u64)| match death {
+            Death::Behind(nth) => {
+                let seen = control("GET", &format!("requests?method={}", self.method), &Value::Null);
+                let service = |request: &Value| request["service"] == self.service;
+                let fits = |request: &&Value| service(request) && self.writes_by(request);
+                seen["requests"].as_array().expect("a list").iter().filter(fits).count() as u64 >= nth
+            }
+            Death::Done(_) | Death::Undone(_) => world.struck(),
+            Death::InJournal(times) => {
+                let length = std::fs::metadata(&journal).map_or(0, |file| file.len());
+                if length != last.0 {
+                    *last = (length, last.1 + 1);
+                }
+                last.1 > times
+            }
+        };
+        while child.try_wait().expect("is ours").is_none() && !reached(&mut last) {}
+        child.kill().expect("is killed");
+        child.wait().expect("ends");
+        control("DELETE", "faults", &Value::Null);
+        let id = world.latest()["run"].as_str().expect("an id").to_owned();
+        let resumed = world.run(&["--resume", &id]);
+        assert_eq!(resumed.code(), 0, "{death:?}: {resumed:#?}");
+        let run = summary(&resumed);
+        assert_eq!(run["state"], "finished", "{death:?}");
+        run
+    }
+
+    fn writes_by(&self, request: &Value) -> bool {
+        let part = self.path.trim_matches('*');
+        request["path"].as_str().is_some_and(|path| path.contains(part))
+    }
+}
+
+/// How often each value stands in a field of some rows.
+fn tally(rows: &[Value], name: &str) -> BTreeMap<String, usize> {
+    let mut tally = BTreeMap::new();
+    for value in rows.iter().filter_map(|row| row[name].as_str()) {
+        *tally.entry(value.to_owned()).or_default() += 1;
+    }
+    tally
+}
+
+#[track_caller]
+fn once_each(found: &BTreeMap<String, usize>, wanted: &BTreeMap<String, usize>, death: Death) {
+    let lost: Vec<_> = wanted.keys().filter(|key| !found.contains_key(*key)).collect();
+    let doubled: Vec<_> = found.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(lost.is_empty(), "{death:?}: lost {lost:?}");
+    assert!(doubled.is_empty(), "{death:?}: doubled {doubled:?}");
+    assert_eq!(found.len(), wanted.len(), "{death:?}: nothing else is there");
+}
+
+const SEEDS: std::ops::Range<u64> = 1..6;
+
+/// Kills and resumes one run for each seed. `mapping` gives what is run, and `find` the values that stand in the target
+/// because of it, which must be those of `source`.
+fn each_seed(
+    target: &Target,
+    source: impl Fn(&World) -> Vec<String>,
+    mapping: impl Fn(u64) -> Value,
+    find: impl Fn(&World, u64) -> Vec<Value>,
+) {
+    let world = World::new(&["--scale", "2"]);
+    let source: BTreeMap<String, usize> = source(&world).into_iter().map(|id| (id, 1)).collect();
+    for seed in SEEDS {
+        let file = world.mapping(&mapping(seed));
+        let death = target.death(seed);
+        let run = target.die_and_go_on(&world, &["run", &file], death);
+        let counted = counts(&run);
+        assert_eq!((&counted["read"], &counted["failed"]), (&json!(source.len()), &json!(0)), "{death:?}");
+        once_each(&tally(&find(&world, seed), "key"), &source, death);
+    }
+}
+
+/// Texts in a field of some rows.
+fn texts(rows: &[Value], name: &str) -> Vec<String> {
+    rows.iter().filter_map(|row| row[name].as_str().map(str::to_owned)).collect()
+}
+
+/// What follows a mark, of the texts that have it.
+fn behind(texts: Vec<String>, mark: &str) -> Vec<Value> {
+    texts.iter().filter_map(|text| text.strip_prefix(mark)).map(|key| json!({"key": key})).collect()
+}
+
+#[test]
+fn fault_45_a_killed_run_into_salesforce_loses_and_doubles_nothing() {
+    each_seed(
+        &Target { service: "salesforce", method: "PATCH", path: "*/composite/*", writes: 2 },
+        |world| texts(&world.state("dynamics", "account"), "accountid"),
+        |seed| {
+            let mut mapping = dynamics_to_salesforce();
+            mapping["fields"][0] =
+                json!({"to": "Source_Key__c", "template": format!("{seed}/{{accountid}}")});
+            mapping
+        },
+        |world, seed| {
+            behind(texts(&world.state("salesforce", "Account"), "Source_Key__c"), &format!("{seed}/"))
+        },
+    );
+}
+
+#[test]
+fn fault_45_a_killed_run_of_upserts_into_dynamics_loses_and_doubles_nothing() {
+    each_seed(
+        &Target { service: "dynamics", method: "POST", path: "*/$batch*", writes: 2 },
+        |world| texts(&world.state("salesforce", "Account"), "Id"),
+        |seed| {
+            let mut mapping = salesforce_to_dynamics();
+            mapping["fields"][0] = json!({"to": "accountnumber", "template": format!("{seed}/{{Id}}")});
+            mapping
+        },
+        |world, seed| {
+            behind(texts(&world.state("dynamics", "account"), "accountnumber"), &format!("{seed}/"))
+        },
+    );
+}
+
+#[test]
+fn fault_45_a_killed_run_of_creates_into_dynamics_loses_and_doubles_nothing() {
+    each_seed(
+        &Target { service: "dynamics", method: "POST", path: "*/contacts*", writes: 2 },
+        |world| texts(&world.state("salesforce", "Account"), "Id"),
+        |seed| {
+            let mut mapping = salesforce_to_new_contacts();
+            mapping["name"] = json!(format!("contacts-{seed}"));
+            mapping["fields"][1] = json!({"to": "description", "template": format!("{seed}/{{Id}}")});
+            mapping
+        },
+        |world, seed| behind(texts(&world.state("dynamics", "contact"), "description"), &format!("{seed}/")),
+    );
+}
+
+#[test]
+fn fault_45_a_killed_run_into_jira_loses_and_doubles_nothing() {
+    const LIMIT: usize = 100;
+    each_seed(
+        &Target { service: "jira", method: "POST", path: "*/issue/bulk", writes: 2 },
+        |world| {
+            let mut ids = texts(&world.state("salesforce", "Account"), "Id");
+            ids.sort_unstable();
+            ids.truncate(LIMIT);
+            ids
+        },
+        |seed| {
+            let mut mapping = salesforce_to_jira(LIMIT as u64);
+            mapping["name"] = json!(format!("bugs-{seed}"));
+            mapping["fields"][0] = json!({"to": "summary", "template": format!("{seed}/{{Id}}")});
+            mapping
+        },
+        |world, seed| {
+            let issues = world.state("jira", "issue");
+            let fields: Vec<Value> = issues.into_iter().map(|mut issue| issue["fields"].take()).collect();
+            behind(texts(&fields, "summary"), &format!("{seed}/"))
+        },
+    );
+}
