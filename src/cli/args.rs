@@ -644,6 +644,10 @@ pub struct ContentPut {
     /// The field, where there are several.
     #[arg(long, value_name = "NAME")]
     pub field: Option<String>,
+    /// Keeps how far an upload came in this file; the same command once more goes on from there, where the provider
+    /// can.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
     /// Flags of all writing commands.
     #[command(flatten)]
     pub write: WriteFlags,

@@ -135,6 +135,9 @@ impl Keep {
                 line.extend_from_slice(b",\"alternate\":");
                 line.extend_from_slice(to_json(alternate)?.as_bytes());
             }
+            if change.subtree {
+                line.extend_from_slice(b",\"subtree\":true");
+            }
             if let Some(record) = &change.record {
                 line.extend_from_slice(b",\"record\":");
                 line.extend_from_slice(&on_one_line(&record.json));

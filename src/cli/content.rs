@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use serde_json::Value as Json;
 
 use super::Session;
 use super::args::{ContentAction, ContentGet, ContentPut};
@@ -16,6 +17,7 @@ use super::progress::Progress;
 use super::replacement::Replacement;
 use super::write;
 use crate::error::{Error, Result};
+use crate::provider::content::UploadMemory;
 use crate::provider::{Content, Records, WriteOptions};
 use crate::record::Key;
 use crate::workspace::Use;
@@ -74,12 +76,17 @@ async fn put(session: &mut Session, args: ContentPut) -> Done {
             let file = File::open(path).map_err(cannot)?;
             let length = file.metadata().map_err(cannot)?.len();
             name_file(&records, path, &mut options);
-            Content { media_type: None, length: Some(length), bytes: pieces(Box::new(file)) }
+            Content::new(pieces(Box::new(file))).of_length(Some(length))
         }
         None => {
             let input = std::mem::replace(&mut session.input, Box::new(std::io::empty()));
-            Content { media_type: None, length: None, bytes: pieces(input) }
+            Content::new(pieces(input))
         }
+    };
+    let content = match args.checkpoint {
+        // A dry run sends nothing that could be gone on with.
+        Some(path) if dry_run.is_none() => content.with_memory(Arc::new(Kept { path })),
+        _ => content,
     };
     let writing = records.write_content(&connected.context, &key, &field, content, &options);
     let outcome = match session.signals.finishing(writing).await? {
@@ -108,6 +115,28 @@ fn name_file(records: &Arc<dyn Records>, path: &Path, options: &mut WriteOptions
     let name = path.file_name().and_then(|name| name.to_str());
     if let Some(name) = name.filter(|_| takes && !options.contains_key(FILE_NAME)) {
         options.insert(FILE_NAME.to_owned(), name.into());
+    }
+}
+
+/// A file that keeps where an upload stands.
+struct Kept {
+    path: PathBuf,
+}
+
+impl UploadMemory for Kept {
+    fn recall(&self) -> Option<Json> {
+        serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()
+    }
+
+    fn keep(&self, mark: &Json) -> Result<()> {
+        let mut file = Replacement::begin(&self.path)?;
+        file.write(format!("{mark}\n").as_bytes())?;
+        file.finish()
+    }
+
+    fn forget(&self) {
+        // One that stays names an upload that is over, which is then begun anew.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 

@@ -59,7 +59,10 @@ impl Feed {
 
     /// Waits until it is polite to look again.
     pub async fn pause(&self, span: Duration) {
-        self.cx.clock.sleep(span).await;
+        match &self.at {
+            Some(at) => self.records.await_changes(&self.cx, at, span).await,
+            None => self.cx.clock.sleep(span).await,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod pushdown;
 pub mod search;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -279,6 +280,12 @@ pub trait Records: Send + Sync + std::fmt::Debug {
         select: &[FieldPath],
     ) -> Result<ChangePage>;
 
+    /// Waits until it is polite to look for changes behind a checkpoint again: a span of time, or less where the
+    /// service tells that there are some.
+    async fn await_changes(&self, cx: &Context, _: &Checkpoint, most: Duration) {
+        cx.clock.sleep(most).await;
+    }
+
     /// The content of one field of a record, while it comes.
     ///
     /// # Errors
@@ -329,6 +336,8 @@ pub struct ChangeEntry {
     pub alternate: Option<Json>,
     /// The record, unless it was deleted.
     pub record: Option<Record>,
+    /// Whether everything below what was deleted is gone with it and is not told one by one.
+    pub subtree: bool,
 }
 
 /// What happened to a record.

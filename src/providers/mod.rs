@@ -1,5 +1,6 @@
 //! The providers, by name. Each folder knows one service's protocol and nothing of the others.
 
+pub mod dropbox;
 pub mod dynamics;
 pub mod google_calendar;
 pub mod jira;
@@ -9,8 +10,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::provider::ProviderFactory;
 use crate::record::nearest::nearest;
 
-static ALL: &[&dyn ProviderFactory] =
-    &[&salesforce::Salesforce, &dynamics::Dynamics, &jira::Jira, &google_calendar::GoogleCalendar];
+static ALL: &[&dyn ProviderFactory] = &[
+    &salesforce::Salesforce,
+    &dynamics::Dynamics,
+    &jira::Jira,
+    &google_calendar::GoogleCalendar,
+    &dropbox::Dropbox,
+];
 
 /// Every provider, in the order in which they are listed.
 #[must_use]

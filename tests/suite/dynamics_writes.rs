@@ -203,7 +203,7 @@ async fn a_many_to_many_relationship_is_a_record_type_of_links() {
 const MIB: usize = 1024 * 1024;
 
 fn content(pieces: Vec<Result<Bytes>>, length: Option<u64>) -> Content {
-    Content { media_type: None, length, bytes: stream::iter(pieces).boxed() }
+    Content::new(stream::iter(pieces).boxed()).of_length(length)
 }
 
 fn bytes(count: usize, seed: usize) -> Bytes {

@@ -35,7 +35,7 @@ fn edits(row: &Value) -> Edits {
 
 fn content(bytes: &'static [u8], length: u64) -> Content {
     let bytes = futures::stream::iter([Ok(bytes::Bytes::from_static(bytes))]);
-    Content { media_type: Some("text/plain".to_owned()), length: Some(length), bytes: Box::pin(bytes) }
+    Content::new(Box::pin(bytes)).of_length(Some(length)).of_media_type(Some("text/plain".to_owned()))
 }
 
 fn named(file: &str) -> WriteOptions {

@@ -1,6 +1,7 @@
 //! What is in a file, and its content hash ("Content hash", Dropbox for HTTP Developers).
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use bytes::{Bytes, BytesMut};
@@ -9,6 +10,10 @@ use crate::emulator::chance::mix;
 
 /// Blocks that the content hash is made of.
 const BLOCK: usize = 4 * 1024 * 1024;
+
+/// Hashes of what was made that are kept: each page of a listing tells those of its files.
+const HASHES_MAX: usize = 20_000;
+static HASHES: LazyLock<Mutex<HashMap<(u64, u64), String>>> = LazyLock::new(Mutex::default);
 
 /// The bytes of one revision of a file.
 #[derive(Debug, Clone)]
@@ -34,7 +39,14 @@ impl Content {
 
     pub(super) fn hash(&self) -> String {
         match self {
-            Self::Made { .. } => content_hash(std::iter::once(&self.bytes()[..])),
+            Self::Made { from, size } => {
+                let mut known = HASHES.lock().unwrap_or_else(PoisonError::into_inner);
+                if known.len() >= HASHES_MAX {
+                    known.clear();
+                }
+                let made = || content_hash(std::iter::once(&self.bytes()[..]));
+                known.entry((*from, *size)).or_insert_with(made).clone()
+            }
             Self::Given { hash, .. } => hash.to_string(),
         }
     }

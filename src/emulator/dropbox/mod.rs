@@ -374,14 +374,16 @@ impl Service for Dropbox {
         let space = self.space();
         let view = View::new(&self.home);
         let look = Look { tree: &space.tree, view: &view, tag: true, templates: &[] };
-        let wanted: fn(&Node) -> bool = match record_type {
+        // `file:/Reports` are the files of a folder.
+        let (base, folder) = record_type.split_once(':').unwrap_or((record_type, ""));
+        let folder = format!("{}{}", view.lower(), folder.to_lowercase());
+        let wanted: fn(&Node) -> bool = match base {
             "file" => |node| !node.is_folder(),
             "folder" => Node::is_folder,
             "entry" => |_| true,
             _ => return None,
         };
-        let all =
-            space.tree.under(&view.lower(), true, 0).filter(wanted).map(|node| look.node(&node)).collect();
+        let all = space.tree.under(&folder, true, 0).filter(wanted).map(|node| look.node(&node)).collect();
         Some(all)
     }
 

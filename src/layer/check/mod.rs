@@ -14,6 +14,7 @@ mod rows;
 mod values;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use apart::Gate;
 use async_trait::async_trait;
@@ -517,6 +518,10 @@ impl Records for Checked {
                 .map_err(|error| error.with_operation("changes").with_connection(cx.connection.as_str()))?;
         }
         self.inner.changes(cx, since, select).await
+    }
+
+    async fn await_changes(&self, cx: &Context, at: &Checkpoint, most: Duration) {
+        self.inner.await_changes(cx, at, most).await;
     }
 
     async fn read_content(&self, cx: &Context, key: &Key, field: &str) -> Result<Content> {

@@ -322,7 +322,7 @@ impl Look<'_> {
     fn report(&mut self, change: ChangeKind, id: &str, record: Option<Record>) -> Result<()> {
         if !self.silent {
             let key = Some(Key::parse(id, &self.records.record_type_here().key)?);
-            self.changes.push(ChangeEntry { change, key, alternate: None, record });
+            self.changes.push(ChangeEntry { change, key, alternate: None, record, subtree: false });
         }
         Ok(())
     }

@@ -3,11 +3,9 @@
 //!
 //! Source: "Use file column data", "Use image column data" (Microsoft Dataverse developer documentation).
 
-use std::collections::VecDeque;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream;
 use http::StatusCode;
@@ -18,7 +16,7 @@ use super::records::DynamicsRecords;
 use super::{api, dialect, keys};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{BodyStream, Reply};
-use crate::provider::content::ContentBytes;
+use crate::provider::content::{Blocks, ContentBytes};
 use crate::provider::{Content, Context, Outcome, WriteOptions};
 use crate::record::Key;
 use crate::record::record_type::FieldType;
@@ -100,7 +98,7 @@ impl DynamicsRecords {
         let bytes = stream::try_unfold(reading, |mut reading| async move {
             Ok(reading.next().await?.map(|piece| (piece, reading)))
         });
-        Ok(Content { media_type: media_type(&reply), length: Some(size), bytes: bytes.boxed() })
+        Ok(Content::new(bytes.boxed()).of_length(Some(size)).of_media_type(media_type(&reply)))
     }
 
     fn is_image(&self, field: &str) -> bool {
@@ -136,8 +134,7 @@ impl DynamicsRecords {
         {
             return Err(too_large(field, most));
         }
-        let mut blocks =
-            Blocks { field: field.to_owned(), bytes: content.bytes, held: VecDeque::new(), read: 0, most };
+        let mut blocks = Limited { field: field.to_owned(), blocks: Blocks::new(content.bytes, BLOCK), most };
         let first = blocks.next().await?.unwrap_or_default();
         let second = blocks.next().await?;
         let written = match (second, media_type) {
@@ -172,7 +169,7 @@ impl DynamicsRecords {
         upload: &Upload<'_>,
         first: Bytes,
         second: Option<Bytes>,
-        blocks: &mut Blocks,
+        blocks: &mut Limited,
     ) -> Result<()> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -236,40 +233,20 @@ fn too_large(field: &str, most: u64) -> Error {
         .with_field(field, format!("at most {most} bytes"))
 }
 
-/// Content cut into blocks of one size; only the last is shorter.
-struct Blocks {
+/// Blocks of a content that a column takes only so much of.
+struct Limited {
     field: String,
-    bytes: ContentBytes,
-    held: VecDeque<Bytes>,
-    read: u64,
+    blocks: Blocks,
     most: Option<u64>,
 }
 
-impl Blocks {
+impl Limited {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        let mut block = BytesMut::new();
-        while block.len() < BLOCK {
-            let mut piece = match self.held.pop_front() {
-                Some(piece) => piece,
-                None => match self.bytes.next().await {
-                    Some(piece) => {
-                        let piece = piece?;
-                        self.read += piece.len() as u64;
-                        if let Some(most) = self.most.filter(|most| self.read > *most) {
-                            return Err(too_large(&self.field, most));
-                        }
-                        piece
-                    }
-                    None => break,
-                },
-            };
-            let fits = piece.len().min(BLOCK - block.len());
-            block.extend_from_slice(&piece.split_to(fits));
-            if !piece.is_empty() {
-                self.held.push_front(piece);
-            }
+        let block = self.blocks.next().await?;
+        match self.most.filter(|most| self.blocks.read() > *most) {
+            Some(most) => Err(too_large(&self.field, most)),
+            None => Ok(block),
         }
-        Ok((!block.is_empty()).then(|| block.freeze()))
     }
 }
 
@@ -352,5 +329,5 @@ fn whole(reply: &Reply) -> Result<Content> {
     let bytes = reply.stream.as_ref().and_then(BodyStream::take);
     let bytes = bytes.ok_or_else(|| Error::bug("a streamed answer came without its stream"))?;
     let length = reply.header("content-encoding").is_none().then(|| size_of(reply)).flatten();
-    Ok(Content { media_type: media_type(reply), length, bytes })
+    Ok(Content::new(bytes).of_length(length).of_media_type(media_type(reply)))
 }

@@ -381,7 +381,13 @@ impl Look<'_> {
     fn report(&mut self, change: ChangeKind, calendar: &str, id: &str, record: Option<Record>) {
         if !self.silent {
             let key = self.records.key(&Address { calendar: calendar.to_owned(), id: id.to_owned() });
-            self.changes.push(ChangeEntry { change, key: Some(key), alternate: None, record });
+            self.changes.push(ChangeEntry {
+                change,
+                key: Some(key),
+                alternate: None,
+                record,
+                subtree: false,
+            });
         }
     }
 }

@@ -165,11 +165,10 @@ impl IssueRecords {
         call.headers.remove(http::header::ACCEPT);
         let reply = self.site.send(cx, call).await?;
         let stream = reply.stream.as_ref().and_then(BodyStream::take);
-        Ok(Content {
-            media_type: reply.header("content-type").map(str::to_owned),
-            length: Some(file.size),
-            bytes: stream.ok_or_else(|| Error::bug("a streamed call came back without its stream"))?,
-        })
+        let bytes = stream.ok_or_else(|| Error::bug("a streamed call came back without its stream"))?;
+        Ok(Content::new(bytes)
+            .of_length(Some(file.size))
+            .of_media_type(reply.header("content-type").map(str::to_owned)))
     }
 
     /// The files of an issue of this type.

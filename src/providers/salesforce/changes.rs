@@ -270,7 +270,13 @@ impl Look<'_> {
 
     fn report(&mut self, change: ChangeKind, id: &str, record: Option<crate::record::Record>) {
         if !self.silent {
-            self.changes.push(ChangeEntry { change, key: Some(Key::text(id)), alternate: None, record });
+            self.changes.push(ChangeEntry {
+                change,
+                key: Some(Key::text(id)),
+                alternate: None,
+                record,
+                subtree: false,
+            });
         }
     }
 

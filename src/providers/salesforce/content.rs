@@ -33,12 +33,9 @@ pub(super) async fn read(
         .map_err(|error| error.with_key(key.to_string()))?;
     let stream = reply.stream.as_ref().and_then(crate::http::BodyStream::take);
     let bytes = stream.ok_or_else(|| Error::bug("a streamed answer came without its stream"))?;
-    Ok(Content {
-        media_type: reply.header("content-type").map(str::to_owned),
-        // A compressed answer's length is not that of the bytes.
-        length: reply.header("content-length").and_then(|length| length.parse().ok()),
-        bytes,
-    })
+    // A compressed answer's length is not that of the bytes.
+    let length = reply.header("content-length").and_then(|length| length.parse().ok());
+    Ok(Content::new(bytes).of_length(length).of_media_type(reply.header("content-type").map(str::to_owned)))
 }
 
 /// Content as the value that is written.

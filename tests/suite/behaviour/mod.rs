@@ -2,6 +2,7 @@
 //! allows it. The matrix of cases and types is printed to standard error.
 
 mod cases;
+mod dropbox;
 mod dynamics;
 mod google_calendar;
 mod jira;

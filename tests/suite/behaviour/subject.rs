@@ -78,6 +78,18 @@ pub(super) trait Service: Send + Sync {
     fn core_types(&self) -> &'static [&'static str] {
         &[]
     }
+    /// An edit that makes the version stale which was read before.
+    fn versioned_edit(&self, record_type: &RecordType, text: &str) -> (String, Value) {
+        (self.plain_text_field(record_type), json!(text))
+    }
+    /// Whether the service takes a value at the end of a field's range; what it refuses is refused before.
+    fn takes(&self, _: &Field, _: &str) -> bool {
+        true
+    }
+    /// Whether a field follows from another one that was changed.
+    fn follows(&self, _: &Field) -> bool {
+        false
+    }
     /// Whether a row as stored is a record of this type.
     fn is_of(&self, _: &TypeName, _: &Value) -> bool {
         true
@@ -228,14 +240,26 @@ impl Subject {
         self.service.repeats_creates()
     }
 
+    pub(super) fn versioned_edit(&self, record_type: &RecordType, text: &str) -> (String, Value) {
+        self.service.versioned_edit(record_type, text)
+    }
+
+    pub(super) fn takes(&self, field: &Field, json: &str) -> bool {
+        self.service.takes(field, json)
+    }
+
+    pub(super) fn follows(&self, field: &Field) -> bool {
+        self.service.follows(field)
+    }
+
     pub(super) fn reads_otherwise(&self, field: &Field) -> bool {
         self.service.reads_otherwise(field)
     }
 
     /// How many rows of a type the emulator stores.
     pub(super) async fn stored(&self, name: &TypeName) -> usize {
-        // What tells which type rows are of: Jira's in `fields`, Google's by calendar and status.
-        let rows = self.part_of_state(name, "fields=fields,calendar_id,status").await;
+        // What tells which type rows are of: Jira's in `fields`, Google's by calendar and status, Dropbox's by paths.
+        let rows = self.part_of_state(name, "fields=fields,calendar_id,status,path_lower").await;
         let rows = rows.unwrap_or_else(|| panic!("the emulator has no {name}"));
         rows.iter().filter(|row| self.service.is_of(name, row)).count()
     }

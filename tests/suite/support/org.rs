@@ -17,7 +17,7 @@ use recordport::connect::sqlite::{SqliteStore, StoreSettings};
 use recordport::connect::store::Store as _;
 use recordport::connect::token::TokenKeeper;
 use recordport::emulator::service::{Service, ServiceConfig, StatePart};
-use recordport::emulator::{EmulatorConfig, dynamics, jira, salesforce};
+use recordport::emulator::{EmulatorConfig, dropbox, dynamics, jira, salesforce};
 use recordport::error::{Error, Result};
 use recordport::http::SharedHttp;
 use recordport::http::client::{Wire, WireSettings};
@@ -337,6 +337,7 @@ fn start(name: &str, config: &ServiceConfig) -> Result<Arc<dyn Service>> {
         "salesforce" => Arc::new(salesforce::Salesforce::start(config)?),
         "dynamics" => Arc::new(dynamics::Dynamics::start(config)?),
         "jira" => Arc::new(jira::Jira::start(config)?),
+        "dropbox" => Arc::new(dropbox::Dropbox::start(config)),
         other => panic!("there is no emulated {other}"),
     })
 }

@@ -71,7 +71,9 @@ impl Connected {
         let access = Access {
             generation: 1,
             authorization: SecretString::from(authorization),
-            bases: ["api", "login", "site"].map(|role| (role.to_owned(), base.clone())).into(),
+            bases: ["api", "content", "login", "notify", "site"]
+                .map(|role| (role.to_owned(), base.clone()))
+                .into(),
         };
         let clock = Arc::new(SystemClock);
         let http = http_plane(StackParts {

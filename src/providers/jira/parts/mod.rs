@@ -266,11 +266,11 @@ impl Records for PartRecords {
         call.headers.remove(http::header::ACCEPT);
         let reply = self.site.send(cx, call).await.map_err(about)?;
         let stream = reply.stream.as_ref().and_then(crate::http::BodyStream::take);
-        Ok(Content {
-            media_type: reply.header("content-type").map(str::to_owned),
-            length: reply.header("content-length").and_then(|text| text.parse().ok()),
-            bytes: stream.ok_or_else(|| about(Error::bug("a streamed call came back without its stream")))?,
-        })
+        let bytes =
+            stream.ok_or_else(|| about(Error::bug("a streamed call came back without its stream")))?;
+        Ok(Content::new(bytes)
+            .of_length(reply.header("content-length").and_then(|text| text.parse().ok()))
+            .of_media_type(reply.header("content-type").map(str::to_owned)))
     }
 
     async fn write_content(
