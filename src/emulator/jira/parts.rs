@@ -124,6 +124,9 @@ fn take(part: &mut Part, body: &Value, components: bool) {
             (_, Value::Null) => {
                 part.more.shift_remove(*name);
             }
+            (_, Value::String(text)) if text.is_empty() => {
+                part.more.shift_remove(*name);
+            }
             (_, given) => {
                 part.more.insert((*name).to_owned(), given.clone());
             }

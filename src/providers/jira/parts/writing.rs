@@ -140,6 +140,8 @@ impl PartRecords {
             let wrong =
                 |what: String| Error::invalid(format!("{name}: {what}")).with_field(name.clone(), what);
             let value = match edit {
+                // Texts of versions and components are taken away by an empty one: Jira's document knows no null here.
+                Edit::Clear if member.form == Form::Lines => Json::from(""),
                 Edit::Clear => Json::Null,
                 Edit::Set(raw) => {
                     let given = serde_json::from_str(raw.get()).map_err(|error| wrong(error.to_string()))?;
