@@ -444,10 +444,12 @@ impl TokenWire<'_> {
 
     /// Sends, and lets only what is JSON through.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let reply = self.exchange(request).await?;
+        let mut reply = self.exchange(request).await?;
         let object = serde_json::from_slice::<serde_json::Map<String, Json>>(reply.body());
         match object {
             Ok(object) if reply.status().is_success() || object.get("error").is_some_and(Json::is_string) => {
+                // Dropbox sends JSON under the name of a script; what it is was just seen.
+                reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 Ok(reply)
             }
             _ => Err(self.not_json(&reply)),

@@ -12,7 +12,7 @@ use crate::support::command::{EmulatorProcess, Home, finish, signal};
 const QUERY: &str = "/services/data/v60.0/query";
 
 /// Waits until something holds; processes have no better way to tell.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..3000 {
         if holds() {
             return;

@@ -20,6 +20,7 @@ mod connect_process;
 mod connect_store;
 mod connect_tokens;
 mod drift;
+mod dropbox;
 mod dynamics;
 mod dynamics_writes;
 mod emulator_dropbox;

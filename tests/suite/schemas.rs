@@ -284,6 +284,18 @@ async fn jiras_schemas_are_those_in_the_files() {
     });
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn dropboxs_schemas_are_those_in_the_files() {
+    let made: Vec<Made> =
+        all_types("dropbox").await.iter().flat_map(|records| schemas_of(&**records)).collect();
+    assert!(made.len() >= 4 * 3, "{} schemas", made.len());
+    compare("dropbox", &made);
+    assert_sound(&made).await;
+    insta::with_settings!({snapshot_path => folder("dropbox"), prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("summary", summary(&made));
+    });
+}
+
 /// The types of the whole site, and one of a project's own.
 fn is_shown(name: &TypeName) -> bool {
     name.scope().is_none() || name.as_str() == "issue:OPS/Bug"
@@ -297,6 +309,7 @@ async fn the_options_of_every_write_are_described_in_the_profile() {
         .into_iter()
         .chain(all_types("dynamics").await)
         .chain(types_that("jira", is_shown).await)
+        .chain(all_types("dropbox").await)
     {
         let record_type = records.record_type();
         let can = &record_type.capability;

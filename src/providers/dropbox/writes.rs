@@ -172,7 +172,13 @@ impl DropboxRecords {
         match drafts.as_slice() {
             [] => {}
             [(place, draft)] if rows.len() == 1 => {
-                outcomes[*place] = Some(self.create_file(cx, "create", draft).await?);
+                let made = self.create_file(cx, "create", draft).await;
+                if let Err(error) = &made
+                    && !is_of_row(error)
+                {
+                    return Err(error.clone());
+                }
+                outcomes[*place] = Some(self.settled(made, "create", None));
             }
             drafts => self.create_many(cx, drafts, &mut outcomes).await?,
         }
@@ -344,7 +350,7 @@ impl DropboxRecords {
                 let outcome = answer.and_then(|answer| id_of(&answer["metadata"]).map(Outcome::Created));
                 if rows.len() == 1
                     && let Err(error) = &outcome
-                    && !error.leaves_open()
+                    && !is_of_row(error)
                 {
                     return Err(error.clone());
                 }
@@ -528,6 +534,15 @@ impl DropboxRecords {
 fn is_since(stored: &Stored, since: Timestamp) -> bool {
     let written = stored.server_modified.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
     written.is_none_or(|written| since.as_second() - written.as_second() <= CLOCKS_APART)
+}
+
+/// Whether an error concerns the row itself, or leaves it open, and not every row alike.
+fn is_of_row(error: &Error) -> bool {
+    let own = matches!(
+        error.kind(),
+        ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Refused
+    );
+    own || error.leaves_open()
 }
 
 fn no_outcome() -> Outcome {

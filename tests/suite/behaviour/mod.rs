@@ -14,6 +14,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use subject::Subject;
+pub(crate) use values::set;
 
 /// Cases of upserts and feeds, which not every type has.
 const BESIDES: [&str; 5] = [

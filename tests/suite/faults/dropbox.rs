@@ -72,9 +72,10 @@ impl Service for Dropbox {
         let (status, body) = match why {
             Refusal::Right => (403, tag("no_permission")),
             Refusal::Place => (409, tag("reset")),
-            Refusal::Busy => {
-                (429, json!({ "error": { "reason": { ".tag": "too_many_write_operations" }, "retry_after": 2 } }))
-            }
+            Refusal::Busy => (
+                429,
+                json!({ "error": { "reason": { ".tag": "too_many_write_operations" }, "retry_after": 2 } }),
+            ),
             Refusal::Unknown => (409, tag("made_up_tomorrow")),
         };
         json!({ "kind": "status", "status": status, "body": body })

@@ -15,6 +15,7 @@
 //! - 56, a field that goes: Jira leaves out what it does not know, and the next description tells.
 
 mod contents;
+mod dropbox;
 mod dynamics;
 mod jira;
 mod meanwhile;
@@ -41,53 +42,53 @@ macro_rules! matrix {
 
 matrix! {
     reading(SERVICE) {
-        fault_01_a_token_that_ends_in_mid_stream_is_renewed_once: salesforce dynamics jira;
-        fault_02_a_token_rejected_again_ends_without_a_loop: salesforce dynamics jira;
+        fault_01_a_token_that_ends_in_mid_stream_is_renewed_once: salesforce dynamics jira dropbox;
+        fault_02_a_token_rejected_again_ends_without_a_loop: salesforce dynamics jira dropbox;
         fault_03_a_used_up_daily_limit_is_told_at_once_and_can_be_resumed: salesforce;
-        fault_04_a_missing_right_is_told_after_one_request: salesforce dynamics jira;
-        fault_05_retry_after_seconds_is_waited_out_and_nothing_else_is_sent: salesforce dynamics jira;
-        fault_06_retry_after_as_a_date_is_waited_out: salesforce dynamics jira;
-        fault_07_a_senseless_retry_after_is_clamped_or_ignored: salesforce dynamics jira;
-        fault_08_short_outages_are_waited_out_with_jitter: salesforce dynamics jira;
-        fault_09_a_lasting_outage_ends_the_search_which_can_be_resumed: salesforce dynamics jira;
-        fault_10_a_gateways_html_is_no_answer_of_the_service: salesforce dynamics jira;
-        fault_11_a_reset_in_the_body_repeats_that_page_alone: salesforce dynamics jira;
-        fault_12_a_cut_chunked_body_repeats_that_page_alone: salesforce dynamics jira;
-        fault_13_a_cut_gzip_stream_is_detected: salesforce dynamics jira;
-        fault_14_a_gzip_bomb_stops_at_the_limit: salesforce dynamics jira;
-        fault_15_a_login_page_is_never_the_end_of_the_data: salesforce dynamics jira;
-        fault_16_cut_json_and_empty_bodies_are_never_the_end_of_the_data: salesforce dynamics jira;
-        fault_17_silence_after_the_headers_is_given_up: salesforce dynamics jira;
+        fault_04_a_missing_right_is_told_after_one_request: salesforce dynamics jira dropbox;
+        fault_05_retry_after_seconds_is_waited_out_and_nothing_else_is_sent: salesforce dynamics jira dropbox;
+        fault_06_retry_after_as_a_date_is_waited_out: salesforce dynamics jira dropbox;
+        fault_07_a_senseless_retry_after_is_clamped_or_ignored: salesforce dynamics jira dropbox;
+        fault_08_short_outages_are_waited_out_with_jitter: salesforce dynamics jira dropbox;
+        fault_09_a_lasting_outage_ends_the_search_which_can_be_resumed: salesforce dynamics jira dropbox;
+        fault_10_a_gateways_html_is_no_answer_of_the_service: salesforce dynamics jira dropbox;
+        fault_11_a_reset_in_the_body_repeats_that_page_alone: salesforce dynamics jira dropbox;
+        fault_12_a_cut_chunked_body_repeats_that_page_alone: salesforce dynamics jira dropbox;
+        fault_13_a_cut_gzip_stream_is_detected: salesforce dynamics jira dropbox;
+        fault_14_a_gzip_bomb_stops_at_the_limit: salesforce dynamics jira dropbox;
+        fault_15_a_login_page_is_never_the_end_of_the_data: salesforce dynamics jira dropbox;
+        fault_16_cut_json_and_empty_bodies_are_never_the_end_of_the_data: salesforce dynamics jira dropbox;
+        fault_17_silence_after_the_headers_is_given_up: salesforce dynamics jira dropbox;
         fault_18_a_body_that_trickles_is_given_up_by_its_rate: salesforce dynamics jira;
-        fault_19_a_host_that_cannot_be_reached_is_named: salesforce dynamics jira;
-        fault_20_a_redirect_to_another_host_is_refused: salesforce dynamics jira;
-        fault_21_a_redirect_from_https_to_http_is_refused: salesforce dynamics jira;
+        fault_19_a_host_that_cannot_be_reached_is_named: salesforce dynamics jira dropbox;
+        fault_20_a_redirect_to_another_host_is_refused: salesforce dynamics jira dropbox;
+        fault_21_a_redirect_from_https_to_http_is_refused: salesforce dynamics jira dropbox;
         fault_22_a_next_link_to_another_host_is_refused: salesforce dynamics;
         fault_23_next_links_in_disguise_are_refused: salesforce dynamics;
         fault_24_an_instance_address_elsewhere_gets_no_token: salesforce;
         fault_25_a_place_that_comes_again_is_noticed: salesforce dynamics jira;
-        fault_26_empty_pages_go_on: salesforce dynamics jira;
+        fault_26_empty_pages_go_on: salesforce dynamics jira dropbox;
         fault_27_fewer_records_than_announced_is_an_error: salesforce;
         fault_28_a_place_that_died_is_replaced_by_its_last_key: salesforce jira;
         fault_28_a_place_that_died_is_told: dynamics;
     }
     contents(SERVICE) {
         fault_57_a_field_of_an_unknown_kind_passes_its_value_through: salesforce dynamics jira;
-        fault_59_a_value_never_becomes_part_of_the_query: salesforce dynamics jira;
-        fault_61_nothing_can_smuggle_a_line_into_a_request: salesforce dynamics jira;
-        fault_62_a_huge_field_passes_under_the_limit_and_is_refused_above_it: salesforce dynamics jira;
+        fault_59_a_value_never_becomes_part_of_the_query: salesforce dynamics jira dropbox;
+        fault_61_nothing_can_smuggle_a_line_into_a_request: salesforce dynamics jira dropbox;
+        fault_62_a_huge_field_passes_under_the_limit_and_is_refused_above_it: salesforce dynamics jira dropbox;
         fault_63_a_value_nested_too_deep_is_one_bad_record: salesforce dynamics jira;
-        fault_64_of_a_property_named_twice_the_last_counts: salesforce dynamics jira;
-        fault_65_bad_utf8_and_lone_surrogates_are_bad_records_and_never_replaced: salesforce dynamics jira;
-        fault_66_numbers_keep_their_digits: salesforce dynamics jira;
+        fault_64_of_a_property_named_twice_the_last_counts: salesforce dynamics jira dropbox;
+        fault_65_bad_utf8_and_lone_surrogates_are_bad_records_and_never_replaced: salesforce dynamics jira dropbox;
+        fault_66_numbers_keep_their_digits: salesforce dynamics jira dropbox;
     }
     meanwhile(SERVICE) {
         fault_30_rows_that_come_and_go_between_pages_lose_and_double_nothing: salesforce dynamics jira;
         fault_30_the_same_when_every_place_in_the_result_expires: salesforce jira;
         fault_30_the_same_in_the_services_own_order: salesforce dynamics;
         fault_30_a_limit_is_reached_although_rows_within_it_go: salesforce dynamics jira;
-        fault_31_records_on_two_pages_are_given_once_and_counted: salesforce dynamics jira;
-        fault_32_clocks_that_differ_by_ten_minutes_change_nothing: salesforce dynamics jira;
+        fault_31_records_on_two_pages_are_given_once_and_counted: salesforce dynamics jira dropbox;
+        fault_32_clocks_that_differ_by_ten_minutes_change_nothing: salesforce dynamics jira dropbox;
         fault_56_a_field_that_goes_during_a_search_is_named: salesforce dynamics;
         fault_56_a_field_that_comes_or_changes_during_a_search_does_not_disturb_it: salesforce dynamics jira;
         fault_58_names_that_need_quotes_are_told_exactly_and_never_sent: salesforce dynamics jira;
