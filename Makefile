@@ -37,6 +37,7 @@ accept-schemas:
 # Builds once for release and measures against a server on loopback; see docs/performance.md. BENCH_FLAGS=--quick
 # is a short run.
 bench:
+	$(CARGO) bench --locked --bench mapping
 	$(CARGO) bench --locked --bench loopback -- $(BENCH_FLAGS)
 
 # Needs the advisory database, a git repository; not part of `make test`.

@@ -819,12 +819,60 @@ pub enum MapAction {
     /// Suggests rules between two record types, with reasons.
     #[command(after_help = "Example:\n  recordport map suggest work Contact other contact --format json")]
     Suggest(MapSuggest),
+    /// Prints the opposite mapping, and which rules do not go backwards and why.
+    #[command(after_help = "Example:\n  recordport map reverse contacts.mapping.json > back.mapping.json")]
+    Reverse(MapUse),
+    /// Keeps a mapping under its name. Every version stays.
+    #[command(after_help = "Example:\n  recordport map save contacts.mapping.json")]
+    Save(MapSave),
+    /// Lists the mappings that are kept.
+    #[command(after_help = "Example:\n  recordport map list")]
+    List,
+    /// Prints a mapping that is kept.
+    #[command(after_help = "Example:\n  recordport map show contacts@2")]
+    Show(MapNamed),
+    /// Removes a mapping that is kept, with all its versions.
+    #[command(after_help = "Example:\n  recordport map delete contacts")]
+    Delete(MapNamed),
+    /// Tells what differs between two mappings, rule by rule.
+    #[command(after_help = "Example:\n  recordport map diff contacts@1 contacts")]
+    Diff(MapDiff),
+}
+
+/// `map save`
+#[derive(Debug, Args)]
+pub struct MapSave {
+    /// File with the mapping.
+    #[arg(value_name = "FILE")]
+    pub mapping: PathBuf,
+    /// Another name than the document's own.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// `map show`, `map delete`
+#[derive(Debug, Args)]
+pub struct MapNamed {
+    /// Its name; `show` also takes NAME@VERSION.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// `map diff`
+#[derive(Debug, Args)]
+pub struct MapDiff {
+    /// The one before: file, NAME or NAME@VERSION.
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// The one after.
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
 }
 
 /// What every use of a mapping takes.
 #[derive(Debug, Args)]
 pub struct MapUse {
-    /// File with the mapping.
+    /// File with the mapping, or the name of one that is kept (NAME, NAME@VERSION).
     #[arg(value_name = "MAPPING")]
     pub mapping: PathBuf,
     /// Value of a parameter: JSON, or text that is none.
@@ -880,6 +928,15 @@ pub struct MapSuggest {
     /// What is done with the rows.
     #[arg(long, value_enum, default_value = "create", value_name = "OP")]
     pub operation: MapOperation,
+    /// Also looks at the values of so many records of either side.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub samples: Option<u64>,
+    /// Remembers that a pair of fields is right for these two types.
+    #[arg(long, value_name = "TO=FROM", value_parser = parse_pair)]
+    pub accept: Vec<(String, String)>,
+    /// Remembers that a pair of fields is wrong for these two types.
+    #[arg(long, value_name = "TO=FROM", value_parser = parse_pair)]
+    pub reject: Vec<(String, String)>,
 }
 
 /// Operations that fields can be suggested for.

@@ -2,21 +2,26 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::Session;
 use super::args::{Format, MapAction, MapApply, MapCheck, MapOperation, MapPreview, MapSuggest, MapUse};
 use super::feed::{open_file, row_format};
+use super::mappings;
 use super::output::{self, Done, note};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::document::{Literal, Operation};
 use crate::mapping::open::open;
-use crate::mapping::suggest::{self, Suggested};
+use crate::mapping::suggest::{self, Judged, Known, Samples, Suggested};
 use crate::mapping::{
     Creating, Given, Lookups, Mapped, Mapping, Opened, Problem, Program, Settings, Severity, Side,
     Sides as _, preview,
 };
+use crate::provider::search::{RecordsExt as _, Search};
+use crate::record::{QueryDraft, Record};
 use crate::rows::RowReader;
 
 /// Exit code of a mapping with errors.
@@ -29,6 +34,12 @@ pub(crate) async fn run(session: &mut Session, action: MapAction) -> Done {
         MapAction::Apply(args) => apply(session, args).await,
         MapAction::Preview(args) => preview(session, args).await,
         MapAction::Suggest(args) => suggest(session, &args).await,
+        MapAction::Reverse(args) => mappings::reversed(session, &args).await,
+        MapAction::Save(args) => mappings::save(session, &args).await,
+        MapAction::List => mappings::list(session).await,
+        MapAction::Show(args) => mappings::show(session, &args).await,
+        MapAction::Delete(args) => mappings::delete(session, &args).await,
+        MapAction::Diff(args) => mappings::differences(session, &args).await,
     }
 }
 
@@ -45,7 +56,7 @@ struct Ready {
 }
 
 async fn check(session: &mut Session, args: MapCheck) -> Done {
-    let problems = match read(&args.mapping.mapping)? {
+    let problems = match find(session, &args.mapping.mapping).await? {
         Ok(mapping) => live(session, &mapping, &args.mapping.params).await?.compiled.problems,
         Err(problems) => problems,
     };
@@ -62,6 +73,27 @@ fn report(session: &mut Session, problems: &[Problem]) -> Done {
     output::list(&mut session.out, format, &["severity", "pointer", "message", "fix", "values"], problems)?;
     let wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
     Ok(if wrong { PROBLEMS } else { 0 })
+}
+
+/// A mapping from its file, or one that is kept under this name: the mapping, or what is wrong with its form.
+pub(super) async fn find(
+    session: &mut Session,
+    path: &Path,
+) -> Result<std::result::Result<Mapping, Vec<Problem>>> {
+    match path.to_str() {
+        Some(name) if !path.exists() => match mappings::kept(session, name).await {
+            Ok(kept) => Ok(Mapping::parse(&kept.document)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let told = format!("there is no file {name}, and no mapping is kept under this name");
+                Err(match error.advice() {
+                    Some(advice) => Error::invalid(told).with_advice(advice),
+                    None => Error::invalid(told),
+                })
+            }
+            Err(error) => Err(error),
+        },
+        _ => read(path),
+    }
 }
 
 /// Reads a mapping from its file: the mapping, or what is wrong with its form.
@@ -85,7 +117,7 @@ async fn ready(session: &mut Session, used: &MapUse, creating: Creating) -> Resu
         Error::invalid(format!("the mapping cannot be used: {}", told.join("; ")))
             .with_advice(format!("Look at `recordport map check {}`", used.mapping.display()))
     };
-    let mapping = read(&used.mapping)?.map_err(|problems| refused(&problems))?;
+    let mapping = find(session, &used.mapping).await?.map_err(|problems| refused(&problems))?;
     let mut live = live(session, &mapping, &used.params).await?;
     let Some(program) = live.compiled.program.take() else {
         return Err(refused(&live.compiled.problems));
@@ -105,7 +137,7 @@ pub(super) async fn live(
     open(&session.workspace().await?, mapping, settings).await
 }
 
-async fn side(session: &mut Session, connection: &str, record_type: &str) -> Result<Side> {
+pub(super) async fn side(session: &mut Session, connection: &str, record_type: &str) -> Result<Side> {
     session.workspace().await?.side(connection, record_type).await
 }
 
@@ -220,6 +252,20 @@ async fn preview(session: &mut Session, args: MapPreview) -> Done {
     Ok(u8::from(shown.iter().any(|one| one.error.is_some())))
 }
 
+/// Looks at the values of some records.
+async fn samples(side: &Side, count: u64) -> Result<Samples> {
+    let draft = QueryDraft { limit: Some(count), ..QueryDraft::default() };
+    let prepared = side.records.prepare(&side.cx, &draft, &TimeZone::UTC).await?;
+    let mut search = Search::start(Arc::clone(&side.records), side.cx.clone(), &prepared);
+    let mut records = Vec::new();
+    while let Some(page) = search.next_page().await? {
+        // What cannot be read shows nothing.
+        records.extend(page.records.into_iter().flatten());
+    }
+    let texts: Vec<&str> = records.iter().map(Record::text).collect();
+    Ok(Samples::of(&suggest::paths(side.records.record_type()), &texts))
+}
+
 /// Suggests rules: each with its reasons, or the whole mapping as one JSON document.
 async fn suggest(session: &mut Session, args: &MapSuggest) -> Done {
     let source = side(session, &args.source, &args.source_type).await?;
@@ -230,7 +276,23 @@ async fn suggest(session: &mut Session, args: &MapSuggest) -> Done {
         MapOperation::Upsert => Operation::Upsert,
     };
     let (from, to) = (source.records.record_type(), target.records.record_type());
-    let Suggested { suggestions, open } = suggest::suggest(from, to, operation, args.source == args.target);
+    let types =
+        mappings::types_of(session, (&args.source, &args.source_type), (&args.target, &args.target_type))
+            .await?;
+    let store = mappings::store(session).await?;
+    let judged = |pairs: &[(String, String)], accepted| {
+        let judge = |(to, from): &(String, String)| Judged { to: to.clone(), from: from.clone(), accepted };
+        pairs.iter().map(judge).collect::<Vec<_>>()
+    };
+    store.judge(&types, &judged(&args.accept, true)).await?;
+    store.judge(&types, &judged(&args.reject, false)).await?;
+    let samples = match args.samples {
+        Some(count) => Some((samples(&source, count).await?, samples(&target, count).await?)),
+        None => None,
+    };
+    let known = Known { memory: store.memory(&types).await?, samples };
+    let same = args.source == args.target;
+    let Suggested { suggestions, open } = suggest::suggest_knowing(from, to, operation, same, &known);
     if session.format() == Format::Json {
         let rules: Vec<_> = suggestions.iter().map(|suggestion| &suggestion.rule).collect();
         let mapping = json!({

@@ -21,6 +21,7 @@ mod feed;
 mod found;
 mod get;
 mod map;
+mod mappings;
 mod options;
 mod output;
 mod progress;

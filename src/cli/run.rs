@@ -107,7 +107,7 @@ async fn start(session: &mut Session, journal: Journal, args: &args::Run) -> Res
 /// Reads the mapping and opens what it names; with `dry`, its target sends nothing.
 async fn prepare(session: &mut Session, args: &args::Run, dry: Option<&DryRun>) -> Result<Prepared> {
     let path = args.mapping.as_deref().ok_or_else(|| Error::bug("a run without a mapping"))?;
-    let mut mapping = map::read(path)?.map_err(|problems| {
+    let mut mapping = map::find(session, path).await?.map_err(|problems| {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Error::invalid(format!("the mapping cannot be read: {}", told.join("; ")))
             .with_advice(format!("Look at `recordport map check {}`", path.display()))

@@ -4,10 +4,12 @@
 //! converts without being told, [`mod@compile`] the check of a mapping against two record types, and [`program`] what
 //! comes out of it: pure, and failing on values only. [`lookup`] finds what it has to know of other records, [`open`]
 //! opens all that a mapping names. [`preview`] shows what one would do to real records, [`suggest`]
-//! makes a first one from two types.
+//! makes a first one from two types, [`mod@reverse`] turns one round, [`mod@diff`] compares two versions, and [`store`]
+//! keeps them by name.
 
 pub mod compile;
 pub mod convert;
+pub mod diff;
 pub mod document;
 mod expr;
 pub mod lookup;
@@ -15,9 +17,11 @@ pub mod open;
 pub mod preview;
 mod problem;
 pub mod program;
+pub mod reverse;
 pub mod schema;
 pub mod shape;
 mod step;
+pub mod store;
 pub mod suggest;
 mod template;
 mod value;

@@ -12,7 +12,7 @@ use crate::run::Threshold;
 #[command(after_help = "Example:\n  recordport run accounts.mapping.json --report failed.ndjson\n  \
     recordport run --resume 20260301-081500-3f9a1c")]
 pub struct Run {
-    /// File with the mapping.
+    /// File with the mapping, or the name of one that is kept.
     #[arg(value_name = "MAPPING", required_unless_present = "resume")]
     pub mapping: Option<PathBuf>,
     /// Go on with a run that was stopped or killed.

@@ -25,6 +25,12 @@ impl Literal {
         self.0.get()
     }
 
+    /// The same without blanks between its parts, so that it stands in one line.
+    #[must_use]
+    pub fn compacted(&self) -> Self {
+        Self::parse(&compact(self.text())).unwrap_or_else(|| self.clone())
+    }
+
     /// As a tree. For what holds no numbers beyond 64 bits: queries, options.
     #[must_use]
     pub fn tree(&self) -> Json {

@@ -2,6 +2,7 @@
 //! field at most once on either side, and nothing below a threshold.
 
 mod names;
+mod samples;
 
 use std::cmp::Reverse;
 
@@ -14,6 +15,11 @@ use super::shape::{Kind, Shape};
 use super::step::likely_map;
 use crate::record::record_type::TextForm;
 use crate::record::{Field, FieldType, RecordType};
+
+pub use samples::Samples;
+
+/// Points of a pair that was accepted: it goes before all others.
+const ACCEPTED: u32 = 101;
 
 /// Points of a hundred that a pair needs.
 pub const THRESHOLD: u32 = 55;
@@ -42,6 +48,39 @@ pub struct Suggested {
     pub open: Vec<String>,
 }
 
+/// What somebody said of a pair of fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Judged {
+    /// Path of the target's field.
+    pub to: String,
+    /// Path of the source's field.
+    pub from: String,
+    /// Whether the pair was accepted; else it was rejected.
+    pub accepted: bool,
+}
+
+/// What people said of pairs of fields of two types.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The pairs.
+    pub judged: Vec<Judged>,
+}
+
+impl Memory {
+    fn of(&self, from: &str, to: &str) -> Option<bool> {
+        self.judged.iter().find(|pair| pair.from == from && pair.to == to).map(|pair| pair.accepted)
+    }
+}
+
+/// What is known beside the two types.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// What people said before.
+    pub memory: Memory,
+    /// Sample records of the source and of the target.
+    pub samples: Option<(Samples, Samples)>,
+}
+
 /// A field at its path.
 struct Candidate<'a> {
     path: String,
@@ -60,10 +99,36 @@ pub fn suggest(
     operation: Operation,
     same_connection: bool,
 ) -> Suggested {
+    suggest_knowing(source, target, operation, same_connection, &Known::default())
+}
+
+/// Paths of a type's fields that suggestions look at.
+#[must_use]
+pub fn paths(record_type: &RecordType) -> Vec<String> {
+    let mut found = Vec::new();
+    collect(&record_type.fields, None, &mut found);
+    found.into_iter().map(|candidate| candidate.path).collect()
+}
+
+/// Suggests rules, with what people said before and what sample records show: pairs that were accepted come as such,
+/// rejected ones not again.
+#[must_use]
+pub fn suggest_knowing(
+    source: &RecordType,
+    target: &RecordType,
+    operation: Operation,
+    same_connection: bool,
+    known: &Known,
+) -> Suggested {
     let purpose = purpose(operation);
     let mut sources = Vec::new();
     collect(&source.fields, None, &mut sources);
-    sources.retain(|candidate| !is_record_keeping(candidate.field, source));
+    // What somebody accepted is looked at, whatever it is.
+    let accepted =
+        |test: &dyn Fn(&Judged) -> bool| known.memory.judged.iter().any(|pair| pair.accepted && test(pair));
+    sources.retain(|candidate| {
+        !is_record_keeping(candidate.field, source) || accepted(&|pair| pair.from == candidate.path)
+    });
     if same_connection {
         for candidate in &mut sources {
             if let FieldType::Reference(reference) = &candidate.field.field_type {
@@ -73,13 +138,19 @@ pub fn suggest(
     }
     let mut targets = Vec::new();
     collect(&target.fields, None, &mut targets);
-    targets
-        .retain(|candidate| purpose.settable(candidate.field) && !is_record_keeping(candidate.field, target));
+    targets.retain(|candidate| {
+        purpose.settable(candidate.field)
+            && (!is_record_keeping(candidate.field, target) || accepted(&|pair| pair.to == candidate.path))
+    });
     let own = [names::words(&source.label), names::words(&target.label)];
     let mut pairs: Vec<(Reverse<u32>, usize, usize, Vec<String>)> = Vec::new();
     for (at_target, to) in targets.iter().enumerate() {
         for (at_source, from) in sources.iter().enumerate() {
-            let (score, reasons) = judge(from, to, [&own[0], &own[1]]);
+            let (score, reasons) = match known.memory.of(&from.path, &to.path) {
+                Some(true) => (ACCEPTED, vec!["it was accepted before".to_owned()]),
+                Some(false) => continue,
+                None => judge(from, to, [&own[0], &own[1]], known.samples.as_ref()),
+            };
             if score >= THRESHOLD {
                 pairs.push((Reverse(score), at_target, at_source, reasons));
             }
@@ -96,8 +167,13 @@ pub fn suggest(
         used_targets[at_target] = true;
         used_sources[at_source] = true;
         let (to, from) = (&targets[at_target], &sources[at_source]);
-        let suggestion =
-            Suggestion { to: to.path.clone(), from: from.path.clone(), score, reasons, rule: rule(from, to) };
+        let suggestion = Suggestion {
+            to: to.path.clone(),
+            from: from.path.clone(),
+            score: score.min(100),
+            reasons,
+            rule: rule(from, to),
+        };
         chosen.push((at_target, suggestion));
     }
     chosen.sort_by_key(|(at_target, _)| *at_target);
@@ -168,7 +244,12 @@ fn meaning(field: &Field, name: &[String], label: &[String]) -> Option<&'static 
 }
 
 /// Points for a pair, and why.
-fn judge(from: &Candidate<'_>, to: &Candidate<'_>, own: [&[String]; 2]) -> (u32, Vec<String>) {
+fn judge(
+    from: &Candidate<'_>,
+    to: &Candidate<'_>,
+    own: [&[String]; 2],
+    seen: Option<&(Samples, Samples)>,
+) -> (u32, Vec<String>) {
     let mut reasons = Vec::new();
     let (fits, fit_reason) = fit(from, to);
     if fits == 0 {
@@ -180,7 +261,10 @@ fn judge(from: &Candidate<'_>, to: &Candidate<'_>, own: [&[String]; 2]) -> (u32,
             .map(|(one, other)| names::likeness(one, other, own))
             .max()
             .unwrap_or(0);
-    if like < 50 {
+    let (evidence, shown) =
+        seen.map_or((0, None), |(source, target)| samples::compare(source, &from.path, target, &to.path));
+    // Equal values speak for themselves where the names say little.
+    if like < if evidence >= 25 { 15 } else { 50 } {
         return (0, reasons);
     }
     reasons.push(match like {
@@ -195,7 +279,9 @@ fn judge(from: &Candidate<'_>, to: &Candidate<'_>, own: [&[String]; 2]) -> (u32,
     };
     reasons.extend(reason);
     reasons.push(fit_reason);
-    ((like * 70 / 100 + meant + fits).min(100), reasons)
+    reasons.extend(shown);
+    let score = (like * 70 / 100 + meant + fits).saturating_add_signed(evidence);
+    (score.min(100), reasons)
 }
 
 /// Points for what becomes of the values, at most 15.

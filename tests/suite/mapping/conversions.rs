@@ -38,7 +38,7 @@ fn every_step_that_the_table_names_is_a_step() {
 }
 
 /// A type of each kind, and JSON texts of values that such fields hold.
-fn sample(kind: Kind) -> (FieldType, bool, &'static [&'static str]) {
+pub(super) fn sample(kind: Kind) -> (FieldType, bool, &'static [&'static str]) {
     let text = |form| FieldType::Text { max_length: None, form };
     let numbered = Picklist {
         values: vec![PicklistValue { value: json!(1), label: "High".into(), ..choice("") }],
@@ -85,7 +85,7 @@ fn sample(kind: Kind) -> (FieldType, bool, &'static [&'static str]) {
     (field_type, floating, values)
 }
 
-fn field(kind: Kind) -> Field {
+pub(super) fn field(kind: Kind) -> Field {
     let (field_type, floating, _) = sample(kind);
     Field { floating, ..open("F", field_type) }
 }

@@ -3,9 +3,13 @@
 mod compiling;
 mod conversions;
 mod document;
+mod end_to_end;
 mod formulas;
+mod keeping;
 mod lookups;
 mod on_the_command_line;
+mod properties;
+mod reversing;
 mod rich;
 mod schemas;
 mod steps;

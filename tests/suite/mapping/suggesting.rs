@@ -12,7 +12,7 @@ use super::{compiled_between, document};
 use crate::schemas::types_that;
 
 /// Two types and what a person would map: `target<source`.
-const ANSWERS: [(&str, &str, &str); 10] = [
+const ANSWERS: [(&str, &str, &str); 15] = [
     (
         "salesforce Contact",
         "dynamics contact",
@@ -84,6 +84,23 @@ const ANSWERS: [(&str, &str, &str); 10] = [
          PostalCode<MailingPostalCode Country<MailingCountry Latitude<MailingLatitude \
          Longitude<MailingLongitude GeocodeAccuracy<MailingGeocodeAccuracy",
     ),
+    (
+        "jira issue:OPS/Bug",
+        "salesforce Case",
+        "Subject<summary Description<description Priority<priority Status<status",
+    ),
+    ("salesforce Case", "jira issue:OPS/Bug", "summary<Subject description<Description priority<Priority"),
+    (
+        "jira issue:OPS/Bug",
+        "dynamics incident",
+        "title<summary description<description prioritycode<priority severitycode<customfield_10020",
+    ),
+    ("salesforce Case", "google-calendar event", "summary<Subject description<Description"),
+    (
+        "google-calendar event",
+        "jira issue:OPS/Bug",
+        "summary<summary description<description customfield_10022<location",
+    ),
 ];
 
 /// Whether there is an answer for a type.
@@ -95,7 +112,7 @@ fn is_answered(name: &TypeName) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_suggested_is_what_a_person_would_map() {
     let mut types: Vec<(String, RecordType)> = Vec::new();
-    for provider in ["salesforce", "dynamics"] {
+    for provider in ["salesforce", "dynamics", "jira", "google-calendar"] {
         for records in types_that(provider, is_answered).await {
             let record_type = records.record_type();
             types.push((format!("{provider} {}", record_type.name), RecordType::clone(record_type)));
