@@ -33,6 +33,8 @@ mod emulator_oauth;
 mod emulator_salesforce;
 mod faults;
 mod filters;
+mod google_calendar;
+mod google_filters;
 mod http_plane;
 mod jira;
 mod jira_changes;

@@ -302,6 +302,27 @@ fn is_shown(name: &TypeName) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_schemas_of_google_calendar_are_those_in_the_files() {
+    let made: Vec<Made> = types_that("google-calendar", is_common)
+        .await
+        .iter()
+        .flat_map(|records| schemas_of(&**records))
+        .collect();
+    assert!(made.len() >= 8 * SchemaPurpose::ALL.len(), "{} schemas", made.len());
+    compare("google-calendar", &made);
+    assert_sound(&made).await;
+    insta::with_settings!({snapshot_path => folder("google-calendar"), prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("summary", summary(&made));
+    });
+}
+
+/// The types of the whole account, and what only a calendar's own type has.
+fn is_common(name: &TypeName) -> bool {
+    let own = matches!(name.as_str(), "event:ada@emulated.example" | "acl_rule:ada@emulated.example");
+    name.scope().is_none() || own
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_options_of_every_write_are_described_in_the_profile() {
     let mut entries = Vec::new();
     for records in all_types("salesforce")
@@ -310,6 +331,7 @@ async fn the_options_of_every_write_are_described_in_the_profile() {
         .chain(all_types("dynamics").await)
         .chain(types_that("jira", is_shown).await)
         .chain(all_types("dropbox").await)
+        .chain(types_that("google-calendar", is_common).await)
     {
         let record_type = records.record_type();
         let can = &record_type.capability;

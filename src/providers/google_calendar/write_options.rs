@@ -16,11 +16,11 @@ pub(super) const SEND_NOTIFICATIONS: &str = "sendNotifications";
 
 fn send_updates() -> Json {
     json!({
-        "type": "string",
+        "type": ["string", "null"],
         "title": "Send updates",
         "description": "Who gets an e-mail: all guests, only those who do not use Google Calendar, or nobody",
-        "default": "none",
         "oneOf": [
+            { "const": null, "title": "(none)" },
             { "const": "none", "title": "Nobody" },
             { "const": "externalOnly", "title": "Guests outside Google Calendar" },
             { "const": "all", "title": "All guests" },

@@ -2,6 +2,7 @@
 
 pub(crate) mod command;
 pub(crate) mod connected;
+pub(crate) mod diary;
 pub(crate) mod emulated;
 pub(crate) mod evidence;
 pub(crate) mod jira_site;

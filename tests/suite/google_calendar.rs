@@ -1,0 +1,499 @@
+//! What is particular about calendars: days and instants, zones, series, lists, moves, and feeds that break off.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use recordport::emulator::EmulatorConfig;
+use recordport::provider::changes::Feed;
+use recordport::provider::{ChangeKind, Edit, NewRow, Outcome, Settled, WriteOptions};
+use recordport::record::{Checkpoint, Key};
+use serde_json::{Value, json};
+
+use crate::support::command::{EmulatorProcess, Home};
+use crate::support::diary::{Diary, OWN, edits, key};
+
+const EVENTS: &str = "event:primary";
+const OCCURRENCES: &str = "event_instance:primary";
+
+fn days(from: &str, to: &str) -> Value {
+    json!({ "summary": "Fair", "start": { "date": from }, "end": { "date": to } })
+}
+
+/// The series that the account has from its start: 60 Thursdays, one moved and one taken away.
+async fn weekly(diary: &Diary) -> (Key, Value) {
+    let rows = diary.stored().await;
+    let row = rows
+        .into_iter()
+        .find(|row| row["calendar_id"] == OWN && row["summary"] == "Weekly" && row["recurrence"].is_array());
+    let row = row.expect("the series");
+    (key(row["id"].as_str().expect("an id")), row)
+}
+
+#[tokio::test]
+async fn an_all_day_event_stays_all_day_through_read_and_write() {
+    let diary = Diary::new().await;
+    let made = diary.create(EVENTS, days("2026-03-28", "2026-03-30")).await;
+    let read = diary.get(EVENTS, &made).await.expect("is there");
+    let whole = |day: &str| json!({ "date": day, "dateTime": null, "timeZone": null });
+    assert_eq!((&read["start"], &read["end"]), (&whole("2026-03-28"), &whole("2026-03-30")));
+    // As it is read it can be written.
+    let copy = json!({ "summary": "Copy", "start": read["start"], "end": read["end"] });
+    let copy = diary.row(&diary.create(EVENTS, copy).await).await;
+    assert_eq!(
+        (&copy["start"], &copy["end"]),
+        (&json!({ "date": "2026-03-28" }), &json!({ "date": "2026-03-30" }))
+    );
+    diary.update(EVENTS, &made, json!({ "summary": "Trade fair" })).await;
+    diary.update(EVENTS, &made, json!({ "end": { "date": "2026-03-31" } })).await;
+    assert_eq!(diary.row(&made).await["end"], json!({ "date": "2026-03-31" }));
+    let found = diary
+        .search(EVENTS, json!({ "where": "start.date = '2026-03-28' AND summary = 'Trade fair'" }))
+        .await;
+    assert_eq!(found[0]["end"], whole("2026-03-31"));
+    // To an instant and back, with nothing of the other form left.
+    let at = |time: &str| json!({ "dateTime": time, "timeZone": "Europe/Berlin" });
+    let timed = json!({ "start": at("2026-03-28T09:00:00+01:00"), "end": at("2026-03-28T10:00:00+01:00") });
+    diary.update(EVENTS, &made, timed).await;
+    assert_eq!(diary.row(&made).await["start"]["dateTime"], "2026-03-28T09:00:00+01:00");
+    diary
+        .update(EVENTS, &made, json!({ "start": { "date": "2026-04-01" }, "end": { "date": "2026-04-02" } }))
+        .await;
+    assert_eq!(diary.row(&made).await["start"], json!({ "date": "2026-04-01" }));
+}
+
+#[tokio::test]
+async fn an_event_in_berlin_keeps_its_zone_and_wall_time_when_clocks_change() {
+    let diary = Diary::new().await;
+    let at = |time: &str| json!({ "dateTime": time, "timeZone": "Europe/Berlin" });
+    let made = diary
+        .create(
+            EVENTS,
+            json!({
+                "summary": "Over the change",
+                "start": at("2026-03-19T09:30:00+01:00"),
+                "end": at("2026-03-19T10:15:00+01:00"),
+                "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=4"],
+            }),
+        )
+        .await;
+    let starts = async || -> Vec<(String, String)> {
+        let series = made.parts()[1].to_string();
+        let found =
+            diary.search(OCCURRENCES, json!({ "where": format!("recurringEventId = '{series}'") })).await;
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        found.iter().map(|own| (text(&own["start"]["dateTime"]), text(&own["start"]["timeZone"]))).collect()
+    };
+    let expected = |hour: &str| {
+        [("19", "+01:00"), ("26", "+01:00")]
+            .map(|(day, offset)| format!("2026-03-{day}T{hour}:00{offset}"))
+            .into_iter()
+            .chain(
+                [("02", "+02:00"), ("09", "+02:00")]
+                    .map(|(day, offset)| format!("2026-04-{day}T{hour}:00{offset}")),
+            )
+            .map(|start| (start, "Europe/Berlin".to_owned()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(starts().await, expected("09:30"));
+    // Another time without a zone stays in the zone.
+    let later = json!({
+        "start": { "dateTime": "2026-03-19T14:00:00+01:00" }, "end": { "dateTime": "2026-03-19T15:00:00+01:00" },
+    });
+    diary.update(EVENTS, &made, later).await;
+    assert_eq!(starts().await, expected("14:00"));
+}
+
+#[tokio::test]
+async fn a_series_with_an_exception_and_a_cancelled_occurrence_expands_exactly() {
+    let diary = Diary::new().await;
+    let (series, row) = weekly(&diary).await;
+    let of = |series: &Key| json!({ "where": format!("recurringEventId = '{}'", series.parts()[1]) });
+    let all = diary.search(OCCURRENCES, of(&series)).await;
+    assert_eq!(all.len(), 59, "one of 60 was taken away");
+    let moved: Vec<&Value> = all.iter().filter(|own| own["summary"] != "Weekly").collect();
+    assert_eq!(moved.len(), 1);
+    assert_eq!(moved[0]["start"]["dateTime"], "2026-01-22T15:00:00+01:00");
+    assert_eq!(moved[0]["originalStartTime"]["dateTime"], "2026-01-22T09:30:00+01:00");
+    // The same within a range, with both ends excluded.
+    let range =
+        "start.dateTime >= '2026-01-15T09:30:00+01:00' AND start.dateTime < '2026-02-12T09:30:00+01:00'";
+    let within = diary
+        .search(
+            OCCURRENCES,
+            json!({ "where": format!("{range} AND iCalUID = '{}'", row["iCalUID"].as_str().unwrap()) }),
+        )
+        .await;
+    let starts: Vec<&str> = within.iter().map(|own| own["start"]["dateTime"].as_str().unwrap()).collect();
+    let mut sorted = starts.clone();
+    sorted.sort_unstable();
+    let expected = ["2026-01-15T09:30:00+01:00", "2026-01-22T15:00:00+01:00", "2026-01-29T09:30:00+01:00"];
+    assert_eq!(sorted, expected, "the fifth of February was taken away");
+    let native = diary.native(OCCURRENCES, range).await;
+    assert!(
+        native.contains("timeMin=2026-01-15T08:29:59Z") && native.contains("timeMax=2026-02-12T08:30:02Z"),
+        "{native}"
+    );
+
+    // One occurrence is changed, one deleted; both are told apart from the rest.
+    let gone = &all[10];
+    let changed = &all[11];
+    let occurrence = |own: &Value| key(own["id"].as_str().unwrap());
+    diary.delete(OCCURRENCES, &occurrence(gone), &Value::Null).await;
+    diary.update(OCCURRENCES, &occurrence(changed), json!({ "summary": "Another title" })).await;
+    let now = diary.search(OCCURRENCES, of(&series)).await;
+    assert_eq!(now.len(), 58);
+    assert!(now.iter().all(|own| own["id"] != gone["id"]));
+    assert_eq!(now.iter().filter(|own| own["summary"] == "Another title").count(), 1);
+    assert_eq!(diary.row(&series).await["recurrence"], row["recurrence"]);
+    assert!(diary.get(OCCURRENCES, &occurrence(gone)).await.is_none());
+    assert!(diary.get(OCCURRENCES, &series).await.is_none(), "a series does not take place");
+}
+
+#[tokio::test]
+async fn a_partial_update_leaves_recurrence_reminders_people_and_conference() {
+    let diary = Diary::new().await;
+    let (series, before) = weekly(&diary).await;
+    diary.update(EVENTS, &series, json!({ "summary": "Thursdays" })).await;
+    let after = diary.row(&series).await;
+    for member in ["recurrence", "reminders", "attendees", "conferenceData", "start", "end", "description"] {
+        assert!(!before[member].is_null());
+        assert_eq!(after[member], before[member], "{member}");
+    }
+    assert_eq!(after["summary"], "Thursdays");
+    let people = vec![(
+        "attendees".to_owned(),
+        Edit::List {
+            add: vec![json!({ "email": "new@emulated.example" })],
+            remove: vec![json!({ "email": "Room-1@emulated.example" })],
+        },
+    )];
+    let outcome = diary.try_update(EVENTS, &series, people, &Value::Null).await;
+    assert!(matches!(outcome, Outcome::Updated(_)), "{outcome:?}");
+    let people = diary.row(&series).await["attendees"].clone();
+    let mut expected: Vec<Value> = before["attendees"].as_array().unwrap()[..2].to_vec();
+    expected.push(json!({ "email": "new@emulated.example" }));
+    assert_eq!(people, json!(expected), "answers of the others stay");
+}
+
+#[tokio::test]
+async fn extended_properties_are_added_taken_away_replaced_and_found() {
+    let diary = Diary::new().await;
+    let mut row = days("2026-05-01", "2026-05-02");
+    row["privateExtendedProperties"] =
+        json!([{ "key": "case", "value": "77" }, { "key": "old", "value": "1" }]);
+    let made = diary.create(EVENTS, row).await;
+    let change = |add: Value, remove: Value| {
+        let list = |value: Value| value.as_array().unwrap().clone();
+        vec![("privateExtendedProperties".to_owned(), Edit::List { add: list(add), remove: list(remove) })]
+    };
+    let edits_of = change(json!([{ "key": "new", "value": "2" }]), json!(["old"]));
+    diary.try_update(EVENTS, &made, edits_of, &Value::Null).await;
+    assert_eq!(
+        diary.row(&made).await["extendedProperties"],
+        json!({ "private": { "case": "77", "new": "2" } })
+    );
+    let condition = "extendedProperties.private.\"case\" = '77'";
+    assert!(diary.native(EVENTS, condition).await.contains("privateExtendedProperty=case=77"));
+    let query = json!({ "where": condition, "select": ["id", "extendedProperties.private.case"] });
+    let found = diary.search(EVENTS, query).await;
+    let expected =
+        json!({ "id": made.parts()[1].to_string(), "extendedProperties": { "private": { "case": "77" } } });
+    assert!(found.contains(&expected), "{found:?}");
+    // A whole list replaces; another group stays.
+    diary.update(EVENTS, &made, json!({ "sharedExtendedProperties": [{ "key": "a", "value": "b" }] })).await;
+    diary
+        .update(EVENTS, &made, json!({ "privateExtendedProperties": [{ "key": "new", "value": "3" }] }))
+        .await;
+    assert_eq!(
+        diary.row(&made).await["extendedProperties"],
+        json!({ "private": { "new": "3" }, "shared": { "a": "b" } })
+    );
+}
+
+#[tokio::test]
+async fn what_no_event_can_be_is_told_at_its_field_and_not_sent() {
+    let diary = Diary::new().await;
+    let before = diary.stored().await.len();
+    let with = |name: &str, value: Value| {
+        let mut row = days("2026-05-01", "2026-05-02");
+        row[name] = value;
+        row
+    };
+    let both = json!({ "date": "2026-05-01", "dateTime": "2026-05-01T09:00:00Z" });
+    for (field, row) in [
+        ("start", with("start", both)),
+        ("end", with("end", json!({ "dateTime": "2026-05-01T09:00:00Z" }))),
+        ("recurrence", with("recurrence", json!(["FREQ=DAILY"]))),
+        ("id", with("id", json!("Not-an-id"))),
+        (
+            "reminders",
+            with(
+                "reminders",
+                json!({ "useDefault": true, "overrides": [{ "method": "popup", "minutes": 1 }] }),
+            ),
+        ),
+    ] {
+        let outcome = diary.try_create(EVENTS, &row).await;
+        let error = outcome.error().unwrap_or_else(|| panic!("{row}: {outcome:?}"));
+        assert!(error.fields().iter().any(|reason| reason.field == field), "{field}: {error}");
+    }
+    assert_eq!(diary.stored().await.len(), before);
+}
+
+#[tokio::test]
+async fn an_event_is_moved_and_a_series_is_cut_in_two() {
+    let diary = Diary::new().await;
+    let made = diary.create(EVENTS, days("2026-05-01", "2026-05-02")).await;
+    let lists = diary.search("calendar_list_entry", json!({ "where": "summary = 'Team Operations'" })).await;
+    let team = lists[0]["id"].as_str().unwrap().to_owned();
+    let changed = edits(&json!({ "summary": "Moved" }));
+    let outcome = diary.try_update("event", &made, changed, &json!({ "destination": team })).await;
+    let Outcome::Updated(moved) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(moved.parts()[0].to_string(), team);
+    assert_eq!(diary.get("event", &moved).await.expect("is there")["summary"], "Moved");
+    assert!(diary.get("event", &made).await.is_none());
+
+    let (series, _) = weekly(&diary).await;
+    let query = json!({ "where": format!("recurringEventId = '{}'", series.parts()[1]) });
+    let all = diary.search(OCCURRENCES, query.clone()).await;
+    let cut = all
+        .iter()
+        .position(|own| own["originalStartTime"]["dateTime"].as_str().unwrap().starts_with("2026-06-04"))
+        .unwrap();
+    let occurrence = key(all[cut]["id"].as_str().unwrap());
+    let renamed = edits(&json!({ "summary": "From June" }));
+    let outcome =
+        diary.try_update(OCCURRENCES, &occurrence, renamed, &json!({ "thisAndFollowing": true })).await;
+    let Outcome::Updated(new) = outcome else { panic!("{outcome:?}") };
+    let (old, rest) = (
+        diary.search(OCCURRENCES, query).await,
+        diary
+            .search(OCCURRENCES, json!({ "where": format!("recurringEventId = '{}'", new.parts()[1]) }))
+            .await,
+    );
+    assert_eq!(old.len() + rest.len(), all.len(), "{} and {}", old.len(), rest.len());
+    assert!(rest.iter().all(|own| own["summary"] == "From June"));
+    let starts = |rows: &[Value]| -> Vec<String> {
+        rows.iter().map(|own| own["start"]["dateTime"].to_string()).collect()
+    };
+    assert_eq!([starts(&old), starts(&rest)].concat(), starts(&all));
+    let third = key(rest[2]["id"].as_str().unwrap());
+    diary.delete(OCCURRENCES, &third, &json!({ "thisAndFollowing": true })).await;
+    assert_eq!(
+        diary
+            .search(OCCURRENCES, json!({ "where": format!("recurringEventId = '{}'", new.parts()[1]) }))
+            .await
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn the_small_types_are_read_and_rules_and_entries_are_written() {
+    let diary = Diary::new().await;
+    assert!(
+        diary
+            .search("setting", json!({ "where": "id = 'timezone' AND value = 'Europe/Berlin'" }))
+            .await
+            .len()
+            == 1
+    );
+    let colours = diary.search("color", json!({ "where": "\"group\" = 'event'" })).await;
+    assert_eq!(colours.len(), 11);
+    let busy = json!({ "where": "calendar_id = 'ada@emulated.example' AND \"end\" > '2026-01-15T00:00:00Z' AND start < '2026-01-16T00:00:00Z'" });
+    let busy = diary.search("free_busy", busy).await;
+    assert!(busy.iter().any(|own| own["start"] == "2026-01-15T08:30:00Z"), "{busy:?}");
+
+    let rules = "acl_rule:primary";
+    let rule = json!({ "role": "reader", "scope": { "type": "user", "value": "grace@emulated.example" } });
+    let made = diary.create(rules, rule).await;
+    diary.update(rules, &made, json!({ "role": "writer" })).await;
+    assert_eq!(diary.get(rules, &made).await.expect("is there")["role"], "writer");
+    diary.delete(rules, &made, &Value::Null).await;
+    assert!(diary.get(rules, &made).await.is_none());
+
+    let entries = "calendar_list_entry";
+    let listed = diary.search(entries, json!({ "where": "summary = 'On call'" })).await;
+    let entry = Key::text(listed[0]["id"].as_str().unwrap());
+    let colours =
+        json!({ "summaryOverride": "Duty", "backgroundColor": "#0088aa", "foregroundColor": "#ffffff" });
+    diary.update(entries, &entry, colours).await;
+    assert_eq!(diary.get(entries, &entry).await.expect("is there")["summaryOverride"], "Duty");
+    diary.delete(entries, &entry, &Value::Null).await;
+    assert!(diary.get(entries, &entry).await.is_none());
+    diary.create(entries, json!({ "id": entry.to_string() })).await;
+    assert!(diary.get(entries, &entry).await.is_some());
+}
+
+#[tokio::test]
+async fn several_calendars_are_searched_at_once_and_one_alone_where_it_is_named() {
+    let diary = Diary::new().await;
+    let found = diary.search("event", json!({ "select": ["calendar_id", "id"], "page_size": 60 })).await;
+    assert_eq!(found.len(), diary.stored().await.len());
+    diary.control(Method::DELETE, "requests", Value::Null).await;
+    let own = diary
+        .search("event", json!({ "where": "calendar_id = 'ada@emulated.example'", "select": ["id"] }))
+        .await;
+    assert_eq!(own.len(), diary.stored().await.iter().filter(|row| row["calendar_id"] == OWN).count());
+    let log = diary.control(Method::GET, "requests", Value::Null).await;
+    let lists = |entry: &&Value| entry["path"].as_str().is_some_and(|path| path.contains("/events"));
+    let lists: Vec<&Value> = log["requests"].as_array().unwrap().iter().filter(lists).collect();
+    assert_eq!(lists.len(), 1, "{lists:?}");
+}
+
+/// What a feed's lines come to when they are applied in order.
+#[derive(Default)]
+struct Mirror {
+    rows: BTreeMap<String, String>,
+    notices: usize,
+}
+
+impl Mirror {
+    /// Follows to the end. At each boundary of pages the feed is dropped, something is changed, and another feed goes on.
+    async fn follow(
+        &mut self,
+        diary: &Diary,
+        name: &str,
+        since: Checkpoint,
+        mut meanwhile: usize,
+    ) -> (Checkpoint, usize) {
+        let mut at = since;
+        let mut pages = 0;
+        let mut disturbed = false;
+        loop {
+            let records = diary.open(name).await;
+            let select = ["id", "summary"].map(recordport::record::FieldPath::parse).to_vec();
+            let mut feed = Feed::new(records, diary.org.cx.clone(), select, Some(at));
+            let page = feed.next_page().await.expect("goes on");
+            pages += 1;
+            self.notices += usize::from(page.notice.is_some());
+            for change in page.changes {
+                let key = change.key.expect("a key").to_string();
+                match (change.change, change.record) {
+                    (ChangeKind::Deleted, None) => drop(self.rows.remove(&key)),
+                    (_, Some(record)) => {
+                        let summary = record.to_value().expect("JSON")["summary"].clone();
+                        self.rows.insert(key, summary.to_string());
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            at = Checkpoint::parse(&page.checkpoint.to_text()).expect("a checkpoint");
+            if meanwhile > 0 {
+                meanwhile -= 1;
+                disturb(diary, pages).await;
+                disturbed = true;
+            } else if !page.more && !std::mem::take(&mut disturbed) {
+                // The look began behind the last change.
+                return (at, pages);
+            }
+        }
+    }
+}
+
+/// Changes, deletes and creates an event in the owner's calendar.
+async fn disturb(diary: &Diary, turn: usize) {
+    let rows: Vec<Value> = diary
+        .stored()
+        .await
+        .into_iter()
+        .filter(|row| row["calendar_id"] == OWN && row["recurringEventId"].is_null())
+        .collect();
+    let resource =
+        |at: usize| format!("calendars/primary/events/{}", rows[at % rows.len()]["id"].as_str().unwrap());
+    diary
+        .send(Method::PATCH, &resource(20 + 7 * turn), json!({ "summary": format!("Changed {turn}") }))
+        .await;
+    diary.send(Method::DELETE, &resource(5 + 11 * turn), Value::Null).await;
+    let mut new = days("2026-07-01", "2026-07-02");
+    new["summary"] = json!(format!("New {turn}"));
+    diary.send(Method::POST, "calendars/primary/events", new).await;
+}
+
+async fn state(diary: &Diary, only: Option<&str>) -> BTreeMap<String, String> {
+    let rows = diary.stored().await;
+    let own = rows.iter().filter(|row| only.is_none_or(|calendar| row["calendar_id"] == calendar));
+    let key = |row: &Value| json!([row["calendar_id"], row["id"]]).to_string();
+    own.map(|row| (key(row), row["summary"].to_string())).collect()
+}
+
+async fn interrupted(diary: &Diary, name: &str, only: Option<&str>) -> usize {
+    let records = diary.open(name).await;
+    let mut mirror = Mirror::default();
+    let (at, pages) = mirror.follow(diary, name, Checkpoint::beginning(records.record_type()), 3).await;
+    assert_eq!(mirror.rows, state(diary, only).await, "from the beginning");
+    // Changes by the token, then changes while the token is good no more.
+    disturb(diary, 10).await;
+    let (at, _) = mirror.follow(diary, name, at, 1).await;
+    assert_eq!(mirror.rows, state(diary, only).await, "by the token");
+    disturb(diary, 11).await;
+    diary.control(Method::POST, "google-calendar/expire-sync-tokens", Value::Null).await;
+    let before = mirror.notices;
+    let (at, _) = mirror.follow(diary, name, at, 2).await;
+    assert_eq!(mirror.notices, before + 1, "it says so");
+    assert_eq!(mirror.rows, state(diary, only).await, "after the token's end");
+    let (_, _) = mirror.follow(diary, name, at, 0).await;
+    assert_eq!(mirror.rows, state(diary, only).await, "and nothing more");
+    pages
+}
+
+#[tokio::test]
+async fn fault_29_a_feed_of_all_calendars_interrupted_anywhere_ends_with_the_services_state() {
+    let diary = Diary::new().await;
+    let pages = interrupted(&diary, "event", None).await;
+    assert!(pages >= 6, "{pages}");
+}
+
+#[tokio::test]
+async fn fault_29_a_feed_of_one_calendar_interrupted_at_its_pages_ends_with_the_services_state() {
+    let diary = Diary::with(EmulatorConfig { empty: true, ..EmulatorConfig::default() }).await;
+    // A page has 2,500 events.
+    let rows: Vec<NewRow> = (0..2_520)
+        .map(|_| NewRow { fields: edits(&days("2026-05-01", "2026-05-02")), marker: None })
+        .collect();
+    let made =
+        diary.open(EVENTS).await.create(&diary.org.cx, &rows, &WriteOptions::new()).await.expect("creates");
+    assert!(made.iter().all(|outcome| matches!(outcome, Outcome::Created(_))));
+    let pages = interrupted(&diary, EVENTS, Some(OWN)).await;
+    assert!(pages >= 2, "{pages}");
+}
+
+#[tokio::test]
+async fn fault_49_an_event_whose_answer_is_lost_is_there_once_and_told_as_created() {
+    let diary = Diary::new().await;
+    for kind in ["drop_after_commit", "503_after_commit"] {
+        let rule = json!({
+            "service": "google-calendar", "method": "POST", "path": "/batch/calendar/v3", "kind": kind, "times": 1,
+        });
+        diary.control(Method::POST, "faults", rule).await;
+        let before = diary.stored().await.len();
+        let made = diary.create(EVENTS, days("2026-05-01", "2026-05-02")).await;
+        assert_eq!(diary.stored().await.len(), before + 1, "{kind}");
+        assert_eq!(diary.row(&made).await["summary"], "Fair");
+    }
+    // A mark leads to the event, and to none where nothing arrived.
+    let records = diary.open("event").await;
+    let row = |mark: &str| NewRow {
+        fields: edits(&days("2026-05-03", "2026-05-04")),
+        marker: Some(json!({ "run": mark })),
+    };
+    let made = records.create(&diary.org.cx, &[row("a")], &WriteOptions::new()).await.expect("creates");
+    let settled =
+        records.settle(&diary.org.cx, &[json!({ "run": "a" }), json!({ "run": "b" })]).await.expect("looks");
+    assert_eq!(settled, [Settled::Arrived(made[0].key().expect("a key").clone()), Settled::Absent]);
+}
+
+#[test]
+fn users_and_service_accounts_connect_and_read_with_the_scopes_of_reading() {
+    let emulator = EmulatorProcess::start(&[]);
+    let home = Home::new();
+    for grant in ["code", "jwt", "token"] {
+        home.run(&["connect", "google-calendar", grant, "--emulator", &emulator.url(), "--grant", grant])
+            .expect(0);
+        let examined = home.run(&["connections", "test", grant]).expect(0).lines();
+        assert_eq!(examined[0]["state"], "ok", "{grant}: {examined:?}");
+        assert!(examined[0].to_string().contains("7 days"), "the life of sign-ins is told");
+        home.run(&["search", grant, "event:primary", "--limit", "1"]).expect(0);
+        home.run(&["search", grant, "acl_rule:primary", "--limit", "1"]).expect(0);
+    }
+}
