@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: demo test fmt clippy doc tests faults accept-schemas audit bench build
+.PHONY: demo test fmt clippy doc tests faults drills accept-schemas audit bench build
 
 demo:
 	$(CARGO) run --quiet --locked -- demo --once $(DEMO_FLAGS)
@@ -30,6 +30,11 @@ tests:
 # One line per row of the fault matrix, each a named test.
 faults:
 	$(CARGO) test --locked --test suite -- fault_ | python3 tests/fault_table.py
+
+# Kills runs at many more random instants than the suite does, with many more rows; see docs/reliability.md.
+drills:
+	SUITE_DRILLS=$(or $(DRILLS),50) SUITE_DRILL_SCALE=$(or $(DRILL_SCALE),84) \
+		$(CARGO) test --locked --test suite -- --test-threads 1 --nocapture runs::killed
 
 accept-schemas:
 	RECORDPORT_ACCEPT_SCHEMAS=1 INSTA_UPDATE=always $(CARGO) test --locked --test suite -- schemas::

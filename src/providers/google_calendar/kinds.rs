@@ -9,7 +9,8 @@ use super::{api, other_fields, write_options};
 use crate::error::Result;
 use crate::provider::{Context, TypeSummary};
 use crate::record::capability::{
-    Capability, ChangesCapability, GetCapability, SearchCapability, VersionSupport, WriteCapability,
+    Capability, ChangesCapability, GetCapability, MarkerForm, SearchCapability, VersionSupport,
+    WriteCapability,
 };
 use crate::record::{Field, KeyFields, RecordType, TypeName};
 
@@ -144,7 +145,7 @@ impl Home {
         if self != Self::Occurrences {
             can.create = Some(if self == Self::Events {
                 let marks = if scoped { vec!["id".to_owned()] } else { Vec::new() };
-                WriteCapability { marker: true, marks, ..create }
+                WriteCapability { marker: true, made_up_marker: Some(MarkerForm::Uuid), marks, ..create }
             } else {
                 create
             });

@@ -1,5 +1,6 @@
 //! Runs of mappings: from end to end, killed and resumed, stopped, and told about.
 
+mod dry;
 mod end_to_end;
 mod killed;
 mod stopped;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::command::{EmulatorProcess, Home, Ran};
 
-/// An emulator and a home with connections to it: `sf`, `dv` and `jira`.
+/// An emulator and a home with connections to it: `sf`, `dv`, `jira` and `cal`.
 struct World {
     emulator: EmulatorProcess,
     home: Home,
@@ -21,7 +22,7 @@ impl World {
         let emulator = EmulatorProcess::start(arguments);
         let home = Home::connected(&emulator);
         let url = emulator.url();
-        for (provider, name) in [("dynamics", "dv"), ("jira", "jira")] {
+        for (provider, name) in [("dynamics", "dv"), ("jira", "jira"), ("google-calendar", "cal")] {
             home.run(&["connect", provider, name, "--emulator", &url, "--no-browser"]).expect(0);
         }
         let world = Self { emulator, home };
@@ -139,6 +140,24 @@ fn salesforce_to_jira(limit: u64) -> Value {
             {"to": "project", "const": "10000"},
             {"to": "issuetype", "const": "10003"},
             {"to": "customfield_10020", "const": "100202"},
+        ],
+    })
+}
+
+/// Accounts of Salesforce become new events of a calendar.
+fn salesforce_to_events(limit: u64, calendar: &str) -> Value {
+    let rule = |to: &str, value: &str| json!({"to": to, "const": value});
+    json!({
+        "recordport": "mapping/1",
+        "name": "accounts-to-events",
+        "source": {"connection": "sf", "type": "Account", "query": {"limit": limit, "order_by": [{"field": "Id"}]}},
+        "target": {"connection": "cal", "type": format!("event:{calendar}"), "operation": "create"},
+        "fields": [
+            {"to": "summary", "from": "Id"},
+            rule("start.dateTime", "2031-03-28T09:30:00+01:00"),
+            rule("start.timeZone", "Europe/Berlin"),
+            rule("end.dateTime", "2031-03-28T10:30:00+01:00"),
+            rule("end.timeZone", "Europe/Berlin"),
         ],
     })
 }
