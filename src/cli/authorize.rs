@@ -84,7 +84,19 @@ fn pasted_tokens(
     connection: &Connection,
     workspace: &Workspace,
 ) -> Result<TokenSet> {
-    pasted::tokens(text, sign_in, connection.endpoint.as_ref(), workspace.clock().now())
+    let mut tokens = pasted::tokens(text, sign_in, connection.endpoint.as_ref(), workspace.clock().now())?;
+    if let Some(life) = crate::providers::find(&connection.provider)?.pasted_token_life() {
+        let hours = life.as_secs() / 3_600;
+        note(&format!(
+            "note: a pasted token of {} ends {hours} hours after it was made and is not renewed; --grant code gives a \
+             connection that lasts",
+            connection.provider
+        ));
+        // It may be older; the service says so then.
+        let life = jiff::SignedDuration::try_from(life).unwrap_or_default();
+        tokens.expires = tokens.obtained.checked_add(life).ok();
+    }
+    Ok(tokens)
 }
 
 struct CodeFlow<'a> {

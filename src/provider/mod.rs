@@ -75,6 +75,12 @@ pub trait ProviderFactory: Send + Sync + std::fmt::Debug {
     /// Invalid with the field when the configuration is wrong.
     fn quota_reserve(&self, config: &Json) -> Result<Option<u64>>;
 
+    /// How long an access token lives that a user got elsewhere, counted from when it was made; `None` where that is
+    /// not known or does not end.
+    fn pasted_token_life(&self) -> Option<Duration> {
+        None
+    }
+
     /// The provider for this configuration.
     ///
     /// # Errors

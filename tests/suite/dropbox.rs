@@ -671,7 +671,7 @@ fn a_large_upload_that_was_killed_twice_goes_on_where_it_was_and_comes_back_whol
     use std::process::Stdio;
 
     const SIZE: usize = 100 * MIB + 4_321;
-    const MOST: u64 = 88;
+    const MOST: u64 = 96;
     let emulator = EmulatorProcess::start(&["--empty"]);
     let home = Home::new();
     let url = emulator.url();
@@ -720,7 +720,8 @@ fn a_large_upload_that_was_killed_twice_goes_on_where_it_was_and_comes_back_whol
     let mut running =
         home.command(&get).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
     let mut pipe = running.stdout.take().expect("stdout");
-    let mut came = vec![0; SIZE - 1];
+    // What is left is more than the pipe holds: the process waits for its reader.
+    let mut came = vec![0; SIZE - MIB];
     pipe.read_exact(&mut came).expect("almost all");
     assert!(peak(&running) < MOST, "{} MiB", peak(&running));
     pipe.read_to_end(&mut came).expect("the rest");

@@ -23,6 +23,7 @@ mod upload;
 mod writes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value as Json;
@@ -50,6 +51,9 @@ static INFO: ProviderInfo = ProviderInfo {
     docs: include_str!("docs.md"),
 };
 
+/// How long access tokens live ("OAuth guide", Dropbox for HTTP Developers).
+const TOKEN_LIFE: Duration = Duration::from_secs(4 * 3_600);
+
 /// Makes providers of Dropbox accounts.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropbox;
@@ -70,6 +74,10 @@ impl ProviderFactory for Dropbox {
     fn quota_reserve(&self, _: &Json) -> Result<Option<u64>> {
         // Dropbox tells no numbers; its refusals name their pause.
         Ok(Some(0))
+    }
+
+    fn pasted_token_life(&self) -> Option<Duration> {
+        Some(TOKEN_LIFE)
     }
 
     fn dialect(&self) -> Arc<dyn Dialect> {

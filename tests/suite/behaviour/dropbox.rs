@@ -66,6 +66,10 @@ impl Service for DropboxAccount {
         !["name", "parent_path"].contains(&field.name.as_str())
     }
 
+    fn core_types(&self) -> &'static [&'static str] {
+        &["file", "folder"]
+    }
+
     fn is_of(&self, name: &TypeName, row: &Value) -> bool {
         let lower = row["path_lower"].as_str();
         name.scope().is_none_or(|folder| {

@@ -86,10 +86,6 @@ pub(super) trait Service: Send + Sync {
     fn takes(&self, _: &Field, _: &str) -> bool {
         true
     }
-    /// Whether a field follows from another one that was changed.
-    fn follows(&self, _: &Field) -> bool {
-        false
-    }
     /// Whether a row as stored is a record of this type.
     fn is_of(&self, _: &TypeName, _: &Value) -> bool {
         true
@@ -246,10 +242,6 @@ impl Subject {
 
     pub(super) fn takes(&self, field: &Field, json: &str) -> bool {
         self.service.takes(field, json)
-    }
-
-    pub(super) fn follows(&self, field: &Field) -> bool {
-        self.service.follows(field)
     }
 
     pub(super) fn reads_otherwise(&self, field: &Field) -> bool {
