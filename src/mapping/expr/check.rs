@@ -93,6 +93,8 @@ pub(super) enum Fold {
 /// Why a formula was refused: `None` when that has been told already.
 type Refusal = Option<(usize, String)>;
 type Made = Result<(Node, Type), Refusal>;
+/// What a macro does: which, its condition, what it computes, the type of it all.
+type Folded = (Fold, Option<Box<Node>>, Box<Node>, Type);
 
 /// Checks a formula; `Err(None)` when what is wrong has been told already.
 pub(in crate::mapping) fn check(text: &str, names: &mut dyn Names) -> Result<Checked, Option<Fault>> {
@@ -402,7 +404,7 @@ impl Checker<'_> {
         condition: Option<&Part>,
         of: &Part,
         element: Type,
-    ) -> Result<(Fold, Option<Box<Node>>, Box<Node>, Type), Refusal> {
+    ) -> Result<Folded, Refusal> {
         let condition = match condition {
             Some(condition) => Some(Box::new(self.expect(condition, &Type::Boolean)?)),
             None => None,

@@ -174,7 +174,7 @@ impl Lookups {
         }
         let batch =
             side.records.record_type().capability.create.as_ref().map_or(1, |create| create.batch_max);
-        for part in missing.chunks(usize::try_from(batch).unwrap_or(1).max(1)) {
+        for part in missing.chunks(batch.max(1)) {
             let rows: Vec<NewRow> = part.iter().map(|at| new_row(lookup, &keys[*at])).collect();
             let outcomes = side.records.create(&side.cx, &rows, &WriteOptions::new()).await?;
             for (at, outcome) in part.iter().zip(outcomes) {
