@@ -52,8 +52,8 @@ class Server:
             reply = b"".join(iter(lambda: stream.recv(65536), b""))
         return json.loads(reply.split(b"\r\n\r\n", 1)[1])
 
-    def set(self, records, page, think=0, gzip=False, service="salesforce"):
-        return self.ask(f"set?service={service}&records={records}&page={page}&think={think}&gzip={int(gzip)}")
+    def set(self, records, page, think=0, gzip=False, service="salesforce", blocks=0):
+        return self.ask(f"set?service={service}&records={records}&page={page}&think={think}&gzip={int(gzip)}&blocks={blocks}")
 
 
 class Table:
@@ -154,6 +154,8 @@ class Service:
 SERVICES = {
     "dynamics": Service("Dynamics 365", "account", 100_000, 5000),
     "jira": Service("Jira", "issue", 20_000, 100),
+    "google-calendar": Service("Google Calendar", "event:bench@example.com", 100_000, 2500),
+    "dropbox": Service("Dropbox", "file", 100_000, 2000),
 }
 
 
@@ -185,6 +187,30 @@ def service(name, server, tool, program, env, args, verdicts):
     verdicts.add(f"{one.label}, search: peak MiB, {count:,} records", memory, 64)
 
 
+def contents(server, tool, program, env, args, verdicts):
+    """A file of 1 GiB from and to Dropbox, beside a transfer by reqwest alone."""
+    blocks = 256
+    server.set(0, 1, service="dropbox", blocks=blocks)
+    connect = [program, "connect", "dropbox", "bench-content", "--endpoint", server.address, "--grant", "token"]
+    subprocess.run(connect, env=env | {"RECORDPORT_TOKEN": "bench-token"}, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    table = Table(f"Dropbox: content of {blocks * 4:,} MiB")
+    file = pathlib.Path(env["HOME"]) / "content.bin"
+    with open(file, "wb") as out:
+        subprocess.run([tool, "content", str(blocks)], stdout=out, check=True)
+    for _ in range(args.runs):
+        table.add("reqwest, down", Run([tool, "get", server.address], env))
+        table.add("recordport content get", Run([program, "content", "get", "bench-content", "file", "/bench.bin"], env))
+        table.add("reqwest, up", Run([tool, "put", server.address, str(file)], env))
+        table.add("recordport content put", Run([program, "content", "put", "bench-content", "file", "/bench.bin", str(file)], env))
+    file.unlink()
+    table.print()
+    for way, word in [("down", "get"), ("up", "put")]:
+        rate = table.median(f"recordport content {word}", "wall") / table.median(f"reqwest, {way}", "wall")
+        verdicts.add(f"Dropbox, content {way}: wall to reqwest", rate, 1 / 0.9, "x")
+    memory = max(run.memory for word in ["get", "put"] for run in table.runs[f"recordport content {word}"])
+    verdicts.add("Dropbox, content: peak MiB", memory, 96)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", required=True)
@@ -193,7 +219,7 @@ def main():
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--quick", action="store_true", help="three runs, nothing that takes long")
     parser.add_argument("--no-node", action="store_true", help="without jsforce")
-    parser.add_argument("--only", choices=[*SERVICES], help="this service's searches alone")
+    parser.add_argument("--only", choices=[*SERVICES, "content"], help="this service's searches alone")
     args = parser.parse_args()
     if args.quick:
         args.runs = 3
@@ -214,6 +240,9 @@ def measure(server, args, env, node):
     program, tool = args.program, args.tool
     verdicts = Verdicts()
     machine()
+    if args.only == "content":
+        contents(server, tool, program, env, args, verdicts)
+        return verdicts.print()
     if args.only:
         service(args.only, server, tool, program, env, args, verdicts)
         return verdicts.print()
@@ -247,6 +276,7 @@ def measure(server, args, env, node):
 
     for name in SERVICES:
         service(name, server, tool, program, env, args, verdicts)
+    contents(server, tool, program, env, args, verdicts)
     writes(server, tool, program, env, args, node, verdicts)
     starts(program, env, args, verdicts)
     verdicts.print()

@@ -1,6 +1,7 @@
 //! What `make bench` runs: the server, the hand-written readers that recordport is compared with, and, without
 //! arguments, `benches/run.py`, which starts them one after another and prints the table.
 
+mod content;
 mod dropbox;
 mod dynamics;
 mod google_calendar;
@@ -24,6 +25,9 @@ fn main() -> Result<ExitCode> {
         ["read", service, way, address, encoding] => {
             runtime()?.block_on(readers::read(service, way, address, *encoding == "gzip"))?;
         }
+        ["get", address] => runtime()?.block_on(content::get(address))?,
+        ["put", address, file] => runtime()?.block_on(content::put(address, file))?,
+        ["content", blocks] => content::Content::of(blocks.parse()?).write()?,
         ["rows", count] => pages::new_rows(count.parse()?)?,
         _ => {
             let folder = env!("CARGO_MANIFEST_DIR");

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use crate::content::Content;
 use crate::{Result, dropbox, dynamics, google_calendar, jira, pages};
 
 /// Records that differ; a longer result repeats them.
@@ -48,6 +49,8 @@ struct Served {
     bodies: Vec<Bytes>,
     /// Whole pages, compressed; empty when compression is off.
     packed: Vec<Bytes>,
+    /// The file whose content is read and written; none when that is not measured.
+    content: Option<Content>,
 }
 
 impl Served {
@@ -117,9 +120,10 @@ async fn set(
         Some("dropbox") => (Service::Dropbox, dropbox::bodies(distinct, page)),
         _ => (Service::Salesforce, pages::bodies(distinct, page)),
     };
+    let content = Some(number("blocks") as usize).filter(|&blocks| blocks > 0).map(Content::of);
     let think = Duration::from_millis(number("think"));
     let address = server.address.clone();
-    let mut served = Served { service, address, records, page, think, bodies, packed: Vec::new() };
+    let mut served = Served { service, address, records, page, think, bodies, packed: Vec::new(), content };
     if number("gzip") == 1 {
         let whole = |(at, body): (usize, &Bytes)| {
             let (head, end) = served.around(at * page);
@@ -180,6 +184,13 @@ async fn answer(
     }
     let path = request.uri().path().to_owned();
     let served = Arc::clone(&server.served.read().unwrap_or_else(PoisonError::into_inner));
+    let request = match &served.content {
+        Some(content) => match content.answer(&path, request).await {
+            Ok(response) => return response,
+            Err(request) => request,
+        },
+        None => request,
+    };
     if path.ends_with("/composite/sobjects") {
         return created(&server, &served, request).await;
     }
