@@ -84,7 +84,7 @@ impl Reader<'_> {
         };
         let seen = at.map_or(0, |cursor| cursor.seen) + records.len() as u64;
         let next = next
-            .map(|position| serde_json::to_value(position))
+            .map(serde_json::to_value)
             .transpose()
             .map_err(|source| Error::bug("a position is not JSON").with_source(source))?
             .map(|position| Cursor::new(self.plan.hash.as_str(), position, seen));
