@@ -614,7 +614,8 @@ async fn links_are_made_changed_and_revoked() {
     assert_eq!(found(&at, "shared_link:/Docs", QueryDraft::default()).await.len(), 1);
     let row = VersionedKey { key: key.clone(), if_version: None };
     for _ in 0..2 {
-        let gone = links.delete(&at.cx, &[row.clone()], &WriteOptions::new()).await.expect("answers");
+        let gone =
+            links.delete(&at.cx, std::slice::from_ref(&row), &WriteOptions::new()).await.expect("answers");
         assert_eq!(gone[0].status(), "deleted");
     }
     assert!(read(&at, &*links, "url", &key.to_string()).await.is_none());

@@ -1086,7 +1086,7 @@ async fn judge(ground: &Ground) {
             );
             for operator in operators(&column.field) {
                 let tally = by_operator.get(operator).unwrap_or_else(|| panic!("{operator} was not asked"));
-                let helped = ground.helps.is_none_or(|helps| helps.contains(&operator));
+                let helped = ground.helps.is_none_or(|helps| helps.contains(operator));
                 assert!(!helped || tally.pushed > 0, "{operator} was never sent");
             }
         }

@@ -488,8 +488,9 @@ fn users_and_service_accounts_connect_and_read_with_the_scopes_of_reading() {
     let emulator = EmulatorProcess::start(&[]);
     let home = Home::new();
     for grant in ["code", "jwt", "token"] {
-        home.run(&["connect", "google-calendar", grant, "--emulator", &emulator.url(), "--grant", grant])
-            .expect(0);
+        let emulator = emulator.url();
+        let connect = ["connect", "google-calendar", grant, "--emulator", &emulator, "--grant", grant];
+        home.run(&[&connect[..], &["--no-browser"]].concat()).expect(0);
         let examined = home.run(&["connections", "test", grant]).expect(0).lines();
         assert_eq!(examined[0]["state"], "ok", "{grant}: {examined:?}");
         assert!(examined[0].to_string().contains("7 days"), "the life of sign-ins is told");

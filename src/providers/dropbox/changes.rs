@@ -80,7 +80,7 @@ impl DropboxRecords {
         select: &[FieldPath],
     ) -> Result<ChangePage> {
         let Some(since) = since else {
-            let place = self.from_now(cx).await?;
+            let place = self.place_now(cx).await?;
             let checkpoint = Checkpoint::at(&self.record_type, &place)?;
             return Ok(ChangePage { changes: Vec::new(), checkpoint, more: false, notice: None });
         };
@@ -139,7 +139,7 @@ impl DropboxRecords {
     }
 
     /// The place of a feed that tells what changes from now on. What there is now is remembered, unless it is too much.
-    async fn from_now(&self, cx: &Context) -> Result<Place> {
+    async fn place_now(&self, cx: &Context) -> Result<Place> {
         let place = |cursor: String, seen: Option<Remembered>| Place {
             form: FORM,
             cursor: Some(cursor),
@@ -303,10 +303,8 @@ impl Collected<'_> {
         let mark = mark_of(head);
         let moved = place.gone.remove(&id).is_some();
         let before = known.get(&id);
-        if let Some(old) = &mut place.before {
-            if let Some((at, _)) = before {
-                old.take_own(at, &id);
-            }
+        if let (Some(old), Some((at, _))) = (&mut place.before, before) {
+            old.take_own(at, &id);
         }
         let change = match (&mut place.seen, before) {
             (Some(seen), before) => {

@@ -52,7 +52,16 @@ impl World {
 
     /// The latest run.
     fn latest(&self) -> Value {
-        self.home.run(&["runs", "list"]).expect(0).lines().into_iter().next().expect("a run")
+        self.runs().into_iter().next().expect("a run")
+    }
+
+    /// The latest run's id; none when nothing ran yet.
+    fn latest_id(&self) -> Option<String> {
+        Some(self.runs().first()?["run"].as_str().expect("an id").to_owned())
+    }
+
+    fn runs(&self) -> Vec<Value> {
+        self.home.run(&["runs", "list"]).expect(0).lines()
     }
 
     /// Whether a fault rule has struck.
