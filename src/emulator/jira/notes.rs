@@ -128,6 +128,7 @@ fn read_note(
     let place = Place { store, project, documents: call.documents() };
     let name = if list == List::Comments { "body" } else { "comment" };
     let text = match (&body[name], list, old) {
+        (Value::Null, List::Work, Some(_)) if body.get(name).is_some() => Value::Null,
         (Value::Null, List::Comments, _) => {
             return Err(Refusal::field("comment", "Comment body can not be empty!"));
         }

@@ -173,6 +173,9 @@ pub(super) fn work(store: &Store, call: &Call<'_>, issue: u64, note: &Note) -> V
     if !note.body.is_null() {
         value["comment"] = rich(call, &note.body);
     }
+    if !note.visibility.is_null() {
+        value["visibility"] = note.visibility.clone();
+    }
     value
 }
 

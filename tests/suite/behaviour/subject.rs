@@ -78,6 +78,10 @@ pub(super) trait Service: Send + Sync {
     fn core_types(&self) -> &'static [&'static str] {
         &[]
     }
+    /// The field that shows the value of another in another form.
+    fn twin(&self, _: &str) -> Option<String> {
+        None
+    }
     /// An edit that makes the version stale which was read before.
     fn versioned_edit(&self, record_type: &RecordType, text: &str) -> (String, Value) {
         (self.plain_text_field(record_type), json!(text))
@@ -230,6 +234,10 @@ impl Subject {
 
     pub(super) fn plain_text_field(&self, record_type: &RecordType) -> String {
         self.service.plain_text_field(record_type)
+    }
+
+    pub(super) fn twin(&self, field: &str) -> Option<String> {
+        self.service.twin(field)
     }
 
     pub(super) fn repeats_creates(&self) -> bool {

@@ -123,11 +123,11 @@ const SEEN_BY: Member = within(
     "visibility",
     &["type"],
 )
-.written(&["visibility", "type"], Need::May, true);
+.written(&["visibility", "type"], Need::Filled, true);
 const SEEN_BY_WHOM: Member =
     within("visibilityValue", "Visible to group or role", Form::Line, "visibility", &["value"]).written(
         &["visibility", "value"],
-        Need::May,
+        Need::Filled,
         true,
     );
 

@@ -140,6 +140,13 @@ impl PartRecords {
             let wrong =
                 |what: String| Error::invalid(format!("{name}: {what}")).with_field(name.clone(), what);
             let value = match edit {
+                // Everybody who sees the issue sees what is not limited.
+                Edit::Clear if member.sent.len() > 1 && present.is_none() => continue,
+                Edit::Clear if member.sent.len() > 1 => {
+                    return Err(wrong(
+                        "Jira does not take it away; delete the record and create it anew".to_owned(),
+                    ));
+                }
                 // Texts of versions and components are taken away by an empty one: Jira's document knows no null here.
                 Edit::Clear if member.form == Form::Lines => Json::from(""),
                 Edit::Clear => Json::Null,
@@ -150,6 +157,17 @@ impl PartRecords {
                 Edit::List { .. } => return Err(wrong("it is not a list".to_owned())),
             };
             place(&mut body, member.sent, value);
+        }
+        // What Jira takes as one object only is filled up with what it has.
+        for (name, value) in &mut body {
+            let before = present.and_then(|row| row[name].as_object());
+            let (Some(before), Json::Object(given)) = (before, value) else { continue };
+            if before.contains_key("version") {
+                continue;
+            }
+            for (inner, old) in before {
+                given.entry(inner.as_str()).or_insert_with(|| old.clone());
+            }
         }
         for (name, _) in edits {
             self.member(name)?;
