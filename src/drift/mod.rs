@@ -1,6 +1,6 @@
 //! Drift: how the schemas of record types have changed since a project wrote them down, and what that breaks.
 //!
-//! [`diff`] compares two schemas and classifies each change for one direction, [`locked`] is the folder of schemas
+//! [`mod@diff`] compares two schemas and classifies each change for one direction, [`locked`] is the folder of schemas
 //! that a project keeps, [`report`] what is told about all of it.
 
 pub mod diff;
