@@ -163,7 +163,9 @@ pub(super) fn refused(error: &Json, status: u16) -> Error {
     let Meaning { kind, retry, advice } = meaning(&tags, status);
     let code = match tags.last() {
         // What the outer tags say is in the message.
-        Some(&last @ (RESET | OFFSET | ROOT | "missing_scope" | "not_found")) => last.to_owned(),
+        // What the root is has a tag of its own.
+        _ if tags.contains(&ROOT) => ROOT.to_owned(),
+        Some(&last @ (RESET | OFFSET | "missing_scope" | "not_found")) => last.to_owned(),
         Some(_) => tags.join("/"),
         None => format!("status_{status}"),
     };
