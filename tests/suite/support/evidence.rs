@@ -29,8 +29,20 @@ const SECRET_PARAMETERS: [&str; 9] = [
 ];
 
 /// What stands in the published credentials without being secret.
-const PUBLIC_CREDENTIALS: [&str; 8] =
-    ["client_id", "username", "redirect_uri", "organization_id", "user_id", "tenant", "email", "cloud_id"];
+const PUBLIC_CREDENTIALS: [&str; 12] = [
+    "client_id",
+    "username",
+    "redirect_uri",
+    "organization_id",
+    "user_id",
+    "tenant",
+    "email",
+    "cloud_id",
+    "user",
+    "service_account",
+    "account_id",
+    "team_member_id",
+];
 
 /// Files larger than this hold rows, which are kept by the tests that make them.
 const FILE_BYTES_MAX: u64 = 32 << 20;
