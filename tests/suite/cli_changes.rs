@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::command::{EmulatorProcess, Home, Ran, signal};
+use crate::support::command::{EmulatorProcess, Home, Ran, drain, signal};
 
 /// The checkpoint that a run printed last.
 fn checkpoint(ran: &Ran) -> String {
@@ -125,6 +125,7 @@ fn a_followed_feed_tells_what_happens_and_ends_with_a_signal() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("starts");
+    let noted = drain(child.stderr.take().expect("stderr"));
     let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
     let mut next =
         || -> Value { serde_json::from_str(&lines.next().expect("a line").expect("text")).expect("JSON") };
@@ -136,9 +137,10 @@ fn a_followed_feed_tells_what_happens_and_ends_with_a_signal() {
         assert!(next()["checkpoint"].is_string());
     }
     signal("INT", child.id());
-    let ended = child.wait_with_output().expect("ends");
-    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
-    assert!(String::from_utf8_lossy(&ended.stderr).contains("go on with --since"), "{ended:?}");
+    let status = child.wait().expect("ends");
+    let noted = noted.join().expect("read");
+    assert_eq!(status.code(), Some(130), "{noted}");
+    assert!(noted.contains("go on with --since"), "{noted}");
     let after = created(&home, "three");
     let rest: Vec<Value> =
         lines.map(|line| serde_json::from_str(&line.expect("text")).expect("JSON")).collect();

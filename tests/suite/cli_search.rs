@@ -3,24 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::command::{EmulatorProcess, Home, finish, signal};
+use crate::support::command::{EmulatorProcess, Home, drain, finish, signal, until};
 
 const QUERY: &str = "/services/data/v60.0/query";
-
-/// Waits until something holds; processes have no better way to tell.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..3000 {
-        if holds() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("{what} did not happen");
-}
 
 #[test]
 fn records_come_as_ndjson_json_csv_and_table() {
@@ -209,13 +197,13 @@ fn fault_46_a_signal_lets_the_page_in_flight_finish_and_keeps_the_checkpoint() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("starts");
+        let told = drain(child.stderr.take().expect("stderr"));
         until("three pages", || {
             std::fs::read(home.file("out.ndjson"))
                 .is_ok_and(|text| text.iter().filter(|byte| **byte == b'\n').count() >= 600)
         });
         signal(name, child.id());
-        let mut told = String::new();
-        child.stderr.take().expect("stderr").read_to_string(&mut told).expect("read");
+        let told = told.join().expect("read");
         assert_eq!(child.wait().expect("ends").code(), Some(code), "{told}");
         assert!(home.file("place").exists());
         home.run(&[&arguments[..], &output[..]].concat()).expect(0);

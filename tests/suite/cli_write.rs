@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::command::{EmulatorProcess, Home, signal};
+use crate::support::command::{EmulatorProcess, Home, drain, signal};
 
 fn statuses(lines: &[Value]) -> Vec<&str> {
     lines.iter().map(|line| line["status"].as_str().expect("a status")).collect()
@@ -200,6 +200,7 @@ fn a_signal_lets_the_batches_under_way_finish_and_reports_them() {
         .spawn()
         .expect("starts");
     let mut stdin = child.stdin.take().expect("stdin");
+    let noted = drain(child.stderr.take().expect("stderr"));
     for _ in 0..400 {
         stdin.write_all(b"{\"LastName\":\"a\",\"Company\":\"b\"}\n").expect("written");
     }
@@ -210,6 +211,7 @@ fn a_signal_lets_the_batches_under_way_finish_and_reports_them() {
     signal("INT", child.id());
     let told = 1 + lines.map(|line| line.expect("text")).filter(|line| line.contains("created")).count();
     assert_eq!(child.wait().expect("ends").code(), Some(130));
+    noted.join().expect("read");
     drop(stdin);
     assert_eq!(emulator.state("Lead").len(), told, "what is stored is what was told");
 }

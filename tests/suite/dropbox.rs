@@ -17,8 +17,7 @@ use recordport::record::{Checkpoint, FieldPath, Key, KeyFields, QueryDraft, Type
 use serde_json::{Value, json};
 
 use crate::behaviour::set;
-use crate::cli_search::until;
-use crate::support::command::{EmulatorProcess, Home};
+use crate::support::command::{EmulatorProcess, Home, until};
 use crate::support::wired_org::Connected;
 
 const MIB: usize = 1024 * 1024;

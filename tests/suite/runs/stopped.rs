@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{World, counts, dynamics_to_salesforce, salesforce_to_new_contacts, summary};
-use crate::support::command::signal;
+use crate::support::command::{drain, signal, until};
 
 #[test]
 fn a_run_that_fails_too_much_stops_and_goes_on_when_more_is_allowed() {
@@ -45,7 +45,7 @@ fn two_runs_of_a_mapping_exclude_each_other_and_an_unfinished_one_is_not_doubled
     let mut command = world.home.command(&["run", &file]);
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let mut child = command.spawn().expect("starts");
-    while !world.struck() {}
+    until("a write", || world.struck());
     world.run(&[&file]).expect(5).says("is running already");
     assert_eq!(world.latest()["state"], "running");
     child.kill().expect("is killed");
@@ -71,13 +71,13 @@ fn a_signal_lets_the_batch_finish_and_keeps_the_place() {
         "service": "salesforce", "path": "*/composite/*", "kind": "slow", "delay_ms": 20, "times": 1,
     }));
     let mut command = world.home.command(&["run", &file]);
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let child = command.spawn().expect("starts");
-    while !world.struck() {}
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("starts");
+    let told = drain(child.stderr.take().expect("stderr"));
+    until("a write", || world.struck());
     signal("TERM", child.id());
-    let output = child.wait_with_output().expect("ends");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(143), "{told}");
+    let (status, told) = (child.wait().expect("ends"), told.join().expect("read"));
+    assert_eq!(status.code(), Some(143), "{told}");
     assert!(told.contains("run --resume"), "{told}");
     let id = world.latest()["run"].as_str().expect("an id").to_owned();
     let resumed = summary(&world.run(&["--resume", &id]).expect(0));

@@ -1,8 +1,10 @@
 //! The command line as its users run it: processes with a home of their own.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -134,6 +136,28 @@ pub(crate) fn finish(mut command: Command, input: Option<&[u8]>) -> Ran {
         stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Reads a pipe to its end beside the test. A process whose words nobody takes stands still once its pipe is full,
+/// which at trace level is soon.
+pub(crate) fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        pipe.read_to_end(&mut said).expect("read");
+        evidence::output(&[], &said);
+        String::from_utf8_lossy(&said).into_owned()
+    })
+}
+
+/// Waits until something holds; processes have no better way to tell.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..12_000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("{what} did not happen");
 }
 
 /// A running `recordport emulator`.
