@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::header::LOCATION;
+use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, StatusCode};
 use reqwest::{Certificate, Client, ClientBuilder, Response};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::address::{is_loopback, location_origin, origin_of};
-use super::{BodyStream, Call, Http, Reply, Target};
+use super::{BodyStream, Call, Http, Reply, Target, spent};
 use crate::error::{Error, ErrorKind, Result, Retry};
 
 /// Limits and time-outs of the wire.
@@ -121,10 +121,13 @@ impl Wire {
     async fn exchange(&self, call: Call, address: Url) -> Result<Reply> {
         let host = origin_of(&address);
         let client = self.client(&address)?;
-        let upload = Duration::from_secs(call.body.len() as u64 / self.settings.slowest_rate.max(1));
+        let upload = Duration::from_secs(call.length() / self.settings.slowest_rate.max(1));
         let patience = self.settings.idle_timeout + self.settings.connect_timeout + upload;
         let mut request = client.request(call.method.clone(), address).headers(call.headers.clone());
-        if !call.body.is_empty() {
+        if let Some(upload) = &call.upload {
+            let pieces = upload.take().ok_or_else(spent)?;
+            request = request.header(CONTENT_LENGTH, upload.length).body(reqwest::Body::wrap_stream(pieces));
+        } else if !call.body.is_empty() {
             request = request.body(call.body.clone());
         }
         let response = match timeout(patience, request.send()).await {

@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::error::Result;
 
-pub use body::BodyStream;
+pub use body::{BodyStream, Upload, spent};
 
 /// Where a call goes.
 #[derive(Debug, Clone)]
@@ -49,6 +49,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// Body; empty for none.
     pub body: Bytes,
+    /// A body that is sent while it comes, in place of `body`.
+    pub upload: Option<Upload>,
     /// Whether sending it twice does no more than sending it once.
     pub idempotent: bool,
     /// Whether it changes nothing at the service. A dry run lets only such calls through.
@@ -85,6 +87,7 @@ impl Call {
             target,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            upload: None,
             idempotent,
             read_only,
             sensitive: false,
@@ -130,6 +133,25 @@ impl Call {
     pub fn streamed(mut self) -> Self {
         self.streamed = true;
         self
+    }
+
+    /// Sends a body while it comes.
+    #[must_use]
+    pub fn with_upload(mut self, upload: Upload) -> Self {
+        self.upload = Some(upload);
+        self
+    }
+
+    /// Whether it cannot be sent again, because its body was sent before.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.upload.as_ref().is_some_and(Upload::is_spent)
+    }
+
+    /// Bytes of its body.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.upload.as_ref().map_or(self.body.len() as u64, |upload| upload.length)
     }
 
     /// Says whether a repetition is harmless.

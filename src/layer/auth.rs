@@ -16,7 +16,7 @@ use crate::connect::hosts::HostRules;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::address::{join_path, origin_of};
 use crate::http::dialect::Dialect;
-use crate::http::{Call, Http, Reply, SharedHttp, Target};
+use crate::http::{Call, Http, Reply, SharedHttp, Target, spent};
 
 /// The auth layer.
 #[derive(Debug)]
@@ -105,6 +105,9 @@ impl Http for AuthLayer {
             .map_err(|error| redact(error, &access.authorization))?;
         if fresh.generation == access.generation {
             return Err(rejected(&rejection));
+        }
+        if call.is_spent() {
+            return Err(spent());
         }
         match self.attempt(&call, &fresh).await {
             Err(error) if self.dialect.wants_fresh_token(&error) => Err(rejected(&error)),

@@ -80,7 +80,10 @@ impl DryRun {
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
         let body = match std::str::from_utf8(&call.body) {
-            _ if call.body.is_empty() => RecordedBody::None,
+            _ if call.length() == 0 => RecordedBody::None,
+            _ if call.upload.is_some() => {
+                RecordedBody::Bytes { bytes: usize::try_from(call.length()).unwrap_or(usize::MAX) }
+            }
             _ if call.sensitive => RecordedBody::Hidden { hidden: true },
             Ok(text) => RawValue::from_string(text.to_owned())
                 .map_or_else(|_| RecordedBody::Text(text.to_owned()), RecordedBody::Json),

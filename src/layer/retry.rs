@@ -124,7 +124,7 @@ impl RetryLayer {
             Retry::IfIdempotent => call.idempotent,
             Retry::Always => true,
         };
-        if !helps {
+        if !helps || call.is_spent() {
             return Err(error.with_attempts(attempt));
         }
         let asked = error.retry_after().filter(|wait| *wait > Duration::ZERO);

@@ -83,7 +83,7 @@ impl Http for AttemptTrace {
             method = %call.method,
             host,
             path,
-            sent = call.body.len()
+            sent = call.length()
         );
         let inner = &self.inner;
         async move {

@@ -31,4 +31,4 @@ pub use document::Mapping;
 pub use lookup::{Answer, Answers, Ask, Creating, Lookup, Lookups};
 pub use open::{Opened, Side, Sides};
 pub use problem::{Problem, Severity};
-pub use program::{Given, Mapped, Program};
+pub use program::{Given, Mapped, Program, Transfer};

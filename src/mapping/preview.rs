@@ -12,7 +12,7 @@ use super::compile::reads;
 use super::document::{Mapping, Operation};
 use super::lookup::Lookups;
 use super::open::Side;
-use super::program::{Given, Mapped, Program};
+use super::program::{Given, Mapped, Program, Transfer};
 use crate::error::{Error, FieldError, Position, Result};
 use crate::layer::check;
 use crate::provider::search::{RecordsExt as _, Search};
@@ -34,6 +34,9 @@ pub struct Previewed {
     /// The row that it becomes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<Box<RawValue>>,
+    /// Content that goes along with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<Transfer>,
     /// Why it does not become one, or why the target would refuse it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
@@ -125,6 +128,7 @@ fn failed(error: Error) -> Previewed {
         key: None,
         source: None,
         row: None,
+        contents: Vec::new(),
         error: Some(error),
         warnings: Vec::new(),
         exists: None,
@@ -169,6 +173,7 @@ fn one(mapping: &Mapping, Shown { key, json, mapped }: Shown<'_>, target: &Side)
                 row: raw(&mapped.json),
                 error,
                 warnings: mapped.warnings,
+                contents: mapped.contents,
                 change,
                 ..failed(Error::bug(""))
             }

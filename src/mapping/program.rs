@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::convert::Cast;
@@ -12,6 +13,7 @@ use super::step::Run;
 use super::value::{Value, quoted};
 use crate::error::{Error, FieldError, Result};
 use crate::layer::check;
+use crate::provider::WriteOptions;
 use crate::record::number::Number;
 use crate::record::pick::Picker;
 use crate::record::residual::Residual;
@@ -21,6 +23,7 @@ use crate::record::{Field, FieldType};
 #[derive(Debug)]
 pub struct Program {
     pub(super) block: Block,
+    pub(super) contents: Vec<ContentProgram>,
     pub(super) lookups: Vec<Lookup>,
 }
 
@@ -42,6 +45,29 @@ pub struct Mapped {
     pub json: String,
     /// What was cut or cleared on the way.
     pub warnings: Vec<FieldError>,
+    /// Content that goes along with the row.
+    pub contents: Vec<Transfer>,
+}
+
+/// Content that goes along with a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// The source's field that has it.
+    pub from: String,
+    /// The target's field that gets it.
+    pub to: String,
+    /// Options of writing it.
+    #[serde(default, skip_serializing_if = "WriteOptions::is_empty")]
+    pub options: WriteOptions,
+}
+
+/// Content that goes along with every record.
+#[derive(Debug)]
+pub(super) struct ContentProgram {
+    pub(super) from: String,
+    pub(super) to: String,
+    /// What gives the options.
+    pub(super) options: Option<Block>,
 }
 
 impl Program {
@@ -60,14 +86,41 @@ impl Program {
     pub fn apply_with(&self, given: Given<'_>, answers: &Answers) -> Result<Mapped> {
         let mut asked = Vec::new();
         let row = self.block.run(given.json, &Here::Record(given), answers, &mut asked, false);
+        let contents = self.transfers(given, answers, &mut asked);
         if let Some(ask) = asked.first() {
             let lookup = self.lookups.get(ask.lookup).map(|lookup| lookup.said(&ask.key));
             return Err(Error::bug(format!("nobody looked up {}", lookup.unwrap_or_default())));
         }
-        let (json, warnings) = row.map_err(|reasons| {
+        let refused = |reasons: Vec<FieldError>| {
             reasons.into_iter().fold(Error::invalid("this record cannot be mapped"), Error::with_field_error)
-        })?;
-        Ok(Mapped { json, warnings })
+        };
+        let (json, mut warnings) = row.map_err(refused)?;
+        let (contents, more) = contents.map_err(refused)?;
+        warnings.extend(more);
+        Ok(Mapped { json, warnings, contents })
+    }
+
+    /// The contents that go along, with the options of each.
+    fn transfers(
+        &self,
+        given: Given<'_>,
+        answers: &Answers,
+        asked: &mut Vec<Ask>,
+    ) -> Result<(Vec<Transfer>, Vec<FieldError>), Vec<FieldError>> {
+        let mut warnings = Vec::new();
+        let mut transfers = Vec::with_capacity(self.contents.len());
+        for content in &self.contents {
+            let mut options = WriteOptions::new();
+            if let Some(block) = &content.options {
+                let (json, more) = block.run(given.json, &Here::Record(given), answers, asked, false)?;
+                options = serde_json::from_str(&json).unwrap_or_default();
+                // An option without a value is one that is not given.
+                options.retain(|_, value| !value.is_null());
+                warnings.extend(more);
+            }
+            transfers.push(Transfer { from: content.from.clone(), to: content.to.clone(), options });
+        }
+        Ok((transfers, warnings))
     }
 
     /// Where the program finds records; questions name them by their place here.
@@ -83,7 +136,10 @@ impl Program {
         let mut asked = Vec::new();
         if !self.lookups.is_empty() {
             // What does not fit is told when the record is mapped.
-            let _ = self.block.run(given.json, &Here::Record(given), answers, &mut asked, true);
+            let blocks = self.contents.iter().filter_map(|content| content.options.as_ref());
+            for block in std::iter::once(&self.block).chain(blocks) {
+                let _ = block.run(given.json, &Here::Record(given), answers, &mut asked, true);
+            }
         }
         asked
     }

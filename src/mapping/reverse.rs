@@ -64,6 +64,9 @@ pub fn reverse(mapping: &Mapping, source: &RecordType, target: &RecordType) -> R
     if mapping.target.options.is_some() {
         notes.push("The options belong to the target's operation and were left out".to_owned());
     }
+    if mapping.contents.is_some() {
+        notes.push("Content goes along one way only and was left out".to_owned());
+    }
     let on_source_delete = match &mapping.on_source_delete {
         Some(OnSourceDelete::Set(_)) => {
             notes.push("What deleted records set was left out".to_owned());
@@ -91,6 +94,7 @@ pub fn reverse(mapping: &Mapping, source: &RecordType, target: &RecordType) -> R
         },
         on_source_delete,
         fields,
+        contents: None,
     };
     Reversed { mapping, left_out, notes }
 }

@@ -36,6 +36,7 @@ CREATE TABLE judged (
     PRIMARY KEY (source, target, to_path, from_path)
 ) STRICT, WITHOUT ROWID;
 ",
+    upgrades: &[],
 };
 
 /// The mappings of a home.

@@ -3,10 +3,12 @@
 
 use std::collections::HashSet;
 
+use super::content::{Copier, Parcel};
 use super::journal::{
     Counts, Decided, Found, Intent, Journal, Kind, Place, RunState, Step, Summary, failure_line,
 };
 use super::lock::Lock;
+use super::made::Made;
 use super::plan::{Mode, Plan};
 use super::source::{Item, Read, Source, What};
 use super::write::{Verdict, Writer, on_delete};
@@ -126,6 +128,7 @@ impl Run {
         let abandoned = unfinished.into_iter().map(|old| old.run).collect();
         journal.begin(&id, &mapping, &plan, &place, abandoned).await?;
         let state = State { place, ..State::default() };
+        let route = keeping(route, &journal, &id);
         Ok(Self { journal, id, mapping, plan, route, state, _lock: lock })
     }
 
@@ -145,6 +148,7 @@ impl Run {
                 .with_advice("Begin a new one: recordport run MAPPING"));
         }
         let state = State { counts: now.counts, next_number, place, ..State::default() };
+        let route = keeping(route, &journal, &id);
         let run = Self { journal, id, mapping, plan, route, state, _lock: lock };
         run.step(Step { state: Some((RunState::Running, None)), ..Step::default() }).await?;
         Ok(run)
@@ -346,7 +350,7 @@ impl Run {
             failure,
         };
         let creates = self.mapping.target.operation == Operation::Create;
-        let (kind, record, row) = match what {
+        let (kind, record, row, parcel) = match what {
             What::LeftOut => {
                 self.state.decided.push(decide(None));
                 return Ok(());
@@ -367,7 +371,7 @@ impl Run {
                     self.state.decided.push(decide(None));
                     return Ok(());
                 };
-                (kind, "{}".to_owned(), row)
+                (kind, "{}".to_owned(), row, None)
             }
             // It was created by this mapping before.
             What::Record(_) if creates && link.is_some() => {
@@ -380,7 +384,8 @@ impl Run {
                         for warning in &mapped.warnings {
                             tracing::info!(row = number, field = warning.field, "{}", warning.message);
                         }
-                        (Kind::Write, record.as_str().to_owned(), mapped.json)
+                        let parcel = Parcel::of(mapped.contents);
+                        (Kind::Write, record.as_str().to_owned(), mapped.json, parcel)
                     }
                     Err(error) => {
                         let text = record.as_str();
@@ -407,6 +412,7 @@ impl Run {
             content: row,
             since,
             sent: false,
+            parcel,
         };
         self.state.pending.push(intent);
         if self.state.pending.len() >= self.writer().batch(kind) {
@@ -429,7 +435,8 @@ impl Run {
         }
         self.write_decided().await?;
         self.step(Step { intents: &pending, ..Step::default() }).await?;
-        let verdicts = self.writer().send(&pending).await;
+        let verdicts = self.send(&pending).await;
+        let verdicts = self.copy(&mut pending, verdicts).await?;
         let (mut decided, mut unsent, mut stop) = (Vec::new(), Vec::new(), None);
         for (row, verdict) in pending.into_iter().zip(verdicts) {
             match verdict {
@@ -452,6 +459,37 @@ impl Run {
         }
         self.judge()?;
         check(watch)
+    }
+
+    /// Sends rows; one that is written already and whose content is under way is not written again.
+    async fn send(&self, rows: &[Intent]) -> Vec<Verdict> {
+        let by = &self.route.target.records.record_type().key;
+        let known: Vec<Option<Outcome>> =
+            rows.iter().map(|row| row.parcel.as_ref().and_then(|parcel| parcel.outcome(by))).collect();
+        if known.iter().all(Option::is_none) {
+            return self.writer().send(rows).await;
+        }
+        let open: Vec<Intent> = rows
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .map(|(row, _)| row.clone())
+            .collect();
+        let mut sent = self.writer().send(&open).await.into_iter();
+        let missing = || Verdict::Open(Error::bug("a row got no outcome"));
+        known
+            .into_iter()
+            .map(|known| known.map_or_else(|| sent.next().unwrap_or_else(missing), Verdict::Done))
+            .collect()
+    }
+
+    /// Copies the content that goes along with rows that are written.
+    async fn copy(&self, rows: &mut [Intent], verdicts: Vec<Verdict>) -> Result<Vec<Verdict>> {
+        if self.mapping.contents.is_none() {
+            return Ok(verdicts);
+        }
+        let (source, target) = (&self.route.source, &self.route.target);
+        Copier { run: &self.id, journal: &self.journal, source, target }.copy(rows, verdicts).await
     }
 
     /// What became of a row that was sent.
@@ -486,7 +524,11 @@ impl Run {
         let target_key = match outcome {
             // It may be there, so that a later change must not create it again.
             Outcome::Unknown { .. } if target.operation == Operation::Create => Some(String::new()),
-            outcome => outcome.key().filter(|_| linked).map(ToString::to_string),
+            outcome => {
+                // What is written without its content is written.
+                let written = || row.parcel.as_ref().and_then(Parcel::key).map(str::to_owned);
+                outcome.key().map(ToString::to_string).or_else(written).filter(|_| linked)
+            }
         };
         let unlink = row.kind == Kind::Delete && matches!(outcome, Outcome::Deleted(_));
         Ok(Decided {
@@ -563,6 +605,12 @@ impl Run {
             self.id
         )))
     }
+}
+
+/// A route whose lookups keep in the journal what they create.
+fn keeping(route: Route, journal: &Journal, id: &str) -> Route {
+    let lookups = route.lookups.kept_in(std::sync::Arc::new(Made::new(journal, id)));
+    Route { lookups, ..route }
 }
 
 /// Code of the error that stops a run which fails too much.

@@ -190,6 +190,7 @@ fn intent(row: &str, number: u64, target: &crate::mapping::Side) -> Intent {
         content: row.to_owned(),
         since: target.cx.clock.now(),
         sent: false,
+        parcel: None,
     }
 }
 

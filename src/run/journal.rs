@@ -2,7 +2,7 @@
 //!
 //! `intent` holds the rows that are about to be sent or whose answer is not known; `handled` the source records that
 //! a run is done with; `failure` what its report tells; `link` which record of the target a source record became;
-//! `feed` up to where a mapping has followed its source's changes.
+//! `feed` up to where a mapping has followed its source's changes; `made` the records that lookups create.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
+use super::content::Parcel;
 use super::lock::Lock;
 use super::plan::Plan;
 use crate::connect::home::Home;
@@ -24,7 +25,7 @@ const FILE: DatabaseFile = DatabaseFile {
     file: "runs.db",
     what: "journal of runs",
     application_id: 0x5250_524A,
-    version: 1,
+    version: 2,
     layout: "
 CREATE TABLE run (
     id TEXT PRIMARY KEY,
@@ -51,6 +52,7 @@ CREATE TABLE intent (
     content TEXT NOT NULL,
     since TEXT NOT NULL,
     sent INTEGER NOT NULL,
+    parcel TEXT,
     PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE handled (
@@ -76,7 +78,24 @@ CREATE TABLE feed (
     source TEXT NOT NULL,
     checkpoint TEXT NOT NULL
 ) STRICT;
+CREATE TABLE made (
+    run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    since TEXT NOT NULL,
+    key TEXT,
+    PRIMARY KEY (run, name)
+) STRICT, WITHOUT ROWID;
 ",
+    upgrades: &["
+ALTER TABLE intent ADD COLUMN parcel TEXT;
+CREATE TABLE made (
+    run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    since TEXT NOT NULL,
+    key TEXT,
+    PRIMARY KEY (run, name)
+) STRICT, WITHOUT ROWID;
+"],
 };
 
 /// How far a run is.
@@ -235,6 +254,8 @@ pub(super) struct Intent {
     pub(super) since: Timestamp,
     /// Whether it may have been sent before.
     pub(super) sent: bool,
+    /// Content that goes along.
+    pub(super) parcel: Option<Parcel>,
 }
 
 /// A record that a run is done with.
@@ -299,7 +320,8 @@ impl Journal {
         &self.home
     }
 
-    async fn work<T: Send + 'static>(
+    /// Does something with the file beside the other work.
+    pub(super) async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -309,6 +331,15 @@ impl Journal {
             work(&mut db).map_err(|error| FILE.failed(&this.home, &error))
         })
         .await
+    }
+
+    /// Does something short with the file at once, for those that cannot wait.
+    pub(super) fn work_now<T>(
+        &self,
+        work: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut db).map_err(|error| FILE.failed(&self.home, &error))
     }
 
     /// All runs, the latest first.
@@ -471,11 +502,11 @@ impl Journal {
         let found = self
             .work(move |db| {
                 db.prepare(
-                    "SELECT number, kind, source_key, mark, record, content, since, sent, identity FROM intent
+                    "SELECT number, kind, source_key, mark, record, content, since, sent, identity, parcel FROM intent
                      WHERE run = ?1 ORDER BY number",
                 )?
                 .query_map([id], |row| {
-                    let (kind, since): (String, String) = (row.get(1)?, row.get(6)?);
+                    let told: (String, String, Option<String>) = (row.get(1)?, row.get(6)?, row.get(9)?);
                     let intent = Intent {
                         number: row.get(0)?,
                         kind: Kind::Write,
@@ -486,19 +517,21 @@ impl Journal {
                         content: row.get(5)?,
                         since: Timestamp::UNIX_EPOCH,
                         sent: row.get(7)?,
+                        parcel: None,
                     };
-                    Ok((intent, kind, since))
+                    Ok((intent, told))
                 })?
                 .collect::<rusqlite::Result<Vec<_>>>()
             })
             .await?;
         found
             .into_iter()
-            .map(|(intent, kind, since)| {
+            .map(|(intent, (kind, since, parcel))| {
+                let unreadable = || FILE.damaged(&self.home, "a row under way cannot be read");
                 let kind = Kind::parse(&kind).zip(since.parse().ok());
-                let (kind, since) =
-                    kind.ok_or_else(|| FILE.damaged(&self.home, "a row under way cannot be read"))?;
-                Ok(Intent { kind, since, ..intent })
+                let (kind, since) = kind.ok_or_else(unreadable)?;
+                let parcel = parcel.map(|text| serde_json::from_str(&text)).transpose();
+                Ok(Intent { kind, since, parcel: parcel.map_err(|_| unreadable())?, ..intent })
             })
             .collect()
     }
@@ -605,8 +638,8 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
 
 fn intend(tx: &Transaction<'_>, id: &str, intent: &Intent) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO intent (run, number, kind, identity, source_key, mark, record, content, since, sent)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1)
+        "INSERT INTO intent (run, number, kind, identity, source_key, mark, record, content, since, sent, parcel)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10)
          ON CONFLICT (run, number) DO UPDATE SET since = excluded.since, sent = 1",
     )?
     .execute(params![
@@ -619,6 +652,7 @@ fn intend(tx: &Transaction<'_>, id: &str, intent: &Intent) -> rusqlite::Result<(
         intent.record,
         intent.content,
         intent.since.to_string(),
+        intent.parcel.as_ref().map(Parcel::to_text),
     ])?;
     Ok(())
 }
@@ -649,6 +683,7 @@ fn settle(tx: &Transaction<'_>, id: &str, mapping: &str, one: &Decided) -> rusql
 fn forget(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<()> {
     tx.execute("DELETE FROM handled WHERE run = ?1", [id])?;
     tx.execute("DELETE FROM intent WHERE run = ?1", [id])?;
+    tx.execute("DELETE FROM made WHERE run = ?1", [id])?;
     Ok(())
 }
 

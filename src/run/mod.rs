@@ -2,16 +2,19 @@
 //! any instant goes on where it stood, with nothing lost and nothing doubled.
 //!
 //! [`plan`] is what a run was started with, [`journal`] remembers on disk how far it came, `source` reads pages,
-//! `write` writes a batch and finds out about rows whose answer was lost, [`conduct`] puts them together.
+//! `write` writes a batch and finds out about rows whose answer was lost, `content` copies bytes that go along,
+//! `made` keeps what lookups create, [`conduct`] puts them together.
 //!
 //! Before a batch is sent, its rows stand in the journal as intents; after it, their outcomes replace them in one
 //! step with the place where reading goes on. What stands as an intent when a run is resumed may have been written
 //! or not: the provider is asked.
 
 pub mod conduct;
+mod content;
 pub mod dry;
 pub mod journal;
 mod lock;
+mod made;
 pub mod plan;
 mod source;
 mod write;

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 
 use super::journal::{Intent, Kind};
@@ -25,8 +23,6 @@ use crate::rows::RawRow;
 const SENDINGS: u32 = 3;
 /// Pause before a row is sent again; it doubles.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a request may still be under way at a service whose client has died.
-const UNDER_WAY: SignedDuration = SignedDuration::from_secs(3);
 /// Most rows that are under way at once.
 const MOST: usize = 1000;
 
@@ -210,11 +206,8 @@ impl<'a> Writer<'a> {
         if labels != Some(MarkerForm::Label) {
             return;
         }
-        let Some(last) = rows.map(|row| row.since).max() else { return };
-        let clock = &self.side.cx.clock;
-        let left = UNDER_WAY - clock.now().duration_since(last);
-        if let Ok(left) = Duration::try_from(left) {
-            clock.sleep(left.min(Duration::from_secs(3))).await;
+        if let Some(last) = rows.map(|row| row.since).max() {
+            check::until_arrived(&self.side.cx, last).await;
         }
     }
 
@@ -308,17 +301,7 @@ impl<'a> Writer<'a> {
 
     /// The marker of a row: the same for the same row of the same run, whenever it is asked for.
     fn made_up(&self, new: &NewRow, row: &Intent) -> Option<Json> {
-        let create = self.capability(Operation::Create)?;
-        let own = new.fields.iter().any(|(name, _)| create.marks.contains(name));
-        match create.made_up_marker? {
-            _ if own => None,
-            MarkerForm::Label => Some(json!({"run": self.run, "row": row.number})),
-            MarkerForm::Uuid => {
-                let hash = digest(&SHA256, format!("{}/{}", self.run, row.number).as_bytes());
-                let bytes: [u8; 16] = hash.as_ref().get(..16)?.try_into().ok()?;
-                Some(json!(uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()))
-            }
-        }
+        check::made_up(new, self.capability(Operation::Create)?, self.run, &json!(row.number))
     }
 
     /// The mark by which a create is looked for.
@@ -377,7 +360,7 @@ fn answered(out: Vec<Option<Outcome>>, sent: usize, answers: Result<Vec<Outcome>
 }
 
 /// Whether a row failed because nothing more can be sent, rather than for itself.
-fn was_not_sent(error: &Error) -> bool {
+pub(super) fn was_not_sent(error: &Error) -> bool {
     let own = matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::Bug);
     !own && check::stops_the_rest(error)
 }

@@ -28,6 +28,7 @@ const STORE: DatabaseFile = DatabaseFile {
     application_id: APPLICATION_ID,
     version: VERSION,
     layout: LAYOUT,
+    upgrades: &[],
 };
 
 /// One of our SQLite files in a home.
@@ -43,6 +44,8 @@ pub struct DatabaseFile {
     pub version: i32,
     /// The statements that make it.
     pub layout: &'static str,
+    /// The statements that lead from each earlier layout to the next, from layout 1 on.
+    pub upgrades: &'static [&'static str],
 }
 
 pub(super) const LAYOUT: &str = "
@@ -151,6 +154,12 @@ impl DatabaseFile {
         if version == 0 {
             tx.execute_batch(self.layout).map_err(failed)?;
             tx.pragma_update(None, "application_id", self.application_id).map_err(failed)?;
+            tx.pragma_update(None, "user_version", self.version).map_err(failed)?;
+        } else if version < self.version {
+            let known = usize::try_from(version).map_or(0, |version| version.saturating_sub(1));
+            for upgrade in self.upgrades.iter().skip(known) {
+                tx.execute_batch(upgrade).map_err(failed)?;
+            }
             tx.pragma_update(None, "user_version", self.version).map_err(failed)?;
         }
         tx.commit().map_err(failed)

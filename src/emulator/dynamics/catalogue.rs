@@ -174,10 +174,10 @@ fn table(head: &Line, columns: &[Line], choices: &[Value], relations: &mut Vec<V
     let managed = |value: bool| json!({ "Value": value, "CanBeChanged": true, "ManagedPropertyLogicalName": "canmodifyadditionalsettings" });
     let owner = head.value("owner").unwrap_or("UserOwned");
     let flags = json!({
-        "ActivityTypeMask": 0, "AutoRouteToOwnerQueue": false, "CanTriggerWorkflow": true,
+        "ActivityTypeMask": if head.has("activity") { 2 } else { 0 }, "AutoRouteToOwnerQueue": false, "CanTriggerWorkflow": true,
         "Description": labels::label("", None), "DisplayCollectionName": labels::label(head.at(6), None),
         "DisplayName": labels::label(head.at(5), head.value("de")), "EntityHelpUrlEnabled": false, "EntityHelpUrl": null,
-        "IsDocumentManagementEnabled": false, "IsActivity": false, "IsActivityParty": false,
+        "IsDocumentManagementEnabled": false, "IsActivity": head.has("activity"), "IsActivityParty": false,
         "IsAvailableOffline": true, "IsChildEntity": false, "IsCustomEntity": custom, "IsLogicalEntity": false,
         "IsManaged": !custom, "IsEnabledForCharts": true, "IsIntersect": head.has("intersect"), "IsPrivate": false,
         "IsValidForAdvancedFind": true, "IsStateModelAware": true,

@@ -71,7 +71,10 @@ pub(super) fn recipe(table: &str, column: &Column, format: &str) -> Recipe {
         ("account", "accountnumber") => return numbered("ACC-", 6),
         ("contact" | "systemuser", "fullname") => return Recipe::FullName,
         ("contact", "externaluseridentifier") => return numbered("EXT-", 6),
-        ("incident", "title") | ("new_invoice", "new_name") => return Recipe::Subject,
+        ("appointment", "globalobjectid") => return numbered("040000008200E00074C5B7101A82E0080000", 6),
+        ("incident", "title") | ("new_invoice", "new_name") | ("appointment", "subject") => {
+            return Recipe::Subject;
+        }
         ("incident", "ticketnumber") => return numbered("CAS-", 5),
         ("opportunity", "name") => return Recipe::Deal,
         ("new_invoice", "new_externalid") => return numbered("EXT ", 6),

@@ -3,18 +3,22 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use aws_lc_rs::digest::{SHA256, digest};
+use jiff::{SignedDuration, Timestamp};
 use rand::Rng as _;
 use serde_json::{Value as Json, json};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::{Context, Edit, NewRow, Outcome, Records, Settled, WriteOptions};
-use crate::record::capability::WriteCapability;
+use crate::record::capability::{MarkerForm, WriteCapability};
 
 /// How often a row is sent at most.
 const SENDINGS: u32 = 3;
 /// Longest pause before the first look: what was lost may still be under way at the service. It doubles.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a request may still be under way at a service whose client has died.
+const UNDER_WAY: SignedDuration = SignedDuration::from_secs(3);
 
 /// An answer that cannot be matched to its rows.
 pub(super) fn miscounted(answers: usize, rows: usize) -> Error {
@@ -42,6 +46,28 @@ pub(super) fn mark_of(row: &NewRow, capability: &WriteCapability, since: Timesta
         members.insert("@since".to_owned(), since.to_string().into());
     }
     Some(mark)
+}
+
+/// The marker of a row of a run.
+pub(super) fn made_up(new: &NewRow, capability: &WriteCapability, run: &str, row: &Json) -> Option<Json> {
+    let own = new.fields.iter().any(|(name, _)| capability.marks.contains(name));
+    match capability.made_up_marker? {
+        _ if own => None,
+        MarkerForm::Label => Some(json!({"run": run, "row": row})),
+        MarkerForm::Uuid => {
+            let hash = digest(&SHA256, format!("{run}/{row}").as_bytes());
+            let bytes: [u8; 16] = hash.as_ref().get(..16)?.try_into().ok()?;
+            Some(json!(uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()))
+        }
+    }
+}
+
+/// Waits until a request that was last sent then cannot be under way any more.
+pub(super) async fn until_arrived(cx: &Context, last: Timestamp) {
+    let left = UNDER_WAY - cx.clock.now().duration_since(last);
+    if let Ok(left) = Duration::try_from(left) {
+        cx.clock.sleep(left.min(Duration::from_secs(3))).await;
+    }
 }
 
 /// Creates a batch and finds out about the rows whose answer was lost.

@@ -193,6 +193,18 @@ pub fn mark_of(row: &NewRow, capability: &WriteCapability, since: jiff::Timestam
     doubt::mark_of(row, capability, since)
 }
 
+/// The marker of a row of a run: the same for the same row, whenever it is asked for. None where the row has a field
+/// that serves as one, or the provider takes none.
+#[must_use]
+pub fn made_up(new: &NewRow, capability: &WriteCapability, run: &str, row: &Json) -> Option<Json> {
+    doubt::made_up(new, capability, run, row)
+}
+
+/// Waits until a request that was last sent then cannot be under way any more at its service.
+pub async fn until_arrived(cx: &Context, last: jiff::Timestamp) {
+    doubt::until_arrived(cx, last).await;
+}
+
 /// Whether this is an error after which further requests of the same kind are pointless or harmful: rows that
 /// failed of it were not sent.
 #[must_use]

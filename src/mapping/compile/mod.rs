@@ -1,8 +1,10 @@
 //! Compiles a mapping against two record types: all that is wrong at once, or a program.
 //!
 //! What depends on types is decided here; what is left for the run are values. `scope.rs` finds the source's fields,
-//! `target.rs` the target's, `rule.rs` goes from one to the other, `coverage.rs` sees what is missing.
+//! `target.rs` the target's, `rule.rs` goes from one to the other, `contents.rs` sees to bytes beside the fields,
+//! `coverage.rs` to what is missing.
 
+mod contents;
 mod coverage;
 mod reads;
 mod rule;
@@ -137,18 +139,20 @@ pub fn compile_with(
     let scope = Scope::Record { record_type: types.source, paths: types.paths };
     let mut compiler = Compiler { shared: &shared, scope, paths: Vec::new(), problems };
     let block = compiler.block(&mapping.fields, &targets, "/fields");
+    let contents = compiler.contents(mapping, types);
     let mut problems = compiler.problems;
     coverage::check(mapping, types, &targets, &mut problems);
     on_source_delete(mapping, types.target, &mut problems);
     problems.sort_by_cached_key(|problem| in_document(&problem.pointer));
     let wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
     let lookups = shared.lookups.take();
-    Compiled { problems, program: block.filter(|_| !wrong).map(|block| Program { block, lookups }) }
+    let program = block.zip(contents).filter(|_| !wrong);
+    Compiled { problems, program: program.map(|(block, contents)| Program { block, contents, lookups }) }
 }
 
 /// The order of a pointer in the document: sections as they are written, indices as numbers.
 fn in_document(pointer: &str) -> (usize, Vec<(usize, String)>) {
-    const SECTIONS: [&str; 5] = ["params", "source", "target", "on_source_delete", "fields"];
+    const SECTIONS: [&str; 6] = ["params", "source", "target", "on_source_delete", "fields", "contents"];
     let mut tokens = pointer.split('/').skip(1);
     let section = tokens.next().and_then(|first| SECTIONS.iter().position(|known| *known == first));
     let rest = tokens.map(|token| match token.parse() {

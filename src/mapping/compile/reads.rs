@@ -19,7 +19,7 @@ pub struct Reads {
 #[must_use]
 pub fn reads(mapping: &Mapping) -> Reads {
     let mut found = Reads::default();
-    mapping.fields.iter().for_each(|rule| found.rule(rule));
+    mapping.fields.iter().chain(of_contents(mapping)).for_each(|rule| found.rule(rule));
     let mut seen = std::collections::BTreeSet::new();
     found.paths.retain(|path| seen.insert(path.clone()));
     found
@@ -29,17 +29,23 @@ pub fn reads(mapping: &Mapping) -> Reads {
 #[must_use]
 pub fn looked_up(mapping: &Mapping) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    in_rules(&mapping.fields, &mut |connection, record_type| {
+    let mut each = |connection: Option<&str>, record_type: &str| {
         let connection = connection.unwrap_or(&mapping.target.connection);
         let pair = (connection.to_owned(), record_type.to_owned());
         if !found.contains(&pair) {
             found.push(pair);
         }
-    });
+    };
+    in_rules(mapping.fields.iter().chain(of_contents(mapping)), &mut each);
     found
 }
 
-fn in_rules(rules: &[FieldRule], each: &mut dyn FnMut(Option<&str>, &str)) {
+/// The rules for options of contents.
+fn of_contents(mapping: &Mapping) -> impl Iterator<Item = &FieldRule> {
+    mapping.contents.iter().flatten().flat_map(|content| content.options.iter().flatten())
+}
+
+fn in_rules<'r>(rules: impl IntoIterator<Item = &'r FieldRule>, each: &mut dyn FnMut(Option<&str>, &str)) {
     for rule in rules {
         if let Some(lookup) = &rule.lookup {
             each(lookup.connection.as_deref(), &lookup.record_type);

@@ -41,6 +41,22 @@ pub struct Mapping {
     pub on_source_delete: Option<OnSourceDelete>,
     /// One rule for each field of the target.
     pub fields: Vec<FieldRule>,
+    /// Content that goes along with the records, as streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Vec<ContentRule>>,
+}
+
+/// Content that goes along: bytes of the source's record, which a run copies once the row is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContentRule {
+    /// The source's field that has the content.
+    pub from: String,
+    /// The target's field that gets it.
+    pub to: String,
+    /// Rules for the options of writing it, such as the file's name: `to` is the option.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Vec<FieldRule>>,
 }
 
 /// Versions of the document.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Visitor, value};
 use serde_json::value::RawValue;
 
-use super::{Case, EachStep, FieldRule, Lookup, Mapping, Named, Param, Source, Step, Target};
+use super::{Case, ContentRule, EachStep, FieldRule, Lookup, Mapping, Named, Param, Source, Step, Target};
 use crate::mapping::Problem;
 use crate::record::nearest::nearest;
 use crate::record::pick::each_member;
@@ -81,12 +81,15 @@ impl Reader {
         let target = target.and_then(|(raw, at)| self.object::<Target>(raw, &at));
         let fields = self.required(&mut members, "fields");
         let fields = fields.and_then(|(raw, at)| self.rules(raw, &at));
+        let contents =
+            self.optional(&mut members, "contents", |reader, raw, at| reader.list(raw, at, Self::content));
         let query = source.as_ref().and_then(|source| source.query.as_ref());
         if query.is_some_and(|query| !query.text().starts_with('{')) {
             self.problems
                 .push(Problem::error("/source/query", "takes an object such as {\"where\":\"...\"}"));
         }
-        let head = self.flat_beside::<Head>(members, &["params", "source", "target", "fields"])?;
+        let head =
+            self.flat_beside::<Head>(members, &["params", "source", "target", "fields", "contents"])?;
         Some(Mapping {
             recordport: head.recordport,
             name: head.name,
@@ -95,7 +98,15 @@ impl Reader {
             target: target?,
             on_source_delete: head.on_source_delete,
             fields: fields?,
+            contents: contents?,
         })
+    }
+
+    fn content(&mut self, raw: &RawValue, at: &str) -> Option<ContentRule> {
+        let mut members = self.members(raw, at)?;
+        let options = self.optional(&mut members, "options", Self::rules);
+        let rule = self.flat_beside::<ContentRule>(members, &["options"])?;
+        Some(ContentRule { options: options?, ..rule })
     }
 
     fn params(&mut self, raw: &RawValue) -> Option<Named<Param>> {

@@ -2,13 +2,18 @@
 //! a program tells what it would have to know ([`Program::asks`](super::Program::asks)), [`Lookups`] finds that out for
 //! many records at once, and the program then runs on the [`Answers`] without input or output.
 
+mod create;
 mod resolve;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use jiff::Timestamp;
+
 use super::document::{NotFound, Several};
 use super::value::{Value, quoted};
+use crate::error::Result;
 use crate::record::number::Number;
 use crate::record::value::ValueKind;
 use crate::record::{Field, FieldPath};
@@ -62,6 +67,36 @@ pub enum Answer {
     WouldCreate,
     /// It cannot be told, or not created.
     Failed(String),
+}
+
+/// What is known of a record that a lookup creates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// When it was first asked for.
+    pub since: Timestamp,
+    /// Whether it may have been asked for before.
+    pub sent: bool,
+    /// Its key, once that is known.
+    pub key: Option<String>,
+}
+
+/// Where a run keeps which records its lookups create: before it asks for them, and once they are there.
+#[async_trait]
+pub trait Diary: Send + Sync + std::fmt::Debug {
+    /// The run, of whose name the marks of the records are made.
+    fn run(&self) -> &str;
+
+    /// Keeps that these records are about to be created, durably, and tells what is known of each.
+    ///
+    /// # Errors
+    /// Local, when it cannot be kept.
+    async fn begin(&self, names: &[String], now: Timestamp) -> Result<Vec<Noted>>;
+
+    /// Keeps the keys of records that are there, by their names.
+    ///
+    /// # Errors
+    /// Local, when it cannot be kept.
+    async fn made(&self, made: &[(String, String)]) -> Result<()>;
 }
 
 /// What is known of records by their values.

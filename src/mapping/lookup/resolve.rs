@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
-use super::{Answer, Answers, Ask, Lookup, LookupKey, canonical};
+use super::{Answer, Answers, Ask, Diary, Lookup, LookupKey, canonical};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::check;
 use crate::mapping::document::NotFound;
@@ -15,7 +15,6 @@ use crate::mapping::open::Side;
 use crate::mapping::program::{Given, Mapped, Program};
 use crate::mapping::value::{Value, quoted};
 use crate::provider::search::{RecordsExt as _, Search};
-use crate::provider::{Edit, Edits, NewRow, Outcome, WriteOptions};
 use crate::record::pick::Picker;
 use crate::record::{FieldPath, QueryDraft, Record};
 
@@ -46,8 +45,10 @@ pub enum Creating {
 #[derive(Debug)]
 pub struct Lookups {
     sides: Vec<Side>,
-    creating: Creating,
-    timezone: TimeZone,
+    pub(super) creating: Creating,
+    pub(super) timezone: TimeZone,
+    /// Where it is kept what they create.
+    pub(super) diary: Option<Arc<dyn Diary>>,
     /// One at a time looks up, so that no record is created twice.
     remembered: tokio::sync::Mutex<Remembered>,
 }
@@ -78,7 +79,13 @@ impl Lookups {
     /// Over these sides, one for each of the program's lookups in their order.
     #[must_use]
     pub fn new(sides: Vec<Side>, creating: Creating, timezone: TimeZone) -> Self {
-        Self { sides, creating, timezone, remembered: tokio::sync::Mutex::default() }
+        Self { sides, creating, timezone, diary: None, remembered: tokio::sync::Mutex::default() }
+    }
+
+    /// The same, keeping in a diary what they create.
+    #[must_use]
+    pub fn kept_in(self, diary: Arc<dyn Diary>) -> Self {
+        Self { diary: Some(diary), ..self }
     }
 
     /// Maps records, having looked up what they need together.
@@ -154,61 +161,15 @@ impl Lookups {
         }
         Ok(())
     }
-
-    /// Creates the records that are missing.
-    async fn create(
-        &self,
-        lookup: &Lookup,
-        side: &Side,
-        keys: &[LookupKey],
-        answers: &mut [Answer],
-    ) -> Result<()> {
-        let missing: Vec<usize> = (0..keys.len()).filter(|at| answers[*at] == Answer::None).collect();
-        match self.creating {
-            Creating::Refused => return Ok(()),
-            Creating::Told => {
-                missing.into_iter().for_each(|at| answers[at] = Answer::WouldCreate);
-                return Ok(());
-            }
-            Creating::Allowed => {}
-        }
-        let batch =
-            side.records.record_type().capability.create.as_ref().map_or(1, |create| create.batch_max);
-        for part in missing.chunks(batch.max(1)) {
-            let rows: Vec<NewRow> = part.iter().map(|at| new_row(lookup, &keys[*at])).collect();
-            let outcomes = side.records.create(&side.cx, &rows, &WriteOptions::new()).await?;
-            for (at, outcome) in part.iter().zip(outcomes) {
-                answers[*at] = match outcome {
-                    Outcome::Failed(error) => Answer::Failed(format!("could not be created ({error})")),
-                    Outcome::Unknown { error, .. } => Answer::Failed(format!(
-                        "may have been created, but the answer was lost ({error}); map the row again"
-                    )),
-                    created => match created.key() {
-                        Some(key) => Answer::Found(quoted(&key.to_string()).into()),
-                        None => Answer::Failed("was created without a key".to_owned()),
-                    },
-                };
-            }
-        }
-        Ok(())
-    }
-}
-
-fn new_row(lookup: &Lookup, key: &[String]) -> NewRow {
-    let values = lookup.by.iter().map(|field| field.name.as_str()).zip(key.iter().map(String::as_str));
-    let more = lookup.set.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let fields: Edits = values
-        .chain(more)
-        .filter_map(|(name, value)| {
-            let value = RawValue::from_string(value.to_owned()).ok()?;
-            Some((name.to_owned(), Edit::Set(value)))
-        })
-        .collect();
-    NewRow { fields, marker: None }
 }
 
 /// Finds records by keys: an answer for each key in order.
-async fn find(lookup: &Lookup, side: &Side, keys: &[LookupKey], timezone: &TimeZone) -> Result<Vec<Answer>> {
+pub(super) async fn find(
+    lookup: &Lookup,
+    side: &Side,
+    keys: &[LookupKey],
+    timezone: &TimeZone,
+) -> Result<Vec<Answer>> {
     let mut answers = vec![Answer::None; keys.len()];
     // A value that the field cannot hold is one that no record has.
     let fits = |key: &LookupKey| {

@@ -3,7 +3,6 @@
 //! Source: "The Jira Cloud platform REST API" (version 3). Everything that a user or a record can put into an
 //! address is percent-encoded.
 
-use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::site::Door;
 use crate::error::{Error, Result};
-use crate::http::{Call, Target};
+use crate::http::{Call, Target, Upload};
 
 /// Role of the host that leads to every site.
 pub(super) const GATEWAY: &str = "api";
@@ -189,14 +188,13 @@ pub(super) fn attachment_content(id: &str) -> String {
 ///
 /// # Errors
 /// A bug for a media type that no header can carry.
-pub(super) fn attach(door: &Door, id: &str, form: Bytes, media_type: &str) -> Result<Call> {
+pub(super) fn attach(door: &Door, id: &str, form: Upload, media_type: &str) -> Result<Call> {
     let kind = HeaderValue::from_str(media_type)
         .map_err(|source| Error::bug("the media type of a form is no header").with_source(source))?;
-    let mut call = call("content put", door, Method::POST, &format!("issue/{}/attachments", encode(id)))
+    Ok(call("content put", door, Method::POST, &format!("issue/{}/attachments", encode(id)))
         .with_header(CONTENT_TYPE, kind)
-        .with_header(HeaderName::from_static("x-atlassian-token"), HeaderValue::from_static("no-check"));
-    call.body = form;
-    Ok(call)
+        .with_header(HeaderName::from_static("x-atlassian-token"), HeaderValue::from_static("no-check"))
+        .with_upload(form))
 }
 
 /// Issues that a query finds, each with its key and one property.

@@ -2,8 +2,10 @@
 //! is a record of the type `attachment` besides.
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream;
 use http::HeaderValue;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -12,7 +14,8 @@ use super::records::IssueRecords;
 use super::site::Door;
 use super::writes::{id_of, no_issue};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::BodyStream;
+use crate::http::{BodyStream, Upload};
+use crate::provider::content::ContentBytes;
 use crate::provider::{Content, Context, Outcome, WriteOptions};
 use crate::record::Key;
 use crate::record::capability::{ContentCapability, no_options};
@@ -21,6 +24,7 @@ use crate::record::capability::{ContentCapability, no_options};
 pub(super) const FIELD: &str = "attachment";
 const FILE_NAME: &str = "file_name";
 const MEDIA_TYPE: &str = "media_type";
+const SKIP_EXISTING: &str = "skip_existing";
 /// The name of a file that came without one.
 const UNNAMED: &str = "attachment";
 
@@ -32,6 +36,13 @@ struct File {
     filename: String,
     #[serde(default)]
     size: u64,
+}
+
+/// What is kept of an addition before it is sent: whether it arrived shows by a file that was not there before.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Before {
+    issue: String,
+    files: Vec<String>,
 }
 
 /// What the site says of attachments.
@@ -52,12 +63,16 @@ pub(super) fn capability() -> ContentCapability {
     options["properties"][MEDIA_TYPE] = json!({
         "type": "string", "title": "Media type", "description": "What the file holds, such as image/png"
     });
+    options["properties"][SKIP_EXISTING] = json!({
+        "type": "boolean", "title": "Skip what is there", "default": false,
+        "description": "Adds nothing when the issue has a file of this name and length already"
+    });
     // What a site takes is asked for when something is written: it may change.
     ContentCapability { fields: vec![FIELD.to_owned()], writable: true, bytes_max: None, options }
 }
 
-/// A body that is a form with one file (RFC 7578), and its media type.
-fn form(name: &str, media_type: &str, bytes: &[u8]) -> (Bytes, String) {
+/// A body that is a form with one file (RFC 7578) of this length, and its media type.
+fn form(name: &str, media_type: &str, bytes: ContentBytes, length: u64) -> (Upload, String) {
     // A random line of 122 bits does not stand in a file.
     let boundary = format!("recordport-{}", Uuid::new_v4().simple());
     // Quotes in names are written as browsers write them.
@@ -66,11 +81,25 @@ fn form(name: &str, media_type: &str, bytes: &[u8]) -> (Bytes, String) {
         "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: {media_type}\r\n\r\n"
     );
     let end = format!("\r\n--{boundary}--\r\n");
-    let mut body = Vec::with_capacity(head.len() + bytes.len() + end.len());
-    body.extend_from_slice(head.as_bytes());
-    body.extend_from_slice(bytes);
-    body.extend_from_slice(end.as_bytes());
-    (body.into(), format!("multipart/form-data; boundary={boundary}"))
+    let whole = (head.len() + end.len()) as u64 + length;
+    let piece = |text: String| stream::iter([Ok(Bytes::from(text))]);
+    let body = piece(head).chain(exactly(bytes, length)).chain(piece(end)).boxed();
+    (Upload::new(body, whole), format!("multipart/form-data; boundary={boundary}"))
+}
+
+/// The bytes, ending with an error when they are not as many as was said.
+fn exactly(bytes: ContentBytes, length: u64) -> ContentBytes {
+    stream::try_unfold((bytes, length), |(mut bytes, left)| async move {
+        match bytes.next().await.transpose()? {
+            None if left == 0 => Ok(None),
+            Some(piece) if piece.len() as u64 <= left => {
+                let left = left - piece.len() as u64;
+                Ok(Some((piece, (bytes, left))))
+            }
+            _ => Err(Error::protocol("the content has another length than was said")),
+        }
+    })
+    .boxed()
 }
 
 /// An option that becomes part of a header within the body.
@@ -119,18 +148,49 @@ impl IssueRecords {
                 .with_code("content_too_large")
                 .with_field(FIELD, format!("at most {most} bytes")));
         }
-        let bytes = content.collect(most).await?;
-        let size = bytes.len() as u64;
-        let (body, kind) = form(name, media_type.as_deref().unwrap_or("application/octet-stream"), &bytes);
-        drop(bytes);
+        let memory = content.memory.clone();
+        // A form whose length is not known beforehand is collected: Jira takes no other.
+        let (bytes, size) = match content.length {
+            Some(length) => (content.bytes, length),
+            None => {
+                let all = content.collect(most).await?;
+                let size = all.len() as u64;
+                (stream::iter([Ok(Bytes::from(all))]).boxed(), size)
+            }
+        };
+        let is_ours = |file: &File, before: &[String]| {
+            file.filename == name && file.size == size && !before.contains(&file.id)
+        };
+        let known =
+            memory.as_ref().and_then(|memory| serde_json::from_value::<Before>(memory.recall()?).ok());
+        let known = known.filter(|known| known.issue == id);
+        if let Some(known) = &known
+            && before.iter().any(|file| is_ours(file, &known.files))
+        {
+            return Ok(Outcome::Updated(Key::text(id)));
+        }
+        if options.get(SKIP_EXISTING) == Some(&Json::Bool(true))
+            && before.iter().any(|file| is_ours(file, &[]))
+        {
+            return Ok(Outcome::Unchanged(Key::text(id)));
+        }
+        let before: Vec<String> = before.into_iter().map(|file| file.id).collect();
+        if let (Some(memory), None) = (&memory, &known) {
+            memory.keep(&json!(Before { issue: id.clone(), files: before.clone() }))?;
+        }
+        let before = known.map_or(before, |known| known.files);
+        let kind = media_type.as_deref().unwrap_or("application/octet-stream");
+        let (body, kind) = form(name, kind, bytes, size);
         match self.site.send(cx, api::attach(&door, &id, body, &kind)?).await {
-            Ok(_) => Ok(Outcome::Updated(Key::text(id))),
+            Ok(_) => {
+                if let Some(memory) = &memory {
+                    memory.forget();
+                }
+                Ok(Outcome::Updated(Key::text(id)))
+            }
             Err(error) if error.leaves_open() => {
-                // Whether it arrived shows by a file that was not there before.
                 let now = self.files(cx, &door, &id).await.unwrap_or_default();
-                let arrived = now
-                    .iter()
-                    .any(|file| file.filename == name && file.size == size && !before.contains(file));
+                let arrived = now.iter().any(|file| is_ours(file, &before));
                 if arrived { Ok(Outcome::Updated(Key::text(id))) } else { Ok(Outcome::lost(&error, None)) }
             }
             Err(error) => Err(error),
@@ -192,9 +252,19 @@ mod tests {
 
     #[test]
     fn a_form_holds_the_file_as_it_is_and_a_name_cannot_leave_its_header() {
-        let (body, kind) = form("a\"b.txt", "text/plain", b"1\r\n2");
+        let bytes = |text: &'static str| stream::iter([Ok(Bytes::from(text))]).boxed();
+        let whole = |upload: &Upload| {
+            let pieces: Vec<Result<Bytes>> =
+                futures::executor::block_on(upload.take().unwrap().collect::<Vec<_>>());
+            pieces.into_iter().collect::<Result<Vec<Bytes>>>().map(|pieces| pieces.concat())
+        };
+        let (body, kind) = form("a\"b.txt", "text/plain", bytes("1\r\n2"), 4);
         let boundary = kind.split_once("boundary=").unwrap().1;
-        let text = String::from_utf8(body.to_vec()).unwrap();
+        let text = String::from_utf8(whole(&body).unwrap()).unwrap();
+        assert_eq!(body.length, text.len() as u64);
+        for wrong in [3, 5] {
+            assert!(whole(&form("a", "text/plain", bytes("1\r\n2"), wrong).0).is_err());
+        }
         assert!(
             text.starts_with(&format!("--{boundary}\r\n"))
                 && text.ends_with(&format!("\r\n--{boundary}--\r\n"))

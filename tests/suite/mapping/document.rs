@@ -39,7 +39,8 @@ pub(super) const FULL: &str = r#"{
       {"op": "expr", "cel": "value * 2"}]},
     {"to": "parent", "lookup": {"connection": "dyn", "type": "account", "by": {"name": "Company", "city": "City"},
       "give": "id", "else": "skip", "several": "error"}}
-  ]
+  ],
+  "contents": [{"from": "Photo", "to": "entityimage", "options": [{"to": "file_name", "template": "{Id}.png"}]}]
 }"#;
 
 #[test]

@@ -1,5 +1,6 @@
 //! Runs of mappings: from end to end, killed and resumed, stopped, and told about.
 
+mod along;
 mod dry;
 mod end_to_end;
 mod killed;
