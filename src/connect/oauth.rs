@@ -302,6 +302,32 @@ impl OAuthClient {
         }
     }
 
+    /// Ends an access token by showing it, and with it the refresh token that it came from. False when the provider
+    /// does not know it any more, or has no way to.
+    ///
+    /// # Errors
+    /// What the provider answers.
+    pub async fn revoke_shown(&self, access_token: &SecretString) -> Result<bool> {
+        let Some(address) = self.sign_in.revoke_url.clone() else { return Ok(false) };
+        self.sign_in.hosts.check(&address, "where tokens are revoked")?;
+        let wire = self.wire("revoke token", true).hiding(access_token.expose_secret());
+        let mut shown = HeaderValue::from_str(&format!("Bearer {}", access_token.expose_secret()))
+            .map_err(|_| Error::protocol("the access token cannot be sent"))?;
+        shown.set_sensitive(true);
+        let request = http::Request::post(address.as_str())
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/json")
+            .header(AUTHORIZATION, shown)
+            .body(b"null".to_vec())
+            .map_err(|error| Error::bug(format!("a request cannot be made: {error}")))?;
+        let reply = wire.exchange(request).await?;
+        match reply.status() {
+            status if status.is_success() => Ok(true),
+            StatusCode::UNAUTHORIZED => Ok(false),
+            _ => Err(wire.not_json(&reply)),
+        }
+    }
+
     fn wire(&self, operation: &'static str, repeatable: bool) -> TokenWire<'_> {
         let mut wire = TokenWire { client: self, operation, repeatable, secrets: Vec::new() };
         if let Some(secret) = &self.client_secret {

@@ -70,6 +70,16 @@ pub enum ClientAuthentication {
     Basic,
 }
 
+/// How a provider is told that an authorisation shall end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revocation {
+    /// The refresh token, or else the access token, is sent in a form (RFC 7009).
+    Form,
+    /// A request that shows the access token ends it, and the refresh token that it came from.
+    Shown,
+}
+
 /// What a signed assertion (RFC 7523) stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,8 +101,10 @@ pub struct SignIn {
     pub authorize_url: Option<Url>,
     /// Token endpoint.
     pub token_url: Option<Url>,
-    /// Revocation endpoint (RFC 7009).
+    /// Where authorisations are ended.
     pub revoke_url: Option<Url>,
+    /// How that is asked for there.
+    pub revocation: Revocation,
     /// Scopes for the code grant.
     pub scopes: Vec<Scope>,
     /// Scopes for a client that acts for itself; empty where they come with its registration.

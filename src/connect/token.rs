@@ -12,7 +12,7 @@ use super::access::{Access, AccessSource};
 use super::connection::{Connection, Standing, TokenSet};
 use super::flows;
 use super::oauth::{Grant, OAuthClient, is_over};
-use super::sign_in::{GrantKind, SignIn};
+use super::sign_in::{GrantKind, Revocation, SignIn};
 use super::store::Store;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, Retry};
@@ -39,6 +39,21 @@ pub struct Farewell {
     pub revoked: bool,
     /// What the user should know or still do.
     pub note: Option<String>,
+}
+
+/// Ends an authorisation by showing its access token, which may have to be renewed for that.
+async fn revoke_shown(client: &OAuthClient, tokens: &TokenSet) -> Result<bool> {
+    if client.revoke_shown(&tokens.access_token).await? {
+        return Ok(true);
+    }
+    // An access token that has ended without a successor is worth nothing any more.
+    let Some(refresh_token) = &tokens.refresh_token else { return Ok(true) };
+    match client.refresh(refresh_token).await {
+        Ok(renewed) if client.revoke_shown(&renewed.tokens.access_token).await? => Ok(true),
+        Ok(_) => Err(Error::new(ErrorKind::Unauthorized, "the provider does not take a token that is new")),
+        Err(error) if error.code() == Some("invalid_grant") => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 impl TokenKeeper {
@@ -118,6 +133,9 @@ impl TokenKeeper {
         let _alone = self.store.lock_renewal(&self.connection.id).await?;
         let Some(tokens) = self.store.tokens(&self.connection).await? else { return Ok(None) };
         let client = self.client().await?;
+        if self.sign_in.revocation == Revocation::Shown {
+            return revoke_shown(&client, &tokens).await.map(Some);
+        }
         let revoked = match &tokens.refresh_token {
             Some(refresh_token) => client.revoke(refresh_token, "refresh_token").await?,
             None => client.revoke(&tokens.access_token, "access_token").await?,

@@ -1,7 +1,8 @@
 //! A folder of this disk as the account's files.
 //!
 //! Links are not followed, so that nothing outside of the folder gets in; what is neither file nor folder is
-//! left out.
+//! left out, and so are names that the service keeps no file of, such as `.DS_Store`. A name that no path of the
+//! service can hold is told.
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::content::Content;
+use super::places::{is_disallowed, is_malformed};
 use super::tree::{Kind, Revision, Tree};
 
 /// Folders within folders.
@@ -47,6 +49,12 @@ fn walk(folder: &Path, under: &str, depth: usize, out: &mut Vec<Entry>) -> Resul
         let name = entry.file_name();
         let name = name.to_str().ok_or_else(|| format!("{name:?} is not Unicode"))?;
         let path = format!("{under}/{name}");
+        if is_malformed(&format!("/{name}")) {
+            return Err(format!("{path:?}: no path of Dropbox can hold this name"));
+        }
+        if is_disallowed(&path) {
+            continue;
+        }
         let metadata = entry.path().symlink_metadata().map_err(|error| error.to_string())?;
         if out.len() >= MOST {
             return Err(format!("there are more than {MOST} files and folders"));

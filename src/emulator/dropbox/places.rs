@@ -98,7 +98,8 @@ impl View {
     }
 }
 
-fn is_malformed(path: &str) -> bool {
+/// Whether no path can be so.
+pub(super) fn is_malformed(path: &str) -> bool {
     let wrong = |name: &str| {
         matches!(name, "" | "." | "..")
             || name.contains(['\\', '\u{7f}'])

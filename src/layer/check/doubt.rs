@@ -94,7 +94,8 @@ pub(super) async fn create(
             break;
         }
         pause(cx, sending).await;
-        let asked: Vec<Json> = open.iter().filter_map(|place| marks[*place].clone()).collect();
+        let asked: Vec<Json> =
+            open.iter().filter_map(|place| told(marks[*place].as_ref(), &outcomes[*place])).collect();
         let Ok(settled) = records.settle(cx, &asked).await else { break };
         if settled.len() != open.len() {
             break;
@@ -128,11 +129,27 @@ pub(super) async fn create(
     Ok(outcomes
         .into_iter()
         .zip(marks)
-        .map(|(outcome, mark)| match outcome {
-            Outcome::Unknown { marker, error } => Outcome::Unknown { marker: mark.or(marker), error },
-            known => known,
+        .map(|(outcome, mark)| {
+            let told = told(mark.as_ref(), &outcome);
+            match outcome {
+                Outcome::Unknown { marker, error } => Outcome::Unknown { marker: told.or(marker), error },
+                known => known,
+            }
         })
         .collect())
+}
+
+/// A mark with what the provider besides knows the row by, such as the hash of a content.
+fn told(mark: Option<&Json>, outcome: &Outcome) -> Option<Json> {
+    let mut mark = mark?.clone();
+    if let (Json::Object(members), Outcome::Unknown { marker: Some(Json::Object(own)), .. }) =
+        (&mut mark, outcome)
+    {
+        for (name, value) in own {
+            members.entry(name.as_str()).or_insert_with(|| value.clone());
+        }
+    }
+    Some(mark)
 }
 
 /// The outcomes of rows, all unknown when their number is not that of the rows.

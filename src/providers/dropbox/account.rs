@@ -1,7 +1,7 @@
 //! The account of a connection: the headers that say for whom and from which root a call is, and what of the account
 //! is known for a while.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 
@@ -39,7 +39,8 @@ pub(super) struct Account {
 #[derive(Debug)]
 struct Chain {
     name: String,
-    given: HashSet<u64>,
+    /// Hashes of keys, each with its place in the listing.
+    given: HashMap<u64, u64>,
 }
 
 /// Whose account it is.
@@ -165,30 +166,30 @@ impl Account {
             .await
     }
 
-    /// Remembers the keys of a page of a listing; gives whether all keys of the listing so far are known.
-    pub(super) fn remember<'a>(&self, chain: &str, before: u64, keys: impl Iterator<Item = &'a Key>) -> bool {
+    /// Remembers the keys of a page of a listing, which follow so many others.
+    pub(super) fn remember<'a>(&self, chain: &str, before: u64, keys: impl Iterator<Item = &'a Key>) {
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
         if before == 0 && !chains.iter().any(|known| known.name == chain) {
             if chains.len() == CHAINS {
                 chains.pop_front();
             }
-            chains.push_back(Chain { name: chain.to_owned(), given: HashSet::new() });
+            chains.push_back(Chain { name: chain.to_owned(), given: HashMap::new() });
         }
-        let Some(known) = chains.iter_mut().find(|known| known.name == chain) else { return false };
-        known.given.extend(keys.map(|key| self.hasher.hash_one(key)));
-        true
+        // What came before is not known of one that was begun elsewhere.
+        let Some(known) = chains.iter_mut().find(|known| known.name == chain) else { return };
+        for (place, key) in (before..).zip(keys) {
+            known.given.entry(self.hasher.hash_one(key)).or_insert(place);
+        }
     }
 
-    /// Whether a listing has given a key before; `None` when that is not known.
-    pub(super) fn was_given(&self, chain: &str, count: u64, keys: &[Option<&Key>]) -> Option<Vec<bool>> {
+    /// Whether each of these keys is among the first that a listing gave; `None` when that is not known.
+    pub(super) fn was_given(&self, chain: &str, first: u64, keys: &[Option<&Key>]) -> Option<Vec<bool>> {
         let chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
         let known = chains.iter().find(|known| known.name == chain)?;
-        // More was given since then: which of it is wanted now cannot be told.
-        if known.given.len() as u64 != count {
-            return None;
-        }
-        let was =
-            |key: &Option<&Key>| key.is_some_and(|key| known.given.contains(&self.hasher.hash_one(key)));
+        let was = |key: &Option<&Key>| {
+            key.and_then(|key| known.given.get(&self.hasher.hash_one(key)))
+                .is_some_and(|place| *place < first)
+        };
         Some(keys.iter().map(was).collect())
     }
 

@@ -146,9 +146,12 @@ pub(super) fn revisions(path: &str, size: u32, before: Option<&str>) -> Call {
     ask("search", "files/list_revisions", &argument)
 }
 
-/// The first matches of a search by the index.
-pub(super) fn search(query: &str, folder: &str, names_only: bool, size: u32) -> Call {
-    let options = json!({ "path": folder, "filename_only": names_only, "max_results": size });
+/// The first matches of a search by the index, of files with some extension where extensions are named.
+pub(super) fn search(query: &str, folder: &str, names_only: bool, extensions: &[String], size: u32) -> Call {
+    let mut options = json!({ "path": folder, "filename_only": names_only, "max_results": size });
+    if !extensions.is_empty() {
+        options["file_extensions"] = extensions.into();
+    }
     ask("search", "files/search_v2", &json!({ "query": query, "options": options }))
 }
 

@@ -30,6 +30,15 @@ const ANEW: &str = "Dropbox no longer knew the place of this feed; everything wa
 const ANEW_BLIND: &str = "Dropbox no longer knew the place of this feed; everything is told once more, and what was deleted \
                           in between is not told";
 
+/// What a feed says when there is more than it may remember.
+fn too_many(most: usize) -> String {
+    format!(
+        "this folder has more than {most} entries, so keys of paths are not remembered from here on: a deletion names \
+         its path alone, and a move comes as a deletion and a change. Follow a smaller folder, such as file:/Reports, or \
+         connect with --set remember_max=..."
+    )
+}
+
 /// Where a feed stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Place {
@@ -72,6 +81,11 @@ impl DropboxRecords {
         self.account.config.remember_paths && self.kind != Kind::Entry
     }
 
+    /// How many paths are remembered at most.
+    fn most(&self) -> usize {
+        self.account.config.remember_max.unwrap_or(MOST) as usize
+    }
+
     /// One page of a feed.
     pub(super) async fn changes_since(
         &self,
@@ -81,8 +95,9 @@ impl DropboxRecords {
     ) -> Result<ChangePage> {
         let Some(since) = since else {
             let place = self.place_now(cx).await?;
+            let notice = (self.remembers() && place.seen.is_none()).then(|| too_many(self.most()));
             let checkpoint = Checkpoint::at(&self.record_type, &place)?;
-            return Ok(ChangePage { changes: Vec::new(), checkpoint, more: false, notice: None });
+            return Ok(ChangePage { changes: Vec::new(), checkpoint, more: false, notice });
         };
         since.belongs_to(&self.record_type)?;
         let mut place = since.place::<Place>(FORM)?.unwrap_or_else(|| Place {
@@ -112,8 +127,11 @@ impl DropboxRecords {
         if !has_more {
             collected.end(&mut place);
         }
-        if place.seen.as_ref().is_some_and(|seen| seen.len() > MOST) {
+        if place.seen.as_ref().is_some_and(|seen| seen.len() > self.most()) {
+            // What a listing that began anew has not found yet stays known.
             place.seen = None;
+            let told = too_many(self.most());
+            notice = Some(notice.map_or_else(|| told.clone(), |before| format!("{before}; {told}")));
         }
         place.cursor = Some(cursor);
         let checkpoint = Checkpoint::at(&self.record_type, &place)?;
@@ -169,7 +187,7 @@ impl DropboxRecords {
                         seen.put(path, Seen { id: id.clone(), mark: mark_of(&head) });
                     }
                 }
-                if seen.len() > MOST {
+                if seen.len() > self.most() {
                     break;
                 }
                 if !has_more {
@@ -199,6 +217,8 @@ impl DropboxRecords {
         match self.account.ask::<Waited>(cx, "a wait", call).await {
             Ok(Waited { backoff: Some(seconds) }) => cx.clock.sleep(Duration::from_secs(seconds)).await,
             Ok(Waited { backoff: None }) => {}
+            // The next look begins anew.
+            Err(error) if error.code() == Some(dialect::RESET) => {}
             Err(error) => {
                 tracing::info!(%error, "waiting for changes broke off");
                 cx.clock.sleep(most).await;
@@ -326,6 +346,12 @@ impl Collected<'_> {
                     None if moved => ChangeKind::Updated,
                     None => ChangeKind::Created,
                 }
+            }
+            (None, Some((at, was))) if place.before.is_some() => {
+                if at == path && *was == mark && !moved {
+                    return Ok(());
+                }
+                ChangeKind::Updated
             }
             (None, _) if place.listing => ChangeKind::Created,
             (None, _) => ChangeKind::Changed,

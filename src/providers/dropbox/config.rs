@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::connect::hosts::{HostRule, HostRules};
 use crate::connect::sign_in::{
-    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Scope, SignIn,
+    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Revocation, Scope, SignIn,
 };
 use crate::error::{Error, Result};
 
@@ -47,11 +47,22 @@ pub struct DropboxConfig {
     /// Without it a deletion names its path alone.
     #[schemars(title = "Remember paths")]
     pub remember_paths: bool,
+    /// How many paths a feed remembers at most: 20,000 unless another number is given. A checkpoint holds all of
+    /// them, about 30 bytes each.
+    #[schemars(title = "Most paths")]
+    pub remember_max: Option<u32>,
 }
 
 impl Default for DropboxConfig {
     fn default() -> Self {
-        Self { root: None, select_user: None, select_admin: None, search_index: false, remember_paths: true }
+        Self {
+            root: None,
+            select_user: None,
+            select_admin: None,
+            search_index: false,
+            remember_paths: true,
+            remember_max: None,
+        }
     }
 }
 
@@ -166,8 +177,8 @@ impl DropboxConfig {
             grants: vec![GrantKind::Code, GrantKind::Token],
             authorize_url: Some(at(&web, "/oauth2/authorize")?),
             token_url: Some(at(&api, "/oauth2/token")?),
-            // `auth/token/revoke` ends the token that it is called with; it is not the endpoint of RFC 7009.
-            revoke_url: None,
+            revoke_url: Some(at(&api, "/2/auth/token/revoke")?),
+            revocation: Revocation::Shown,
             scopes: scopes(),
             client_scopes: Vec::new(),
             read_only_enforced_by_provider: true,

@@ -128,6 +128,15 @@ pub(super) async fn open(account: &Arc<Account>, cx: &Context, name: &TypeName) 
     let kind = ALL.into_iter().find(|kind| kind.name() == name.base());
     let kind = kind.ok_or_else(|| about(unknown_type(name.as_str())))?;
     let scope = name.scope().map(str::trim).filter(|scope| !matches!(*scope, "" | "/"));
+    // Only what can be a path goes into a request.
+    let file = match (kind, scope) {
+        (Kind::Revision, Some(scope)) if !scope.starts_with("id:") => {
+            let path = paths::whole("type", "", scope);
+            Some(path.map_err(|error| about(nothing_at(scope).with_source(error)))?)
+        }
+        _ => None,
+    };
+    let scope = file.as_deref().or(scope);
     let mut folder = None;
     match (kind, scope) {
         (Kind::Revision, None) => {

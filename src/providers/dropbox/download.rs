@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::columns::Kind;
 use super::hash::ContentHash;
+use super::pages::Head;
 use super::records::DropboxRecords;
 use super::{api, dialect};
 use crate::error::{Error, ErrorKind, Result, Retry};
@@ -52,6 +53,16 @@ impl DropboxRecords {
         let path = self.named(by, key)?;
         let reply = self.account.send(cx, api::download(&path, None)?).await?;
         let told = told(&reply)?;
+        let row = reply.header(api::RESULT).unwrap_or_default().as_bytes();
+        let is_own = match self.kind {
+            Kind::Revision => self.is_of_scope(&Head::of(row)?),
+            _ => self.is_own(row),
+        };
+        if !is_own {
+            let plural = self.record_type.label_plural.to_lowercase();
+            return Err(Error::new(ErrorKind::NotFound, format!("{key} is none of the {plural}"))
+                .with_code("other_type"));
+        }
         let length = told.size;
         let reading = Reading {
             cx: cx.clone(),

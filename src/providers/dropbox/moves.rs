@@ -103,13 +103,28 @@ impl DropboxRecords {
         rows: &[Change],
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
+        let wanted: Vec<Result<Wanted>> = rows.iter().map(|row| self.wanted(row, options)).collect();
+        let ids: Vec<Result<String>> = wanted
+            .iter()
+            .map(|wanted| wanted.as_ref().map(|wanted| wanted.id.clone()).map_err(Clone::clone))
+            .collect();
+        let looked = self.own_entries(cx, "update", &ids).await?;
         let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();
         let mut moves: Vec<(usize, String, String)> = Vec::new();
-        for (place, row) in rows.iter().enumerate() {
-            let wanted = match self.wanted(row, options) {
-                Ok(wanted) => wanted,
-                Err(error) => {
-                    outcomes[place] = Some(Outcome::Failed(self.about("update")(error)));
+        for (place, ((row, wanted), looked)) in rows.iter().zip(wanted).zip(looked).enumerate() {
+            let refused = |error: Error| Some(Outcome::Failed(self.about("update")(error)));
+            let (wanted, head) = match (wanted, looked) {
+                (Ok(wanted), Ok((_, Some(head)))) => (wanted, head),
+                (Ok(wanted), Ok((_, None))) => {
+                    let error = Error::new(
+                        ErrorKind::NotFound,
+                        format!("there is no {} {}", self.kind.name(), wanted.id),
+                    );
+                    outcomes[place] = refused(error.with_code("not_found"));
+                    continue;
+                }
+                (Err(error), _) | (_, Err(error)) => {
+                    outcomes[place] = refused(error);
                     continue;
                 }
             };
@@ -117,14 +132,14 @@ impl DropboxRecords {
                 && wanted.only_moves()
                 && let Some(to) = &wanted.to
             {
-                match self.destination(cx, &wanted.id, to).await {
+                match self.destination(&head, to) {
                     Ok(Some(path)) => moves.push((place, wanted.id, path)),
                     Ok(None) => outcomes[place] = Some(Outcome::Unchanged(row.key.clone())),
-                    Err(error) => outcomes[place] = Some(self.settled(Err(error), "update", None)),
+                    Err(error) => outcomes[place] = refused(error),
                 }
                 continue;
             }
-            match self.update_one(cx, row, &wanted, options).await {
+            match self.update_one(cx, row, &wanted, &head, options).await {
                 Err(error) if error.kind() == ErrorKind::DryRun && rows.len() == 1 => return Err(error),
                 outcome => outcomes[place] = Some(self.settled(outcome, "update", None)),
             }
@@ -135,21 +150,22 @@ impl DropboxRecords {
     }
 
     /// The path that a move leads to; nothing when the entry is there already.
-    async fn destination(&self, cx: &Context, id: &str, to: &To) -> Result<Option<String>> {
-        let (name, folder) = match to {
-            To::Path(path) => return Ok(Some(path.clone())),
-            To::Parts { name, folder } => (name, folder),
+    fn destination(&self, head: &Head, to: &To) -> Result<Option<String>> {
+        let present = head.path_display.as_deref().unwrap_or_default();
+        let path = match to {
+            To::Path(path) => path.clone(),
+            To::Parts { name, folder } => {
+                let folder = folder.as_deref().unwrap_or_else(|| paths::parent(present));
+                let name = name.as_deref().unwrap_or_else(|| paths::name(present));
+                if name.contains('/') {
+                    return Err(
+                        Error::invalid("a name holds no slash").with_field("name", "a name without slashes")
+                    );
+                }
+                self.inside("parent_path", paths::whole("name", folder, name)?)?
+            }
         };
-        let gone = || Error::new(ErrorKind::NotFound, format!("there is no {} {id}", self.kind.name()));
-        let row = self.entry(cx, "update", id, false).await?.ok_or_else(gone)?;
-        let present = Head::of(&row)?.path_display.ok_or_else(gone)?;
-        let folder = folder.as_deref().unwrap_or_else(|| paths::parent(&present));
-        let name = name.as_deref().unwrap_or_else(|| paths::name(&present));
-        if name.contains('/') {
-            return Err(Error::invalid("a name holds no slash").with_field("name", "a name without slashes"));
-        }
-        let path = paths::whole("name", folder, name)?;
-        Ok((path != present).then_some(self.inside("parent_path", path)?))
+        Ok((path != present).then_some(path))
     }
 
     async fn update_one(
@@ -157,6 +173,7 @@ impl DropboxRecords {
         cx: &Context,
         row: &Change,
         wanted: &Wanted,
+        head: &Head,
         options: &WriteOptions,
     ) -> Result<Outcome> {
         let mut outcome = Outcome::Unchanged(row.key.clone());
@@ -169,7 +186,7 @@ impl DropboxRecords {
             outcome = Outcome::Updated(row.key.clone());
         }
         let Some(to) = &wanted.to else { return Ok(outcome) };
-        let Some(path) = self.destination(cx, &wanted.id, to).await? else { return Ok(outcome) };
+        let Some(path) = self.destination(head, to)? else { return Ok(outcome) };
         let moved = self.move_one(cx, row, &wanted.id, &path, options).await?;
         Ok(match (outcome, moved) {
             (Outcome::Updated(key), Outcome::Unchanged(_)) => Outcome::Updated(key),
@@ -394,7 +411,7 @@ impl DropboxRecords {
             }
             Some(found) => {
                 let head = Head::of(&found)?;
-                let (Some("file"), Some(id)) = (head.tag.as_deref(), head.id) else {
+                let (Some("file"), Some(id)) = (head.tag.as_deref(), head.id.as_ref()) else {
                     return Err(Error::new(ErrorKind::Conflict, format!("{path} is a folder"))
                         .with_code("path/conflict/folder"));
                 };
@@ -403,7 +420,7 @@ impl DropboxRecords {
                     Change { key: key.clone(), edits: row.edits.clone(), if_version: row.if_version.clone() };
                 // Where it is was said by the key; when it was changed, only a new content can tell.
                 let wanted = Wanted { to: None, ..self.wanted(&change, &WriteOptions::new())? };
-                self.update_one(cx, &change, &wanted, options).await?;
+                self.update_one(cx, &change, &wanted, &head, options).await?;
                 Ok(Outcome::Updated(key))
             }
         }

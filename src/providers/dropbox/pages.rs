@@ -183,15 +183,13 @@ impl DropboxRecords {
         };
         let Listed { rows, cursor, has_more } = listed(&reply.body)?;
         if has_more && position.cursor.as_ref() == Some(&cursor) {
-            return Err(Error::protocol("Dropbox gives the same page again and again")
-                .with_provider("dropbox")
-                .with_code("page_loop"));
+            return Err(repeated());
         }
         // A folder is not in itself.
         let itself = path.to_lowercase();
         let own: Vec<Vec<u8>> = rows
             .into_iter()
-            .filter(|row| self.is_own(row) && !is_itself(row, &itself))
+            .filter(|row| self.is_own(row) && !is_itself(row, &itself) && (listing.deleted || !is_gone(row)))
             .map(<[u8]>::to_vec)
             .collect();
         let mut records = self.records_of(&own, shape);
@@ -262,12 +260,12 @@ impl DropboxRecords {
         struct Wrapped {
             metadata: Option<Box<RawValue>>,
         }
-        let Route::Index { query, folder, names_only } = &request.route else {
+        let Route::Index { query, folder, names_only, extensions } = &request.route else {
             return Err(Error::bug("this plan asks no index"));
         };
         let call = match &position.cursor {
             Some(cursor) => api::search_on(cursor),
-            None => api::search(query, folder, *names_only, request.size),
+            None => api::search(query, folder, *names_only, extensions, request.size),
         };
         let Found { matches, has_more, cursor } = match self.account.ask(cx, "a search", call).await {
             Err(error) if position.cursor.is_none() && is_nowhere(&error) => {
@@ -299,6 +297,9 @@ impl DropboxRecords {
         }
         let cursor =
             cursor.ok_or_else(|| incomplete("Dropbox's page of matches does not say how it goes on"))?;
+        if position.cursor.as_ref() == Some(&cursor) {
+            return Err(repeated());
+        }
         Ok(Rows { rows, next: Some(Position { cursor: Some(cursor), ..position }) })
     }
 
@@ -388,6 +389,13 @@ fn incomplete(what: &str) -> Error {
     Error::protocol(what).with_provider("dropbox").with_code("not_json").with_retry(Retry::IfIdempotent)
 }
 
+fn repeated() -> Error {
+    Error::protocol("Dropbox leads back to a page that was read already")
+        .with_provider("dropbox")
+        .with_code("repeated_cursor")
+        .with_advice("Start the search again; what was read so far is incomplete")
+}
+
 fn lost_place(error: Error) -> Error {
     error.with_advice_instead(
         "Dropbox no longer knows where this search stood, and it cannot be told what was read before: start it again \
@@ -401,6 +409,11 @@ pub(super) fn is_nowhere(error: &Error) -> bool {
     error.kind() == ErrorKind::NotFound
         || (error.status() == Some(409)
             && ["not_folder", "not_file", "malformed_path"].iter().any(|tag| code.ends_with(tag)))
+}
+
+/// Whether a row tells of what was deleted while the folder was listed.
+fn is_gone(row: &[u8]) -> bool {
+    first_tag(row).is_some_and(|tag| tag == b"deleted")
 }
 
 fn is_itself(row: &[u8], folder: &str) -> bool {

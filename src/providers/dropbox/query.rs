@@ -25,6 +25,9 @@ const MATCHES_MAX: u32 = 1_000;
 const REVISIONS_MAX: u32 = 100;
 /// Longest text that the search index takes, in characters.
 const INDEX_TEXT_MAX: usize = 1_000;
+/// Extensions that the search index is asked for at once, and how long each may be.
+const EXTENSIONS_MAX: usize = 20;
+const EXTENSION_MAX: usize = 16;
 
 /// What a search goes through.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +42,8 @@ pub(super) enum Route {
     },
     /// Entries by id or path.
     These(Vec<String>),
-    /// What the search index finds.
-    Index { query: String, folder: String, names_only: bool },
+    /// What the search index finds, of files with these extensions where there are any.
+    Index { query: String, folder: String, names_only: bool, extensions: Vec<String> },
     /// The revisions of a file.
     Revisions(String),
     /// Shared links.
@@ -153,7 +156,10 @@ impl DropboxRecords {
             "name" if self.account.config.search_index && self.kind != Kind::Entry => {
                 let query = contained(&condition.test)?;
                 let folder = self.folder_path().to_owned();
-                return offer(Route::Index { query, folder, names_only: true }, (3, 0));
+                return offer(
+                    Route::Index { query, folder, names_only: true, extensions: Vec::new() },
+                    (3, 0),
+                );
             }
             _ => return None,
         }
@@ -170,6 +176,25 @@ impl DropboxRecords {
                 parts.iter().filter_map(|part| self.best(part)).min_by_key(|offer| offer.rank)
             }
             Filter::Or(_) | Filter::Not(_) => None,
+        }
+    }
+
+    /// A condition on the extension that must hold in any case: the search index can look for it beside words.
+    fn of_extension(&self, filter: &Filter) -> Option<(Condition, Vec<String>)> {
+        match filter {
+            Filter::Is(condition) if condition.path.is_single() && condition.path.leaf() == "extension" => {
+                let values = texts(&condition.test)?;
+                let plain = |text: &&str| {
+                    !text.is_empty() && text.chars().all(char::is_alphanumeric) && text.len() <= EXTENSION_MAX
+                };
+                let fits = self.kind == Kind::File
+                    && condition.case_sensitive
+                    && (1..=EXTENSIONS_MAX).contains(&values.len())
+                    && values.iter().all(plain);
+                fits.then(|| (condition.clone(), values.into_iter().map(str::to_owned).collect()))
+            }
+            Filter::And(parts) => parts.iter().find_map(|part| self.of_extension(part)),
+            Filter::Is(_) | Filter::Or(_) | Filter::Not(_) => None,
         }
     }
 
@@ -207,6 +232,9 @@ impl DropboxRecords {
         let normal = query.filter.as_ref().map(pushdown::negation_normal);
         let offer = normal.as_ref().filter(|_| listed).and_then(|filter| self.best(filter));
         let chosen = offer.as_ref().map(|offer| &offer.condition);
+        let by_index =
+            query.native.is_some() || matches!(&offer, Some(Offer { route: Route::Index { .. }, .. }));
+        let extension = normal.as_ref().filter(|_| by_index).and_then(|filter| self.of_extension(filter));
         let split = pushdown::split(query.filter.as_ref(), |condition| {
             if chosen == Some(condition) {
                 let why = match offer.as_ref().map(|offer| &offer.route) {
@@ -218,17 +246,28 @@ impl DropboxRecords {
                 };
                 return Judged::superset(condition.to_string(), why);
             }
+            if extension.as_ref().is_some_and(|(own, _)| own == condition) {
+                return Judged::superset(
+                    condition.to_string(),
+                    "the search index looks at files with such extensions alone",
+                );
+            }
             Judged::unsupported(match condition.path.leaf() {
                 "name" if listed && !self.account.config.search_index => {
                     "Dropbox lists without conditions; its search index finds names, but may miss new ones, and is \
                      used only on connections with search_index=true"
+                }
+                "extension" if self.kind == Kind::File => {
+                    "Dropbox lists without conditions; its search index knows extensions, but only beside a text or \
+                     a condition on the name that it is asked for"
                 }
                 _ => "Dropbox lists without conditions",
             })
         });
         let mut conditions = split.conditions;
         let mut notes = Vec::new();
-        let mut route = self.within(offer.map_or_else(|| self.everything(), |offer| offer.route));
+        let mut route =
+            self.within(offer.as_ref().map_or_else(|| self.everything(), |offer| offer.route.clone()));
         if let Some(text) = &query.native {
             if text.trim().is_empty() || text.chars().count() > INDEX_TEXT_MAX {
                 return Err(Error::invalid(format!(
@@ -239,14 +278,15 @@ impl DropboxRecords {
                 Route::Folder { path, .. } => path.clone(),
                 _ => self.folder_path().to_owned(),
             };
-            route = Route::Index { query: text.clone(), folder, names_only: false };
+            route = Route::Index { query: text.clone(), folder, names_only: false, extensions: Vec::new() };
             conditions.push(PlannedCondition {
                 text: text.clone(),
                 at: At::Exact,
                 why: "given as a search text: what Dropbox's index finds in names and contents".to_owned(),
             });
         }
-        if matches!(route, Route::Index { .. }) {
+        if let Route::Index { extensions, .. } = &mut route {
+            *extensions = extension.map(|(_, extensions)| extensions).unwrap_or_default();
             notes.push(
                 "Dropbox's search index is behind by some moments and gives 10,000 matches at most"
                     .to_owned(),
@@ -302,9 +342,13 @@ fn explained(request: &Request) -> String {
             format!("list_folder {path:?}{depth}{deleted}")
         }
         Route::These(keys) => format!("get_metadata of {} entries", keys.len()),
-        Route::Index { query, folder, names_only } => {
+        Route::Index { query, folder, names_only, extensions } => {
             let what = if *names_only { "names" } else { "names and contents" };
-            format!("search_v2 {query:?} in {what} under {folder:?}")
+            let of = match extensions.as_slice() {
+                [] => String::new(),
+                some => format!(", extensions {}", some.join(" ")),
+            };
+            format!("search_v2 {query:?} in {what} under {folder:?}{of}")
         }
         Route::Revisions(file) => format!("list_revisions {file:?}"),
         Route::Links(_) => "list_shared_links".to_owned(),

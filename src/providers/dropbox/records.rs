@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use super::account::Account;
 use super::columns::{self, Column, Kind};
-use super::pages::AT_ONCE;
+use super::pages::{AT_ONCE, Head};
 use super::paths as places;
 use super::templates::Template;
 use crate::error::{Error, ErrorKind, Result};
@@ -103,6 +103,13 @@ impl DropboxRecords {
         }
     }
 
+    /// Whether a revision is one of the type's file.
+    pub(super) fn is_of_scope(&self, head: &Head) -> bool {
+        self.scope.as_deref().is_some_and(|scope| {
+            head.id.as_deref() == Some(scope) || head.path_lower.as_deref() == Some(&scope.to_lowercase())
+        })
+    }
+
     /// One record by a key; nothing when there is none of this type.
     async fn read(&self, cx: &Context, by: &str, key: &Key, shape: &Shape) -> Result<Option<Record>> {
         let named = self.named(by, key)?;
@@ -111,6 +118,9 @@ impl DropboxRecords {
             _ => self.entry(cx, "get", &named, false).await?,
         };
         let Some(row) = row.filter(|row| self.is_own(row)) else { return Ok(None) };
+        if self.kind == Kind::Revision && !self.is_of_scope(&Head::of(&row)?) {
+            return Ok(None);
+        }
         match self.records_of(&[row], shape).pop() {
             Some(record) => record.map(Some).map_err(|row| row.error),
             None => Ok(None),

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::provider::changes::mark;
 
-/// Entries that are remembered at most; a feed of a larger folder names deletions by their paths.
-pub(super) const MOST: usize = 20_000;
+/// Entries that are remembered at most, unless the connection says otherwise; a feed of a larger folder names
+/// deletions by their paths.
+pub(super) const MOST: u32 = 20_000;
 
 /// A record as it was last seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -127,6 +127,10 @@ impl DropboxRecords {
             return Err(Error::new(ErrorKind::Conflict, format!("{path} is a folder"))
                 .with_code("path/conflict/folder"));
         }
+        if found.as_deref().is_some_and(|row| !self.is_own(row)) {
+            let message = format!("{path} does not lie in {:?}", self.folder_path());
+            return Err(Error::new(ErrorKind::NotFound, message).with_code("other_type"));
+        }
         let mut mode = match text("mode") {
             Some("add") => json!("add"),
             _ => json!("overwrite"),

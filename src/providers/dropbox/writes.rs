@@ -1,7 +1,7 @@
-//! Creating and deleting, and what became of creates whose answer was lost. Many files are uploaded each for itself,
+//! Creating, and what became of creates whose answer was lost. Many files are uploaded each for itself,
 //! which shows nowhere yet, and put in their places by one request: Dropbox locks a whole space for each that writes.
 //!
-//! Sources: the Stone specification (`upload_session/finish_batch_v2`, `create_folder_batch`, `delete_batch`); "Data
+//! Sources: the Stone specification (`upload_session/finish_batch_v2`, `create_folder_batch`); "Data
 //! ingress guide", Dropbox for HTTP Developers.
 
 use std::time::Duration;
@@ -19,15 +19,15 @@ use super::pages::AT_ONCE;
 use super::records::DropboxRecords;
 use super::{api, dialect, hash, paths};
 use crate::error::{Error, ErrorKind, Result, Retry};
-use crate::provider::{Context, Edit, Edits, NewRow, Outcome, Settled, VersionedKey, WriteOptions};
+use crate::provider::{Context, Edit, Edits, NewRow, Outcome, Settled, WriteOptions};
 use crate::record::Key;
 
 /// Uploads that are under way at once.
 const UPLOADS: usize = 4;
 /// How often rows that Dropbox has no time for are sent again.
-const TURNS: u32 = 4;
+pub(super) const TURNS: u32 = 4;
 /// First pause before that; it doubles.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// How far the service's clock and ours may be apart, in seconds.
 const CLOCKS_APART: i64 = 300;
 
@@ -418,93 +418,6 @@ impl DropboxRecords {
         }
     }
 
-    /// Deletes files or folders, these with all that is in them.
-    pub(super) async fn delete_entries(&self, cx: &Context, rows: &[VersionedKey]) -> Result<Vec<Outcome>> {
-        let named: Vec<Result<Json>> = rows
-            .iter()
-            .map(|row| {
-                let mut entry = json!({ "path": self.named("id", &row.key)? });
-                if let Some(rev) = &row.if_version {
-                    entry["parent_rev"] = rev.as_str().into();
-                }
-                Ok(entry)
-            })
-            .collect();
-        let mut outcomes: Vec<Option<Outcome>> = Vec::new();
-        let mut waiting: Vec<(usize, Json)> = Vec::new();
-        for (place, named) in named.into_iter().enumerate() {
-            match named {
-                Ok(entry) => {
-                    waiting.push((place, entry));
-                    outcomes.push(None);
-                }
-                // What no key can be is not there.
-                Err(error) => outcomes.push(Some(Outcome::Failed(self.about("delete")(error)))),
-            }
-        }
-        let key = |place: usize| rows[place].key.clone();
-        if let [(place, entry)] = waiting.as_slice() {
-            // An entry that is gone when it is deleted again was deleted.
-            let call = api::rpc("delete", "files/delete_v2", entry).idempotent(true);
-            let gone = match self.account.send(cx, call).await {
-                Ok(_) => Ok(Outcome::Deleted(key(*place))),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(Outcome::Deleted(key(*place))),
-                Err(error)
-                    if rows.len() == 1 && !error.leaves_open() && error.kind() != ErrorKind::Conflict =>
-                {
-                    return Err(error);
-                }
-                Err(error) => Err(error),
-            };
-            outcomes[*place] = Some(self.settled(gone, "delete", None));
-            waiting.clear();
-        }
-        for turn in 1..=TURNS {
-            if waiting.is_empty() {
-                break;
-            }
-            let entries: Vec<&Json> = waiting.iter().map(|(_, entry)| entry).collect();
-            let call =
-                api::rpc("delete", "files/delete_batch", &json!({ "entries": entries })).idempotent(true);
-            let answer = self.account.ask::<Json>(cx, "a batch of deletions", call).await;
-            let answered = match answer {
-                Ok(answer) => self.account.finished(cx, "delete", "files/delete_batch/check", answer).await,
-                Err(error) if outcomes.iter().all(Option::is_none) && !error.leaves_open() => {
-                    return Err(error);
-                }
-                Err(error) => Err(error),
-            };
-            let results = match answered {
-                Ok(results) if results.len() == waiting.len() => results,
-                other => {
-                    let error = other.err().unwrap_or_else(miscounted);
-                    for (place, _) in &waiting {
-                        outcomes[*place] = Some(self.settled(Err(error.clone()), "delete", None));
-                    }
-                    break;
-                }
-            };
-            let mut again = Vec::new();
-            for ((place, entry), result) in waiting.into_iter().zip(results) {
-                let gone = match success(&result, Some("metadata")) {
-                    Ok(_) => Ok(Outcome::Deleted(key(place))),
-                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(Outcome::Deleted(key(place))),
-                    Err(error) if error.kind() == ErrorKind::RateLimited && turn < TURNS => {
-                        again.push((place, entry));
-                        continue;
-                    }
-                    Err(error) => Err(error),
-                };
-                outcomes[place] = Some(self.settled(gone, "delete", None));
-            }
-            waiting = again;
-            if !waiting.is_empty() {
-                cx.clock.sleep(PAUSE * 2_u32.pow(turn - 1)).await;
-            }
-        }
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(no_outcome)).collect())
-    }
-
     /// What became of creates, by their paths and contents.
     pub(super) async fn settle_marks(&self, cx: &Context, marks: &[Json]) -> Result<Vec<Settled>> {
         let look = |mark: Json| async move {
@@ -545,7 +458,7 @@ fn is_of_row(error: &Error) -> bool {
     own || error.leaves_open()
 }
 
-fn no_outcome() -> Outcome {
+pub(super) fn no_outcome() -> Outcome {
     Outcome::Failed(Error::bug("a row got no outcome"))
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::connect::hosts::{HostRule, HostRules};
 use crate::connect::sign_in::{
-    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Scope, SignIn,
+    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Revocation, Scope, SignIn,
 };
 use crate::error::{Error, Result};
 
@@ -192,6 +192,7 @@ impl DynamicsConfig {
             authorize_url: Some(at("authorize")?),
             // Entra ID has no endpoint that revokes a token.
             revoke_url: None,
+            revocation: Revocation::Form,
             scopes: vec![
                 scope(
                     format!("{resource}/user_impersonation"),

@@ -10,7 +10,7 @@ use url::Url;
 use super::api::API;
 use crate::connect::hosts::{HostRule, HostRules};
 use crate::connect::sign_in::{
-    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Scope, SignIn,
+    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Revocation, Scope, SignIn,
 };
 use crate::error::{Error, Result};
 
@@ -92,6 +92,7 @@ impl GoogleCalendarConfig {
             authorize_url: Some(address(LOGIN_HOST, "/o/oauth2/v2/auth")?),
             token_url: Some(address(TOKEN_HOST, "/token")?),
             revoke_url: Some(address(TOKEN_HOST, "/revoke")?),
+            revocation: Revocation::Form,
             scopes: scopes(),
             client_scopes: scopes(),
             read_only_enforced_by_provider: true,

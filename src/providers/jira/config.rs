@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::connect::hosts::{HostRule, HostRules};
 use crate::connect::sign_in::{
-    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Scope, SignIn,
+    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Revocation, Scope, SignIn,
 };
 use crate::error::{Error, Result};
 
@@ -205,6 +205,7 @@ impl JiraConfig {
             token_url: Some(at("/oauth/token")?),
             // Atlassian has no endpoint that revokes a token.
             revoke_url: None,
+            revocation: Revocation::Form,
             scopes: scopes(),
             client_scopes: Vec::new(),
             read_only_enforced_by_provider: !basic,

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::connect::hosts::{HostRule, HostRules};
 use crate::connect::sign_in::{
-    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Scope, SignIn,
+    AccessMode, AssertionUse, ClientAuthentication, GrantKind, RedirectRule, Revocation, Scope, SignIn,
 };
 use crate::error::{Error, Result};
 
@@ -166,6 +166,7 @@ impl SalesforceConfig {
             authorize_url: Some(at("/services/oauth2/authorize")?),
             token_url: Some(at("/services/oauth2/token")?),
             revoke_url: Some(at("/services/oauth2/revoke")?),
+            revocation: Revocation::Form,
             scopes: vec![
                 scope(
                     "api",

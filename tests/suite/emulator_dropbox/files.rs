@@ -186,3 +186,41 @@ fn an_entry_has_one_shared_link() {
     account.call("sharing/revoke_shared_link", json!({ "url": link["url"] }));
     assert_eq!(account.call("sharing/list_shared_links", json!({}))["links"], json!([]));
 }
+
+#[cfg(unix)]
+#[test]
+fn fault_60_nothing_beside_an_imported_folder_gets_in() {
+    use recordport::emulator::service::Service as _;
+    use std::os::unix::fs::symlink;
+
+    let disk = tempfile::tempdir().expect("a directory");
+    let folder = disk.path().join("folder");
+    std::fs::create_dir_all(folder.join("...")).expect("made");
+    let write = |path: &str| std::fs::write(disk.path().join(path), "x").expect("written");
+    for path in [
+        "secret",
+        "folder/in.txt",
+        "folder/.../..x",
+        "folder/.hidden",
+        "folder/.DS_Store",
+        "folder/Thumbs.db",
+    ] {
+        write(path);
+    }
+    symlink("../secret", folder.join("file link")).expect("made");
+    symlink("..", folder.join("folder link")).expect("made");
+    symlink(&folder, disk.path().join("whole link")).expect("made");
+    let account = empty_account();
+    account.service.import(&disk.path().join("whole link")).expect_err("a link is no folder");
+    account.service.import(&folder).expect("is taken");
+    let (mut paths, _) = account.listed(json!({ "path": "", "recursive": true }));
+    paths.sort();
+    assert_eq!(paths, ["/...", "/.../..x", "/.hidden", "/in.txt"]);
+    for name in ["back\\slash", "blank "] {
+        let path = format!("folder/{name}");
+        write(&path);
+        let told = account.service.import(&folder).expect_err("cannot be a path");
+        assert!(told.contains(name.trim_end().trim_end_matches("slash").trim_end_matches('\\')), "{told}");
+        std::fs::remove_file(disk.path().join(&path)).expect("goes");
+    }
+}

@@ -129,6 +129,26 @@ pub(super) trait Writing: Service {
     }
     /// Glob of the requests that write by this method.
     fn writes(&self, method: &str) -> &'static str;
+    /// Glob of the requests that write so many rows by this method.
+    fn writes_of(&self, method: &str, _rows: usize) -> &'static str {
+        self.writes(method)
+    }
+    /// Whether every row that was created is known by what it holds, so that none needs a mark.
+    fn knows_each_row(&self) -> bool {
+        false
+    }
+    /// Whether a stored row has this label.
+    fn has_label(&self, row: &Value, label: &str) -> bool {
+        *self.value(row, self.label()) == label
+    }
+    /// The change that gives a row another label.
+    fn relabelled(&self, label: &str) -> Value {
+        json!({ self.label(): label })
+    }
+    /// A refusal because of what is there already, as a rule without path and status.
+    fn conflict(&self) -> Value {
+        self.refusal(Refusal::Unknown)
+    }
     /// Whether a request of the log writes.
     fn is_write(&self, request: &Value) -> bool;
     /// The method of the requests that update, upsert or delete: `PATCH` or `DELETE`, or one for all.
@@ -236,6 +256,6 @@ impl Trial<dyn Writing> {
     /// The stored rows of the written type with this label.
     pub(super) fn labelled(&self, label: &str) -> Vec<Value> {
         let rows = self.written_rows();
-        rows.into_iter().filter(|row| *self.service.value(row, self.service.label()) == label).collect()
+        rows.into_iter().filter(|row| self.service.has_label(row, label)).collect()
     }
 }
