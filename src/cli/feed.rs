@@ -84,10 +84,7 @@ impl Feed {
             Some(path) => Box::new(open_file(path)?),
             None => std::mem::replace(&mut session.input, Box::new(std::io::empty())),
         };
-        let by = match operation {
-            Operation::Upsert(by) => by.clone(),
-            _ => record_type.key.clone(),
-        };
+        let by = operation.by(record_type);
         let rows = Some(RowReader::new(input, format, record_type, csv_raw));
         let operation = operation.clone();
         Ok(Self::Reading(Box::new(Input { rows, reading: None, operation, by, batch_max })))

@@ -165,7 +165,7 @@ async fn prepare(session: &mut Session, args: &args::Run, dry: Option<&DryRun>) 
 async fn resume(
     session: &mut Session,
     journal: Journal,
-    mut found: crate::run::journal::Found,
+    mut found: crate::run::entry::Found,
     args: &args::Run,
 ) -> Result<Begun> {
     session.timezone = found.summary.plan.zone()?;

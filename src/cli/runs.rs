@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::Session;
-use super::args::{Format, RunsAction, RunsShow};
+use super::args::{Format, RunsAction, RunsPrune, RunsShow};
 use super::output::{self, Done};
 use crate::error::{Error, Result};
 use crate::run::{Journal, Summary};
@@ -33,14 +33,9 @@ pub(crate) async fn run(session: &mut Session, action: Option<RunsAction>) -> Do
     match action.unwrap_or(RunsAction::List) {
         RunsAction::List => {
             let runs = journal.list().await?;
-            let format = session.format();
-            if matches!(format, Format::Table | Format::Csv) {
-                let flat = runs.iter().map(flat).collect::<Result<Vec<_>>>()?;
-                output::list(&mut session.out, format, &COLUMNS, &flat)?;
-            } else {
-                output::list(&mut session.out, format, &COLUMNS, &runs)?;
-            }
+            listed(session, &runs)?;
         }
+        RunsAction::Prune(args) => prune(session, &journal, &args).await?,
         RunsAction::Show(RunsShow { id, failed: false }) => {
             let found = journal.run(&id).await?;
             shown(session, &found.summary)?;
@@ -57,6 +52,38 @@ pub(crate) async fn run(session: &mut Session, action: Option<RunsAction>) -> Do
         }
     }
     Ok(0)
+}
+
+/// Forgets runs that are over.
+async fn prune(session: &mut Session, journal: &Journal, args: &RunsPrune) -> Done<()> {
+    let now = session.workspace().await?.clock().now();
+    if args.older_than.is_negative() {
+        return Err(Error::invalid("--older-than takes a span such as 30d").into());
+    }
+    let before = now.to_zoned(jiff::tz::TimeZone::UTC).checked_sub(args.older_than).map_err(|error| {
+        Error::invalid(format!("--older-than {} cannot be counted back", args.older_than)).with_source(error)
+    })?;
+    let before = before.timestamp();
+    let runs = if args.dry_run {
+        let mut runs = journal.list().await?;
+        runs.retain(|run| run.is_over() && run.changed < before);
+        runs
+    } else {
+        journal.prune(before).await?
+    };
+    listed(session, &runs)?;
+    let done = if args.dry_run { "would be forgotten" } else { "forgotten" };
+    output::note(&format!("{} runs {done}", runs.len()));
+    Ok(())
+}
+
+fn listed(session: &mut Session, runs: &[Summary]) -> Done<()> {
+    let format = session.format();
+    if matches!(format, Format::Table | Format::Csv) {
+        let flat = runs.iter().map(flat).collect::<Result<Vec<_>>>()?;
+        return output::list(&mut session.out, format, &COLUMNS, &flat);
+    }
+    output::list(&mut session.out, format, &COLUMNS, runs)
 }
 
 /// Prints one run.

@@ -14,10 +14,11 @@ use super::output::{Done, Halt, Out, harmless, note};
 use super::progress::Progress;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::dry_run::DryRun;
+use crate::mapping::document;
 use crate::provider::{Outcome, Records, WriteOptions};
-use crate::record::KeyFields;
 use crate::record::capability::WriteCapability;
 use crate::record::nearest::nearest;
+use crate::record::{KeyFields, RecordType};
 use crate::workspace::{Connected, Use};
 
 /// Most rows of a batch, whatever the provider takes: outcomes should come while the input is being read.
@@ -43,6 +44,24 @@ impl Operation {
             Self::Update => "update",
             Self::Upsert(_) => "upsert",
             Self::Delete => "delete",
+        }
+    }
+
+    /// As mappings name it.
+    pub(super) fn of_document(&self) -> document::Operation {
+        match self {
+            Self::Create => document::Operation::Create,
+            Self::Update => document::Operation::Update,
+            Self::Upsert(_) => document::Operation::Upsert,
+            Self::Delete => document::Operation::Delete,
+        }
+    }
+
+    /// The fields by which it finds records.
+    pub(super) fn by(&self, record_type: &RecordType) -> KeyFields {
+        match self {
+            Self::Upsert(by) => by.clone(),
+            Self::Create | Self::Update | Self::Delete => record_type.key.clone(),
         }
     }
 
@@ -84,15 +103,14 @@ pub(crate) async fn run(
     let options = options(&operation, records, &flags.options)?;
     let capability = operation.capability(records);
     let batch_max = capability.map_or(BATCH, |capability| capability.batch_max.clamp(1, BATCH));
-    // A dry run shows its requests in the order of the rows.
-    let at_once = match (capability, &dry_run) {
-        (Some(capability), None) => capability.at_once.max(1),
-        _ => 1,
-    };
+    let at_once = capability.map_or(1, |capability| capability.at_once.max(1));
     let mut feed = Feed::open(session, records, &operation, source, batch_max, flags.csv_raw)?;
-    let mut report = Report::new(session, dry_run);
-    let mut progress = Progress::of("rows");
     let sender = Sender { connected, records, operation, options };
+    if let Some(record) = dry_run {
+        return super::dry_run::rows(session, &sender, &mut feed, &record).await;
+    }
+    let mut report = Report::new(session);
+    let mut progress = Progress::of("rows");
     let written = write_all(session, &sender, &mut feed, at_once, &mut report, &mut progress).await;
     match written {
         Ok(()) => {}
@@ -221,16 +239,16 @@ fn before_fault(error: Error, written: u64) -> Error {
 }
 
 /// Sends batches.
-struct Sender<'a> {
-    connected: &'a Connected,
-    records: &'a Arc<dyn Records>,
-    operation: Operation,
-    options: WriteOptions,
+pub(super) struct Sender<'a> {
+    pub(super) connected: &'a Connected,
+    pub(super) records: &'a Arc<dyn Records>,
+    pub(super) operation: Operation,
+    pub(super) options: WriteOptions,
 }
 
 impl Sender<'_> {
     /// Parts the rows that can be sent from those that say nothing usable, which fail alone.
-    fn sort(&self, rows: Vec<Result<Row>>) -> (Vec<Row>, Vec<Option<Outcome>>) {
+    pub(super) fn sort(&self, rows: Vec<Result<Row>>) -> (Vec<Row>, Vec<Option<Outcome>>) {
         let mut outcomes = Vec::with_capacity(rows.len());
         let mut good = Vec::with_capacity(rows.len());
         for row in rows {
@@ -245,7 +263,7 @@ impl Sender<'_> {
         (good, outcomes)
     }
 
-    fn named(&self, error: Error) -> Error {
+    pub(super) fn named(&self, error: Error) -> Error {
         error
             .with_operation(self.operation.name())
             .with_connection(self.connected.description.name.as_str())
@@ -253,7 +271,7 @@ impl Sender<'_> {
             .with_record_type(self.records.record_type().name.as_str())
     }
 
-    async fn send(&self, rows: Vec<Row>) -> Result<Vec<Outcome>> {
+    pub(super) async fn send(&self, rows: Vec<Row>) -> Result<Vec<Outcome>> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -276,7 +294,7 @@ impl Sender<'_> {
     }
 }
 
-fn is_dry_run(outcome: &Outcome) -> bool {
+pub(super) fn is_dry_run(outcome: &Outcome) -> bool {
     outcome.error().is_some_and(|error| error.kind() == ErrorKind::DryRun)
 }
 
@@ -284,8 +302,6 @@ fn is_dry_run(outcome: &Outcome) -> bool {
 struct Report {
     format: Format,
     terminal_words: bool,
-    dry_run: Option<DryRun>,
-    shown_requests: usize,
     started: bool,
     rows: u64,
     failed: u64,
@@ -312,35 +328,28 @@ impl Report {
         let sent = batch.outcomes.iter().filter(|outcome| outcome.is_none()).count();
         let mut stops = None;
         let answers = match answer {
-            Ok(answers) if answers.len() == sent || self.dry_run.is_some() => answers,
+            Ok(answers) if answers.len() == sent => answers,
             Ok(answers) => {
                 let bug = Error::bug(format!("{} outcomes came for {sent} rows", answers.len()));
                 (0..sent).map(|_| Outcome::Unknown { marker: None, error: bug.clone() }).collect()
             }
-            Err(error) if error.kind() == ErrorKind::DryRun => Vec::new(),
             Err(error) => {
                 stops = Some(error.clone());
                 if alone {
-                    self.flush_requests(session)?;
                     return Ok(Told { rows: 0, stops });
                 }
                 (0..sent).map(|_| Outcome::Failed(error.clone())).collect()
             }
         };
-        self.flush_requests(session)?;
         let mut answers = answers.into_iter();
         for (row, outcome) in (batch.first..).zip(batch.outcomes) {
             let Some(outcome) = outcome.or_else(|| answers.next()) else { continue };
-            // Of a dry run only what was decided without sending is told, such as a row that a check refuses.
-            let undecided = matches!(outcome, Outcome::Unknown { .. }) || is_dry_run(&outcome);
-            if self.dry_run.is_none() || !undecided {
-                self.outcome(session, row, &outcome)?;
-            }
+            self.outcome(session, row, &outcome)?;
         }
         Ok(Told { rows, stops })
     }
 
-    fn new(session: &Session, dry_run: Option<DryRun>) -> Self {
+    fn new(session: &Session) -> Self {
         // For writes, CSV is a form of the input; the report is not a table of records.
         let format = match session.format {
             Some(Format::Csv) => Format::Ndjson,
@@ -351,8 +360,6 @@ impl Report {
         Self {
             format,
             terminal_words: format == Format::Table,
-            dry_run,
-            shown_requests: 0,
             started: false,
             rows: 0,
             failed: 0,
@@ -379,28 +386,6 @@ impl Report {
         session.out.line(&line)
     }
 
-    /// Prints the requests that were recorded since the last time.
-    fn flush_requests(&mut self, session: &mut Session) -> Done<()> {
-        let Some(dry_run) = self.dry_run.clone() else { return Ok(()) };
-        for request in dry_run.requests().into_iter().skip(self.shown_requests) {
-            self.shown_requests += 1;
-            if !self.terminal_words {
-                self.document(&mut session.out, &request)?;
-                continue;
-            }
-            session.out.line(&format!("{} {}", request.method, harmless(&request.address)))?;
-            for (name, value) in &request.headers {
-                session.out.line(&format!("{name}: {}", harmless(value)))?;
-            }
-            let body = serde_json::to_value(&request.body).unwrap_or(Json::Null);
-            if !body.is_null() {
-                session.out.line(&harmless(&body.to_string()))?;
-            }
-            session.out.line("")?;
-        }
-        Ok(())
-    }
-
     fn document(&mut self, out: &mut Out, value: &impl serde::Serialize) -> Done<()> {
         if self.format == Format::Json {
             out.write(if self.started { b",\n" } else { b"[\n" })?;
@@ -417,9 +402,7 @@ impl Report {
             session.out.write(if self.started { b"\n]\n" } else { b"[]\n" })?;
         }
         session.out.flush()?;
-        if self.dry_run.is_some() {
-            note(&format!("dry run: {} requests, none sent", self.shown_requests));
-        } else if self.rows > 1 || self.failed > 0 {
+        if self.rows > 1 || self.failed > 0 {
             let counts: Vec<String> =
                 self.counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
             note(&counts.join(", "));

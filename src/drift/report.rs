@@ -87,11 +87,11 @@ impl Report {
             out.push_str("\n## Mappings that break\n");
         }
         for mapping in broken {
-            let file = mapping.file.as_ref().map(|file| format!(" (`{}`)", cell(file))).unwrap_or_default();
+            let file = mapping.file.as_ref().map(|file| format!(" ({})", code(file))).unwrap_or_default();
             out.push_str(&format!("\n- **{}**{file}\n", cell(&mapping.name)));
             for problem in mapping.problems.iter().filter(|one| one.severity == ProblemSeverity::Error) {
                 let fix = problem.fix.as_ref().map(|fix| format!(". {}", cell(fix))).unwrap_or_default();
-                out.push_str(&format!("  - `{}`: {}{fix}\n", cell(&problem.pointer), cell(&problem.message)));
+                out.push_str(&format!("  - {}: {}{fix}\n", code(&problem.pointer), cell(&problem.message)));
             }
         }
         for one in &self.types {
@@ -126,4 +126,62 @@ fn cell(text: &str) -> String {
             c => vec![c],
         })
         .collect()
+}
+
+/// Text as code, in which nothing but a backtick means anything.
+fn code(text: &str) -> String {
+    let text: String = text
+        .chars()
+        .map(|c| {
+            if c == '`' {
+                '\''
+            } else if c.is_control() {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect();
+    format!("`{text}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drift::diff::gone;
+    use crate::record::schema::SchemaPurpose;
+
+    #[test]
+    fn the_markdown_of_a_report_names_what_breaks_first_and_means_nothing_else() {
+        let mut report = Report::default();
+        assert_eq!(
+            report.to_markdown(),
+            "# Schema drift\n\n0 breaking, 0 compatible, 0 cosmetic.\n\nThe schemas are as they were written down.\n"
+        );
+        report.add_type("sf", "Odd__c", vec![gone(SchemaPurpose::Read, "there is no type <b>Odd__c</b>|")]);
+        report.add_mapping("fits", None, Vec::new());
+        let mut problem = Problem::error("/fields/0/from", "no field *Old*");
+        problem.fix = Some("Did you mean New?".to_owned());
+        report.add_mapping("breaks", Some("a_b.mapping.json".to_owned()), vec![problem]);
+        assert!(report.breaks());
+        let markdown = report.to_markdown();
+        let lines: Vec<&str> = markdown.lines().collect();
+        assert_eq!(
+            lines[..7],
+            [
+                "# Schema drift",
+                "",
+                "1 breaking, 0 compatible, 0 cosmetic.",
+                "",
+                "## Mappings that break",
+                "",
+                "- **breaks** (`a_b.mapping.json`)",
+            ]
+        );
+        assert_eq!(lines[7], r"  - `/fields/0/from`: no field \*Old\*. Did you mean New?");
+        assert_eq!(lines[9], r"## Odd\_\_c on sf");
+        assert!(lines[13].starts_with("| breaking | read |"), "{markdown}");
+        assert!(lines[13].contains(r"\<b\>Odd\_\_c\</b\>\|"), "{markdown}");
+        assert!(!markdown.contains("fits"));
+    }
 }

@@ -4,6 +4,7 @@ pub mod auth;
 pub mod check;
 pub mod dialect;
 pub mod dry_run;
+pub mod foresight;
 pub mod limit;
 pub mod read_only;
 pub mod retry;

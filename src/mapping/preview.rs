@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -15,11 +14,10 @@ use super::open::Side;
 use super::program::{Given, Mapped, Program, Transfer};
 use crate::error::{Error, FieldError, Position, Result};
 use crate::layer::check;
+use crate::layer::foresight::{self, Changed, Keyed, Seen};
 use crate::provider::search::{RecordsExt as _, Search};
-use crate::provider::{Change, Edit};
-use crate::record::number::Number;
-use crate::record::pick::members;
-use crate::record::{FieldPath, Key, KeyFields, QueryDraft, Record, RecordType};
+use crate::provider::{Change, NewRow};
+use crate::record::{FieldPath, KeyFields, QueryDraft, RecordType};
 use crate::rows::{RawRow, RowFormat, RowReader};
 
 /// One record of the source and what becomes of it.
@@ -50,18 +48,16 @@ pub struct Previewed {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Changed>>,
     #[serde(skip)]
-    change: Option<Change>,
+    meant: Option<Meant>,
 }
 
-/// A field that would change.
-#[derive(Debug, Serialize)]
-pub struct Changed {
-    /// The field.
-    pub field: String,
-    /// What it holds.
-    pub from: Box<RawValue>,
-    /// What it would hold.
-    pub to: Box<RawValue>,
+/// What a row means.
+#[derive(Debug)]
+enum Meant {
+    /// A new record.
+    New(NewRow),
+    /// A change, or the deletion, of a record that has a key.
+    Keyed(Change),
 }
 
 /// Reads up to `limit` records of the source and shows what becomes of them.
@@ -108,7 +104,7 @@ pub async fn preview(
             });
         }
     }
-    compare(mapping, target, &mut previewed).await?;
+    foresee(mapping, target, &mut Seen::default(), &mut previewed).await?;
     Ok(previewed)
 }
 
@@ -124,16 +120,20 @@ pub fn selection(mapping: &Mapping, record_type: &RecordType) -> Vec<FieldPath> 
 }
 
 fn failed(error: Error) -> Previewed {
+    Previewed { error: Some(error), ..empty() }
+}
+
+fn empty() -> Previewed {
     Previewed {
         key: None,
         source: None,
         row: None,
         contents: Vec::new(),
-        error: Some(error),
+        error: None,
         warnings: Vec::new(),
         exists: None,
         changes: None,
-        change: None,
+        meant: None,
     }
 }
 
@@ -154,9 +154,30 @@ pub(crate) async fn previewed(
     mapping: &Mapping,
     records: Vec<Shown<'_>>,
     target: &Side,
+    seen: &mut Seen,
 ) -> Result<Vec<Previewed>> {
     let mut all: Vec<Previewed> = records.into_iter().map(|shown| one(mapping, shown, target)).collect();
-    compare(mapping, target, &mut all).await?;
+    foresee(mapping, target, seen, &mut all).await?;
+    Ok(all)
+}
+
+/// What deletions of records of the source do to the target's: for each its key and the row that is made of it.
+pub(crate) async fn previewed_deletions(
+    rows: Vec<(Option<String>, String)>,
+    write: Keyed,
+    target: &Side,
+) -> Result<Vec<Previewed>> {
+    let by = target.records.record_type().key.clone();
+    let one = |(key, text): (Option<String>, String)| {
+        let row = RawRow::parse(&text, 0)?;
+        let change = match write {
+            Keyed::Delete => deletion(row, &by)?,
+            Keyed::Update | Keyed::Upsert => row.into_change(&by)?,
+        };
+        Ok(Previewed { key, row: raw(&text), meant: Some(Meant::Keyed(change)), ..empty() })
+    };
+    let mut all = rows.into_iter().map(one).collect::<Result<Vec<Previewed>>>()?;
+    foresee_changes((write, &by), target, &mut all).await?;
     Ok(all)
 }
 
@@ -165,8 +186,8 @@ fn one(mapping: &Mapping, Shown { key, json, mapped }: Shown<'_>, target: &Side)
         Err(error) => failed(error),
         Ok(mapped) => {
             let checked = checked(mapping, target.records.record_type(), &mapped.json);
-            let (change, error) = match checked {
-                Ok(change) => (change, None),
+            let (meant, error) = match checked {
+                Ok(meant) => (Some(meant), None),
                 Err(error) => (None, Some(error)),
             };
             Previewed {
@@ -174,127 +195,99 @@ fn one(mapping: &Mapping, Shown { key, json, mapped }: Shown<'_>, target: &Side)
                 error,
                 warnings: mapped.warnings,
                 contents: mapped.contents,
-                change,
-                ..failed(Error::bug(""))
+                meant,
+                ..empty()
             }
         }
     };
     Previewed { key, source: raw(json), ..shown }
 }
 
-/// Checks a row as the write would; gives the change that it is, where it means a record.
-fn checked(mapping: &Mapping, record_type: &Arc<RecordType>, json: &str) -> Result<Option<Change>> {
+/// Checks a row as the write would; gives what it means.
+fn checked(mapping: &Mapping, record_type: &Arc<RecordType>, json: &str) -> Result<Meant> {
     let row: RawRow = RowReader::new(json.as_bytes(), RowFormat::Json, record_type, false)
         .next()
         .unwrap_or_else(|| Err(Error::bug("a mapped row is no row")))?;
     match mapping.target.operation {
         Operation::Create => {
-            check::new_row(record_type, &row.into_new()?.fields)?;
-            Ok(None)
+            let new = row.into_new()?;
+            check::new_row(record_type, &new.fields)?;
+            Ok(Meant::New(new))
         }
         Operation::Update => {
             let change = row.into_change(&record_type.key)?;
             check::change(record_type, &change.edits)?;
-            Ok(Some(change))
+            Ok(Meant::Keyed(change))
         }
         Operation::Upsert => {
             let by = by(mapping);
             let change = row.into_change(&by)?;
             check::upsert(record_type, &by, &change)?;
-            Ok(Some(change))
+            Ok(Meant::Keyed(change))
         }
-        Operation::Delete => {
-            let deleted = row.into_key(&record_type.key)?;
-            Ok(Some(Change { key: deleted.key, edits: Vec::new(), if_version: deleted.if_version }))
-        }
+        Operation::Delete => Ok(Meant::Keyed(deletion(row, &record_type.key)?)),
     }
+}
+
+/// A deletion as a change that says nothing but which record it means.
+fn deletion(row: RawRow, by: &KeyFields) -> Result<Change> {
+    let deleted = row.into_key(by)?;
+    Ok(Change { key: deleted.key, edits: Vec::new(), if_version: deleted.if_version })
 }
 
 fn by(mapping: &Mapping) -> KeyFields {
     KeyFields(mapping.target.by.clone().unwrap_or_default())
 }
 
-/// Reads the records that the rows mean, and tells what would change in them.
-async fn compare(mapping: &Mapping, target: &Side, previewed: &mut [Previewed]) -> Result<()> {
-    let record_type = target.records.record_type();
-    let by = match mapping.target.operation {
-        Operation::Create => return Ok(()),
-        Operation::Upsert => by(mapping),
-        Operation::Update | Operation::Delete => record_type.key.clone(),
+/// Tells what the rows would change, and which would be refused for what is there already.
+async fn foresee(
+    mapping: &Mapping,
+    target: &Side,
+    seen: &mut Seen,
+    previewed: &mut [Previewed],
+) -> Result<()> {
+    let keyed = match mapping.target.operation {
+        Operation::Create => {
+            let options = mapping.target.options.clone().unwrap_or_default();
+            let (places, new): (Vec<usize>, Vec<&NewRow>) = previewed
+                .iter()
+                .enumerate()
+                .filter_map(|(place, one)| match &one.meant {
+                    Some(Meant::New(new)) => Some((place, new)),
+                    _ => None,
+                })
+                .unzip();
+            let (records, cx) = (target.records.as_ref(), &target.cx);
+            let refused = foresight::creations(records, cx, &new, &options, seen).await?;
+            for (place, refused) in places.into_iter().zip(refused) {
+                previewed[place].error = refused;
+            }
+            return Ok(());
+        }
+        Operation::Update => (Keyed::Update, target.records.record_type().key.clone()),
+        Operation::Upsert => (Keyed::Upsert, by(mapping)),
+        Operation::Delete => (Keyed::Delete, target.records.record_type().key.clone()),
     };
-    let readable = record_type.capability.get.as_ref().is_some_and(|get| get.by.contains(&by));
-    if !readable {
-        return Ok(());
-    }
-    let mut fields: Vec<String> = record_type.key.0.clone();
-    let mut keys: Vec<Key> = Vec::new();
-    for change in previewed.iter().filter_map(|one| one.change.as_ref()) {
-        keys.push(change.key.clone());
-        for (name, _) in &change.edits {
-            if record_type.field(name).is_some() && !fields.contains(name) {
-                fields.push(name.clone());
-            }
-        }
-    }
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let select: Vec<FieldPath> = fields.iter().map(|field| FieldPath::parse(field)).collect();
-    let found = target.records.get(&target.cx, &by, &keys, &select).await?;
-    let changing = previewed.iter_mut().filter(|one| one.change.is_some());
-    for (one, found) in changing.zip(found) {
-        let Some(change) = one.change.take() else { continue };
-        match found {
-            Ok(Some(record)) => {
-                one.exists = Some(true);
-                one.changes = Some(differences(&change, &record)?);
-            }
-            Ok(None) => one.exists = Some(false),
-            Err(error) => {
-                one.error.get_or_insert(error);
-            }
-        }
+    foresee_changes((keyed.0, &keyed.1), target, previewed).await
+}
+
+async fn foresee_changes(
+    keyed: (Keyed, &KeyFields),
+    target: &Side,
+    previewed: &mut [Previewed],
+) -> Result<()> {
+    let (places, changes): (Vec<usize>, Vec<&Change>) = previewed
+        .iter()
+        .enumerate()
+        .filter_map(|(place, one)| match &one.meant {
+            Some(Meant::Keyed(change)) => Some((place, change)),
+            _ => None,
+        })
+        .unzip();
+    let found = foresight::changes(target.records.as_ref(), &target.cx, keyed, &changes).await?;
+    for (place, found) in places.into_iter().zip(found) {
+        let one = &mut previewed[place];
+        (one.exists, one.changes, one.error) = (found.exists, found.changes, found.refused);
     }
     Ok(())
-}
-
-pub(crate) fn differences(change: &Change, record: &Record) -> Result<Vec<Changed>> {
-    let names: Vec<&str> = change.edits.iter().map(|(name, _)| name.as_str()).collect();
-    let held = members(record.text(), &names)?;
-    let mut out = Vec::new();
-    for ((name, edit), held) in change.edits.iter().zip(held) {
-        let wanted = match edit {
-            Edit::Set(value) => value.get(),
-            Edit::Clear => "null",
-            Edit::List { .. } => continue,
-        };
-        let Some(held) = held else { continue };
-        if !same(held.get(), wanted)
-            && let Some(to) = raw(wanted)
-        {
-            out.push(Changed { field: name.clone(), from: held.to_owned(), to });
-        }
-    }
-    Ok(out)
-}
-
-/// Whether two JSON texts are one value: numbers by their digits, instants whatever their offset.
-fn same(one: &str, other: &str) -> bool {
-    if one == other {
-        return true;
-    }
-    if let (Some(one), Some(other)) = (Number::parse(one), Number::parse(other)) {
-        return one == other;
-    }
-    let text = |json: &str| serde_json::from_str::<String>(json).ok();
-    match (text(one), text(other)) {
-        (Some(one), Some(other)) => {
-            let instant = |text: &str| text.parse::<Timestamp>().ok();
-            one == other || instant(&one).is_some_and(|at| instant(&other) == Some(at))
-        }
-        _ => {
-            let tree = |json: &str| serde_json::from_str::<serde_json::Value>(json).ok();
-            tree(one) == tree(other)
-        }
-    }
 }

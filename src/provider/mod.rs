@@ -269,7 +269,13 @@ pub trait Records: Send + Sync + std::fmt::Debug {
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>>;
 
-    /// After a lost answer: did the rows with these markers arrive?
+    /// What a row to be created is looked for by after a lost answer, with all that tells its record from another's.
+    /// Unless the provider knows more: its marker, or its own value in a field that serves as one.
+    fn mark(&self, row: &NewRow, _: &WriteOptions) -> Option<Json> {
+        row.own_mark(&self.record_type().capability.create.as_ref()?.marks)
+    }
+
+    /// After a lost answer: did the rows with these marks arrive?
     ///
     /// # Errors
     /// What the provider refuses.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::error::Error;
 use crate::record::{Key, Record};
@@ -37,6 +37,26 @@ pub struct NewRow {
     pub fields: Edits,
     /// A mark under which the record can be found after a lost answer.
     pub marker: Option<Json>,
+}
+
+impl NewRow {
+    /// The marker that the row was given, or its own value in one of the fields that serve as such.
+    #[must_use]
+    pub fn own_mark(&self, marks: &[String]) -> Option<Json> {
+        self.marker.clone().or_else(|| {
+            marks.iter().find_map(|field| {
+                self.fields.iter().find_map(|(name, edit)| match edit {
+                    Edit::Set(value) if name == field => {
+                        let value: Json = serde_json::from_str(value.get()).ok()?;
+                        let says_something =
+                            value.is_number() || value.as_str().is_some_and(|text| !text.is_empty());
+                        says_something.then(|| json!({ name.as_str(): value }))
+                    }
+                    _ => None,
+                })
+            })
+        })
+    }
 }
 
 /// A row to update or upsert.

@@ -4,9 +4,8 @@
 use std::collections::HashSet;
 
 use super::content::{Copier, Parcel};
-use super::journal::{
-    Counts, Decided, Found, Intent, Journal, Kind, Place, RunState, Step, Summary, failure_line,
-};
+use super::entry::{Counts, Decided, Found, Intent, Kind, Place, RunState, Step, Summary, failure_line};
+use super::journal::Journal;
 use super::lock::Lock;
 use super::made::Made;
 use super::plan::{Mode, Plan};
@@ -118,13 +117,7 @@ impl Run {
                 old.run
             )));
         }
-        let place = match plan.mode {
-            Mode::Changes => match journal.followed(&mapping.name, &source_of(&mapping)).await? {
-                Some(checkpoint) => Place::Checkpoint(checkpoint),
-                None => Place::Start,
-            },
-            Mode::Full | Mode::Rows(_) => Place::Start,
-        };
+        let place = beginning(&journal, &mapping, &plan).await?;
         let abandoned = unfinished.into_iter().map(|old| old.run).collect();
         journal.begin(&id, &mapping, &plan, &place, abandoned).await?;
         let state = State { place, ..State::default() };
@@ -611,6 +604,15 @@ impl Run {
 fn keeping(route: Route, journal: &Journal, id: &str) -> Route {
     let lookups = route.lookups.kept_in(std::sync::Arc::new(Made::new(journal, id)));
     Route { lookups, ..route }
+}
+
+/// Where a new run begins to read.
+pub(super) async fn beginning(journal: &Journal, mapping: &Mapping, plan: &Plan) -> Result<Place> {
+    let followed = match plan.mode {
+        Mode::Changes => journal.followed(&mapping.name, &source_of(mapping)).await?,
+        Mode::Full | Mode::Rows(_) => None,
+    };
+    Ok(followed.map_or(Place::Start, Place::Checkpoint))
 }
 
 /// Code of the error that stops a run which fails too much.

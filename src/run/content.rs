@@ -13,7 +13,8 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::journal::{Intent, Journal};
+use super::entry::Intent;
+use super::journal::Journal;
 use super::write::{Verdict, was_not_sent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Side, Transfer};

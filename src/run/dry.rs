@@ -3,22 +3,21 @@
 //! The target stands on a plane that records instead of sending (`layer/dry_run.rs`), so that the requests are exactly
 //! those of a run.
 
-use std::collections::{BTreeMap, HashSet};
-
 use serde::Serialize;
 
-use super::conduct::Route;
-use super::journal::{Intent, Kind, Place};
-use super::plan::Plan;
+use super::conduct::{Route, beginning};
+use super::entry::{Intent, Kind};
+use super::journal::Journal;
+use super::plan::{Mode, Plan};
 use super::source::{Item, Read, Source, What};
-use super::write::Writer;
-use crate::error::{Error, ErrorKind, Result};
+use super::write::{Writer, on_delete};
+use crate::error::{Error, Result};
 use crate::layer::dry_run::{DryRun, RecordedRequest};
-use crate::mapping::document::Operation;
-use crate::mapping::preview::{Previewed, Shown, previewed};
+use crate::layer::foresight::{Changed, Keyed, Seen};
+use crate::mapping::document::{OnSourceDelete, Operation};
+use crate::mapping::preview::{Previewed, Shown, previewed, previewed_deletions};
 use crate::mapping::{Given, Mapping};
-use crate::record::{Key, KeyFields};
-use crate::rows::{RawRow, RowReader};
+use crate::rows::RowReader;
 
 /// What would have been done.
 #[derive(Debug, Default, Serialize)]
@@ -37,8 +36,77 @@ pub struct DrySummary {
     pub sent: u64,
     /// Records that cannot be mapped, and rows that would be refused.
     pub rejected: u64,
-    /// Requests that would be sent.
+    /// Records for which nothing would be done.
+    pub skipped: u64,
+    /// Requests that would be sent: what they cost at a service that counts calls.
     pub requests: u64,
+}
+
+/// What would become of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Would {
+    /// A record would be created.
+    Create,
+    /// A record would be changed.
+    Update,
+    /// It would be sent and change nothing.
+    Same,
+    /// A record would be deleted.
+    Delete,
+    /// It would be sent; nobody can tell whether its record exists.
+    Send,
+    /// It would be refused.
+    Fail,
+}
+
+impl Would {
+    /// What would become of a row of an operation, by what was foreseen.
+    #[must_use]
+    pub fn of(
+        operation: Operation,
+        refused: bool,
+        exists: Option<bool>,
+        changes: Option<&[Changed]>,
+    ) -> Self {
+        match (refused, operation, exists, changes) {
+            (true, ..) => Self::Fail,
+            (false, Operation::Create, ..) | (false, Operation::Upsert, Some(false), _) => Self::Create,
+            (false, Operation::Delete, Some(false), _) => Self::Same,
+            (false, Operation::Delete, ..) => Self::Delete,
+            (false, _, Some(true), Some([])) => Self::Same,
+            (false, _, Some(true), _) => Self::Update,
+            (false, ..) => Self::Send,
+        }
+    }
+
+    /// The word in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Same => "same",
+            Self::Delete => "delete",
+            Self::Send => "send",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl DrySummary {
+    /// Counts a row.
+    pub fn count(&mut self, would: Would) {
+        let counter = match would {
+            Would::Create => &mut self.create,
+            Would::Update => &mut self.update,
+            Would::Same => &mut self.same,
+            Would::Delete => &mut self.delete,
+            Would::Send => &mut self.sent,
+            Would::Fail => &mut self.rejected,
+        };
+        *counter += 1;
+    }
 }
 
 /// One thing that a dry run tells.
@@ -51,21 +119,22 @@ pub enum Told {
     Request(Box<RecordedRequest>),
 }
 
-/// Reads and maps what a run would, and tells what it would do.
+/// Reads and maps what a run would, and tells what it would do. What a run of changes would begin with stands in the
+/// journal.
 ///
 /// # Errors
 /// What either provider refuses, and what `tell` does.
 pub async fn dry_run(
-    mapping: &Mapping,
-    plan: &Plan,
-    route: &Route,
+    (mapping, plan, route): (&Mapping, &Plan, &Route),
+    journal: &Journal,
     record: &DryRun,
     rows: Option<RowReader<'static>>,
     tell: &mut (dyn FnMut(Told) -> Result<()> + Send),
 ) -> Result<DrySummary> {
-    let mut source = Source::open(mapping, plan, &route.source, &Place::Start, rows).await?;
+    let place = beginning(journal, mapping, plan).await?;
+    let mut source = Source::open(mapping, plan, &route.source, &place, rows).await?;
     let mut summary = DrySummary::default();
-    let mut seen = HashSet::new();
+    let mut seen = Seen::default();
     let mut shown = 0;
     let writer = Writer::new("dry-run", mapping, &route.target);
     while plan.limit.is_none_or(|limit| summary.read < limit) {
@@ -73,23 +142,33 @@ pub async fn dry_run(
         if let Some(limit) = plan.limit {
             items.truncate(usize::try_from(limit - summary.read).unwrap_or(usize::MAX));
         }
-        let mut records = page(mapping, route, items, summary.read).await?;
-        duplicates(mapping, route, &mut records, &mut seen).await?;
-        let intents: Vec<Intent> = records
-            .iter()
-            .filter(|one| one.error.is_none())
-            .zip(summary.read..)
-            .filter_map(|(one, number)| Some(intent(one.row.as_ref()?.get(), number, &route.target)))
-            .collect();
-        summary.read += records.len() as u64;
-        for one in &records {
-            count(mapping.target.operation, one, &mut summary);
-        }
-        for one in records {
+        let links = match plan.mode {
+            Mode::Changes => {
+                let keys = items.iter().map(|item| item.source_key.clone()).collect();
+                journal.links(&mapping.name, keys).await?
+            }
+            Mode::Full | Mode::Rows(_) => items.iter().map(|_| None).collect(),
+        };
+        let before = summary.read;
+        summary.read += items.len() as u64;
+        let page = page((mapping, route), items, links, before, &mut seen).await?;
+        let mut intents: Vec<Intent> = Vec::new();
+        for (one, number) in page.into_iter().zip(before..) {
+            let Some((kind, one)) = one else {
+                summary.skipped += 1;
+                continue;
+            };
+            let operation = writer.operation(kind);
+            summary.count(Would::of(operation, one.error.is_some(), one.exists, one.changes.as_deref()));
+            if let (None, Some(row)) = (&one.error, &one.row) {
+                intents.push(intent(kind, row.get(), number, &route.target));
+            }
             tell(Told::Record(Box::new(one)))?;
         }
-        for batch in intents.chunks(writer.batch(Kind::Write)) {
-            writer.send_dry(batch).await?;
+        for alike in intents.chunk_by(|one, next| one.kind == next.kind) {
+            for batch in alike.chunks(writer.batch(alike[0].kind)) {
+                writer.send_dry(batch).await?;
+            }
         }
         let requests = record.requests();
         for request in requests.into_iter().skip(shown) {
@@ -101,8 +180,14 @@ pub async fn dry_run(
     Ok(summary)
 }
 
-/// Maps a page and compares it with the target.
-async fn page(mapping: &Mapping, route: &Route, items: Vec<Item>, before: u64) -> Result<Vec<Previewed>> {
+/// Maps a page and compares it with the target; nothing stands for a record for which nothing would be done.
+async fn page(
+    (mapping, route): (&Mapping, &Route),
+    items: Vec<Item>,
+    links: Vec<Option<String>>,
+    before: u64,
+    seen: &mut Seen,
+) -> Result<Vec<Option<(Kind, Previewed)>>> {
     let mut given = Vec::new();
     for (item, row) in items.iter().zip(before + 1..) {
         if let What::Record(record) = &item.what {
@@ -110,79 +195,59 @@ async fn page(mapping: &Mapping, route: &Route, items: Vec<Item>, before: u64) -
         }
     }
     let mut mapped = route.lookups.apply(&route.program, &given).await?.into_iter();
-    let records = items
-        .iter()
-        .map(|item| {
-            let (json, mapped) = match &item.what {
-                What::Record(record) => {
-                    let mapped = mapped.next();
-                    (record.as_str(), mapped.unwrap_or_else(|| Err(Error::bug("a record was not mapped"))))
+    let created = |link: &Option<String>| mapping.target.operation == Operation::Create && link.is_some();
+    let mut out: Vec<Option<(Kind, Previewed)>> = items.iter().map(|_| None).collect();
+    let (mut places, mut records) = (Vec::new(), Vec::new());
+    let (mut gone, mut deletions, mut how) = (Vec::new(), Vec::new(), Kind::Delete);
+    for (place, (item, link)) in items.iter().zip(&links).enumerate() {
+        let key = item.source_key.clone();
+        let (json, mapped) = match &item.what {
+            What::Record(record) => {
+                let mapped = mapped.next().unwrap_or_else(|| Err(Error::bug("a record was not mapped")));
+                if created(link) {
+                    continue;
                 }
-                What::Unreadable(error) => ("{}", Err(error.clone())),
-                What::Deleted | What::LeftOut => ("{}", Err(Error::bug("a change in a dry run"))),
-            };
-            Shown { key: item.source_key.clone(), json, mapped }
-        })
-        .collect();
-    previewed(mapping, records, &route.target).await
-}
-
-/// Rows that would be refused since another has their key: in the target, or among themselves.
-async fn duplicates(
-    mapping: &Mapping,
-    route: &Route,
-    records: &mut [Previewed],
-    seen: &mut HashSet<(KeyFields, Key)>,
-) -> Result<()> {
-    if mapping.target.operation != Operation::Create {
-        return Ok(());
-    }
-    let target = &route.target;
-    let record_type = target.records.record_type();
-    let readable = record_type.capability.get.as_ref().map_or(&[][..], |get| &get.by);
-    let mut asked: BTreeMap<usize, Vec<(usize, Key)>> = BTreeMap::new();
-    for (place, one) in records.iter_mut().enumerate().filter(|(_, one)| one.error.is_none()) {
-        let Some(row) = &one.row else { continue };
-        let row = RawRow::parse(row.get(), 0)?;
-        for (which, by) in readable.iter().enumerate() {
-            let members = by.0.iter().map(|field| {
-                let value = row.members.iter().find(|(name, _)| name == field);
-                let value = serde_json::from_str(value?.1.get()).ok()?;
-                Some((field.clone(), value))
-            });
-            let members: Option<serde_json::Map<_, _>> = members.collect();
-            let key = members.and_then(|members| Key::from_json(&members.into(), by).ok());
-            let Some(key) = key else { continue };
-            if seen.insert((by.clone(), key.clone())) {
-                asked.entry(which).or_default().push((place, key));
-            } else {
-                one.error = Some(duplicate(by, &key, "another row of this run"));
+                (record.as_str(), mapped)
             }
-        }
-    }
-    for (which, wanted) in asked {
-        let Some(by) = readable.get(which) else { continue };
-        let keys: Vec<Key> = wanted.iter().map(|(_, key)| key.clone()).collect();
-        let found = target.records.get(&target.cx, by, &keys, &[]).await?;
-        for ((place, key), found) in wanted.into_iter().zip(found) {
-            if let (Ok(Some(_)), Some(one)) = (found, records.get_mut(place)) {
-                one.error.get_or_insert_with(|| duplicate(by, &key, "a record"));
+            What::Unreadable(error) => ("{}", Err(error.clone())),
+            What::LeftOut => continue,
+            What::Deleted => {
+                if let Some((kind, row)) = deletion((mapping, route), link.as_deref())? {
+                    how = kind;
+                    gone.push(place);
+                    deletions.push((key, row));
+                }
+                continue;
             }
-        }
+        };
+        places.push(place);
+        records.push(Shown { key, json, mapped });
     }
-    Ok(())
+    let shown = previewed(mapping, records, &route.target, seen).await?;
+    for (place, one) in places.into_iter().zip(shown) {
+        out[place] = Some((Kind::Write, one));
+    }
+    let write = if how == Kind::Delete { Keyed::Delete } else { Keyed::Update };
+    let shown = previewed_deletions(deletions, write, &route.target).await?;
+    for (place, one) in gone.into_iter().zip(shown) {
+        out[place] = Some((how, one));
+    }
+    Ok(out)
 }
 
-fn duplicate(by: &KeyFields, key: &Key, who: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("{who} has {by} {key} already"))
-        .with_code("duplicate_key")
-        .with_advice("Upsert by that key, or leave the record out")
+/// The row that the deletion of a source's record makes, of one kind for all of a mapping.
+fn deletion((mapping, route): (&Mapping, &Route), link: Option<&str>) -> Result<Option<(Kind, String)>> {
+    let rule = mapping.on_source_delete.as_ref().unwrap_or(&OnSourceDelete::Ignore);
+    match link.filter(|target| !target.is_empty()) {
+        Some(link) => on_delete(rule, link, &route.target.records.record_type().key),
+        None => Ok(None),
+    }
 }
 
-fn intent(row: &str, number: u64, target: &crate::mapping::Side) -> Intent {
+fn intent(kind: Kind, row: &str, number: u64, target: &crate::mapping::Side) -> Intent {
     Intent {
         number,
-        kind: Kind::Write,
+        kind,
         identity: String::new(),
         source_key: None,
         mark: 0,
@@ -192,16 +257,4 @@ fn intent(row: &str, number: u64, target: &crate::mapping::Side) -> Intent {
         sent: false,
         parcel: None,
     }
-}
-
-fn count(operation: Operation, one: &Previewed, summary: &mut DrySummary) {
-    let counter = match (&one.error, operation, one.exists, &one.changes) {
-        (Some(_), ..) => &mut summary.rejected,
-        (None, Operation::Create, ..) | (None, Operation::Upsert, Some(false), _) => &mut summary.create,
-        (None, Operation::Delete, ..) => &mut summary.delete,
-        (None, _, Some(true), Some(changes)) if changes.is_empty() => &mut summary.same,
-        (None, _, Some(true), _) => &mut summary.update,
-        (None, ..) => &mut summary.sent,
-    };
-    *counter += 1;
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::journal::Place;
+use super::entry::Place;
 use super::plan::{Mode, Plan};
 use crate::error::{Error, ErrorKind, Position, Result};
 use crate::mapping::preview::selection;

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::journal::{Intent, Kind};
+use super::entry::{Intent, Kind};
 use super::plan::capability_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::check;
+use crate::layer::foresight::differences;
 use crate::mapping::document::{OnSourceDelete, Operation};
-use crate::mapping::preview::differences;
 use crate::mapping::{Mapping, Side};
 use crate::provider::{Change, Edit, NewRow, Outcome, Settled, VersionedKey, WriteOptions};
 use crate::record::capability::{MarkerForm, WriteCapability};
@@ -64,7 +64,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn operation(&self, kind: Kind) -> Operation {
+    pub(super) fn operation(&self, kind: Kind) -> Operation {
         match kind {
             Kind::Write => self.operation,
             Kind::Delete => Operation::Delete,
@@ -269,8 +269,9 @@ impl<'a> Writer<'a> {
 
     /// Sends rows on a plane that sends nothing.
     pub(super) async fn send_dry(&self, rows: &[Intent]) -> Result<()> {
+        let Some(kind) = rows.first().map(|row| row.kind) else { return Ok(()) };
         let rows: Vec<&Intent> = rows.iter().collect();
-        for verdict in self.request(self.operation, Kind::Write, &rows).await {
+        for verdict in self.request(self.operation(kind), kind, &rows).await {
             match verdict {
                 Verdict::Unsent(error) | Verdict::Open(error) if error.kind() != ErrorKind::DryRun => {
                     return Err(error);
@@ -307,7 +308,7 @@ impl<'a> Writer<'a> {
     /// The mark by which a create is looked for.
     fn mark(&self, row: &Intent) -> Option<Json> {
         let new = self.new_row(row).ok()?;
-        check::mark_of(&new, self.capability(Operation::Create)?, row.since)
+        check::mark_of(self.side.records.as_ref(), &new, &self.options, row.since)
     }
 }
 

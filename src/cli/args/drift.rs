@@ -7,8 +7,8 @@ use clap::Args;
 /// `schema lock`
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  recordport schema lock work Contact Account\n\n\
-    Without types those are written down that mappings (*.mapping.json here and in mappings/) use, and those that \
-    were before.")]
+    Without types those are written down that mappings use (*.mapping.json here and in mappings/, and those that \
+    are kept by name), and those that were before.")]
 pub struct SchemaLock {
     /// Name of the connection.
     #[arg(value_name = "CONNECTION", requires = "types")]
@@ -19,8 +19,8 @@ pub struct SchemaLock {
     /// Folder of the schemas.
     #[arg(long, default_value = "schemas", value_name = "DIR")]
     pub dir: PathBuf,
-    /// File with a mapping, in place of those found here.
-    #[arg(long = "mapping", value_name = "FILE")]
+    /// A mapping, by its file or by the name that it is kept under, in place of those found here and kept.
+    #[arg(long = "mapping", value_name = "FILE|NAME")]
     pub mappings: Vec<PathBuf>,
 }
 
@@ -32,8 +32,8 @@ pub struct SchemaDiff {
     /// Folder of the schemas.
     #[arg(long, default_value = "schemas", value_name = "DIR")]
     pub dir: PathBuf,
-    /// File with a mapping, in place of those found here.
-    #[arg(long = "mapping", value_name = "FILE")]
+    /// A mapping, by its file or by the name that it is kept under, in place of those found here and kept.
+    #[arg(long = "mapping", value_name = "FILE|NAME")]
     pub mappings: Vec<PathBuf>,
     /// Print a report in Markdown.
     #[arg(long)]

@@ -23,7 +23,7 @@ pub struct Run {
     )]
     pub resume: Option<String>,
     /// Write nothing: show the rows, what would change, what would be refused, and the requests.
-    #[arg(long, conflicts_with_all = ["resume", "changes"])]
+    #[arg(long, conflicts_with = "resume")]
     pub dry_run: bool,
     /// Read only so many records.
     #[arg(long, value_name = "N", conflicts_with = "changes")]
@@ -72,6 +72,20 @@ pub enum RunsAction {
         after_help = "Example:\n  recordport runs show 20260301-081500-3f9a1c --failed > failed.ndjson"
     )]
     Show(RunsShow),
+    /// Forgets runs that are over. Those that can be resumed stay, however old.
+    #[command(after_help = "Example:\n  recordport runs prune --older-than 30d")]
+    Prune(RunsPrune),
+}
+
+/// `runs prune`
+#[derive(Debug, Args)]
+pub struct RunsPrune {
+    /// How long nothing was heard of them: 30d, 12h, 2w.
+    #[arg(long, value_name = "SPAN")]
+    pub older_than: jiff::Span,
+    /// Only list them.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `runs show`

@@ -256,6 +256,11 @@ pub(super) fn holder(field: &Field, wanted: &str) -> Option<Option<u64>> {
         Recipe::AutoNumber { before, first, .. } => {
             Some(wanted.get(before.len()..).and_then(digits).and_then(|number| number.checked_sub(first)))
         }
+        // The row's own number stands before a word.
+        Recipe::Generic if field.unique && field.kind == Kind::Text && field.length >= 12 => {
+            let end = wanted.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(wanted.len());
+            Some(wanted.get(..end).and_then(digits))
+        }
         _ => None,
     }
 }

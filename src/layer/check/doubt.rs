@@ -9,7 +9,7 @@ use rand::Rng as _;
 use serde_json::{Value as Json, json};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::provider::{Context, Edit, NewRow, Outcome, Records, Settled, WriteOptions};
+use crate::provider::{Context, NewRow, Outcome, Records, Settled, WriteOptions};
 use crate::record::capability::{MarkerForm, WriteCapability};
 
 /// How often a row is sent at most.
@@ -26,21 +26,15 @@ pub(super) fn miscounted(answers: usize, rows: usize) -> Error {
         .with_advice("Look at the provider whether the rows were written before you send them again")
 }
 
-/// The mark of a row: the one that it was given, or its own value in a field that serves as one.
-pub(super) fn mark_of(row: &NewRow, capability: &WriteCapability, since: Timestamp) -> Option<Json> {
-    let mut mark = row.marker.clone().or_else(|| {
-        capability.marks.iter().find_map(|field| {
-            row.fields.iter().find_map(|(name, edit)| match edit {
-                Edit::Set(value) if name == field => {
-                    let value: Json = serde_json::from_str(value.get()).ok()?;
-                    let says_something =
-                        value.is_number() || value.as_str().is_some_and(|text| !text.is_empty());
-                    says_something.then(|| json!({ name.as_str(): value }))
-                }
-                _ => None,
-            })
-        })
-    })?;
+/// The mark by which a row to be created is found after a lost answer. `since` is when it was first sent.
+#[must_use]
+pub fn mark_of(
+    records: &dyn Records,
+    row: &NewRow,
+    options: &WriteOptions,
+    since: Timestamp,
+) -> Option<Json> {
+    let mut mark = records.mark(row, options)?;
     // A record that is older than the sending is another's.
     if let Some(members) = mark.as_object_mut() {
         members.insert("@since".to_owned(), since.to_string().into());
@@ -82,11 +76,12 @@ pub(super) async fn create(
     options: &WriteOptions,
 ) -> Result<Vec<Outcome>> {
     let since = cx.clock.now();
-    let marks: Vec<Option<Json>> = rows.iter().map(|row| mark_of(row, capability, since)).collect();
     let mut outcomes = answered(records.create(cx, &rows, options).await?, rows.len());
-    if !capability.marker {
+    let lost = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown { .. }));
+    if !capability.marker || !lost {
         return Ok(outcomes);
     }
+    let marks: Vec<Option<Json>> = rows.iter().map(|row| mark_of(records, row, options, since)).collect();
     let whole = options.get("all_or_none").is_some_and(|option| *option == json!(true));
     for sending in 1..=SENDINGS {
         let open: Vec<usize> = open_places(&outcomes, &marks);

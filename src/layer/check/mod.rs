@@ -32,6 +32,7 @@ use crate::provider::{
 use crate::record::capability::{ContentCapability, VersionSupport, WriteCapability};
 use crate::record::{Checkpoint, Cursor, Field, FieldPath, Key, KeyFields, Page, Query, Record, RecordType};
 
+pub use doubt::mark_of;
 pub use values::Purpose;
 
 /// What is wrong with the JSON text of a field's value, whatever else is in its row.
@@ -66,6 +67,12 @@ pub fn upsert(record_type: &RecordType, by: &KeyFields, change: &Change) -> Resu
     let write = record_type.capability.upsert.as_ref().map(|upsert| &upsert.write);
     let by_key = write.is_some_and(|write| write.parents_by_key);
     rows::upsert(record_type, by, &change.key, &change.edits, by_key)
+}
+
+/// Required fields that the edits of a row leave open, were it to create its record.
+#[must_use]
+pub fn lacking(record_type: &RecordType, by: &KeyFields, edits: &Edits) -> Vec<FieldError> {
+    rows::lacking(record_type, by, edits)
 }
 
 /// What is wrong with the options of a write.
@@ -184,13 +191,6 @@ impl Checked {
         }
         Ok(())
     }
-}
-
-/// The mark by which a row is found after a lost answer: the one that it was given, or its own value in a field
-/// that serves as one. `since` is when the row was first sent.
-#[must_use]
-pub fn mark_of(row: &NewRow, capability: &WriteCapability, since: jiff::Timestamp) -> Option<Json> {
-    doubt::mark_of(row, capability, since)
 }
 
 /// The marker of a row of a run: the same for the same row, whenever it is asked for. None where the row has a field
@@ -509,6 +509,10 @@ impl Records for Checked {
             |batch| Box::pin(async move { self.inner.delete(cx, &batch, options).await }),
         )
         .await
+    }
+
+    fn mark(&self, row: &NewRow, options: &WriteOptions) -> Option<Json> {
+        self.inner.mark(row, options)
     }
 
     async fn settle(&self, cx: &Context, marks: &[Json]) -> Result<Vec<Settled>> {

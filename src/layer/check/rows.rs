@@ -78,6 +78,25 @@ pub(super) fn upsert(
     Ok(kept)
 }
 
+/// Required fields that an upsert leaves open, were it to create its record.
+pub(super) fn lacking(record_type: &RecordType, by: &KeyFields, edits: &Edits) -> Vec<FieldError> {
+    let sets = |field: &Field, name: &String| {
+        let parent = || record_type.relationship(name).is_some_and(|one| one.field == field.name);
+        *name == field.name || parent()
+    };
+    record_type
+        .fields
+        .iter()
+        .filter(|field| field.required_on_create && !by.0.contains(&field.name))
+        .filter(|field| !edits.iter().any(|(name, edit)| sets(field, name) && !matches!(edit, Edit::Clear)))
+        .map(|field| FieldError {
+            field: field.name.clone(),
+            message: "is required".to_owned(),
+            accepted: Vec::new(),
+        })
+        .collect()
+}
+
 /// Checks that a key has as many parts as its fields.
 pub(super) fn key(key: &Key, fields: &KeyFields) -> Result<()> {
     let empty = |part: &KeyPart| matches!(part, KeyPart::Text(text) if text.is_empty());

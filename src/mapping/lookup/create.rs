@@ -115,11 +115,11 @@ impl Lookups {
             return Ok(());
         };
         check::until_arrived(&side.cx, last).await;
-        let create = side.records.record_type().capability.create.as_ref();
+        let (records, none) = (side.records.as_ref(), WriteOptions::new());
         let marked: Vec<(usize, Json)> = wanted
             .iter()
             .filter(|one| one.doubt.is_some())
-            .filter_map(|one| Some((one.at, check::mark_of(&one.row, create?, one.since)?)))
+            .filter_map(|one| Some((one.at, check::mark_of(records, &one.row, &none, one.since)?)))
             .collect();
         let mut found: Vec<(usize, Key)> = Vec::new();
         if !marked.is_empty() {

@@ -20,6 +20,7 @@ mod paths;
 mod query;
 mod records;
 mod remembered;
+mod settle;
 mod templates;
 mod upload;
 mod writes;

@@ -222,6 +222,10 @@ impl Records for DropboxRecords {
         made.map_err(self.about("delete"))
     }
 
+    fn mark(&self, row: &NewRow, options: &WriteOptions) -> Option<Json> {
+        self.mark_of(row, options)
+    }
+
     async fn settle(&self, cx: &Context, marks: &[Json]) -> Result<Vec<Settled>> {
         self.settle_marks(cx, marks).await.map_err(self.about("settle"))
     }

@@ -1,4 +1,4 @@
-//! Creating, and what became of creates whose answer was lost. Many files are uploaded each for itself,
+//! Creating. Many files are uploaded each for itself,
 //! which shows nowhere yet, and put in their places by one request: Dropbox locks a whole space for each that writes.
 //!
 //! Sources: the Stone specification (`upload_session/finish_batch_v2`, `create_folder_batch`); "Data
@@ -14,12 +14,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::columns::Kind;
-use super::pages::AT_ONCE;
 use super::records::DropboxRecords;
 use super::{api, dialect, hash, paths};
 use crate::error::{Error, ErrorKind, Result, Retry};
-use crate::provider::{Context, Edit, Edits, NewRow, Outcome, Settled, WriteOptions};
+use crate::provider::{Context, Edit, Edits, NewRow, Outcome, WriteOptions};
 use crate::record::Key;
 
 /// Uploads that are under way at once.
@@ -46,9 +44,9 @@ pub(super) struct Draft {
 #[serde(default)]
 pub(super) struct Stored {
     #[serde(rename = ".tag")]
-    tag: Option<String>,
+    pub(super) tag: Option<String>,
     pub(super) id: Option<String>,
-    content_hash: Option<String>,
+    pub(super) content_hash: Option<String>,
     server_modified: Option<String>,
 }
 
@@ -417,34 +415,10 @@ impl DropboxRecords {
             }
         }
     }
-
-    /// What became of creates, by their paths and contents.
-    pub(super) async fn settle_marks(&self, cx: &Context, marks: &[Json]) -> Result<Vec<Settled>> {
-        let look = |mark: Json| async move {
-            let Some(path) = mark["path"].as_str() else { return Ok(Settled::CannotTell) };
-            let Ok(path) = paths::whole("path", self.folder_path(), path) else { return Ok(Settled::Absent) };
-            let Some(row) = self.entry(cx, "settle", &path, false).await? else { return Ok(Settled::Absent) };
-            let stored: Stored = dialect::read("an entry", &row)?;
-            let of_kind = stored.tag.as_deref() == Some(self.kind.name());
-            let since = mark["@since"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
-            if !of_kind || since.is_some_and(|since| self.kind == Kind::File && !is_since(&stored, since)) {
-                // What stands there is another's; sending again tells so.
-                return Ok(Settled::Absent);
-            }
-            Ok(match (mark["content_hash"].as_str(), stored.id) {
-                (Some(hash), Some(id)) if stored.content_hash.as_deref() == Some(hash) => {
-                    Settled::Arrived(Key::text(id))
-                }
-                _ => Settled::CannotTell,
-            })
-        };
-        let found = stream::iter(marks.to_vec()).map(look).buffered(AT_ONCE);
-        found.collect::<Vec<Result<Settled>>>().await.into_iter().collect()
-    }
 }
 
 /// Whether a file was written since a moment, as far as two clocks agree.
-fn is_since(stored: &Stored, since: Timestamp) -> bool {
+pub(super) fn is_since(stored: &Stored, since: Timestamp) -> bool {
     let written = stored.server_modified.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
     written.is_none_or(|written| since.as_second() - written.as_second() <= CLOCKS_APART)
 }

@@ -35,6 +35,22 @@ fn schemas_are_written_down_and_what_changes_since_names_the_mappings_that_break
     assert!(home.file("schemas/sf/Contact.read.json").is_file());
     let again = home.run(&["schema", "lock"]).expect(0).lines();
     assert_eq!(again[0]["unchanged"], 4);
+    // Two more are kept by name: one that uses these types, and one that does not.
+    let mut kept = mapping();
+    kept["name"] = json!("kept-leads");
+    kept["fields"][0] = json!({"to": "LastName", "from": "LastName", "steps": [{"op": "trim"}]});
+    let kept = home.write("kept.json", kept.to_string());
+    home.run(&["map", "save", &kept]).expect(0);
+    home.run(&["map", "save", &kept, "--name", "kept-twice"]).expect(0);
+    let other = json!({
+        "recordport": "mapping/1",
+        "name": "accounts",
+        "source": {"connection": "sf", "type": "Account"},
+        "target": {"connection": "sf", "type": "Account", "operation": "update"},
+        "fields": [{"to": "@key", "from": "Id"}, {"to": "Name", "from": "NoSuchField"}],
+    });
+    let other = home.write("other.json", other.to_string());
+    home.run(&["map", "save", &other]).expect(0);
     let same = home.run(&["schema", "diff"]).expect(0).lines();
     assert!(same.iter().all(|line| line["mapping"]["breaks"] == false), "{same:?}");
 
@@ -53,8 +69,25 @@ fn schemas_are_written_down_and_what_changes_since_names_the_mappings_that_break
     let lines = gone.lines();
     let removed = lines.iter().find(read).expect("a line");
     assert_eq!((&removed["severity"], &removed["type"]), (&json!("breaking"), &json!("Contact")));
-    let broken = lines.iter().find(|line| line["mapping"]["breaks"] == true).expect("a mapping");
-    assert_eq!(broken["mapping"]["problems"][0]["pointer"], "/fields/2/from");
+    let broken: Vec<&Value> =
+        lines.iter().map(|line| &line["mapping"]).filter(|mapping| mapping["breaks"] == true).collect();
+    let names: Vec<&str> = broken.iter().filter_map(|mapping| mapping["name"].as_str()).collect();
+    assert_eq!(
+        names,
+        ["contacts-to-leads", "kept-leads", "kept-twice"],
+        "files first, then those that are kept"
+    );
+    assert!(broken[0]["file"].is_string() && broken[1]["file"].is_null(), "{broken:?}");
+    assert!(broken.iter().all(|mapping| mapping["problems"][0]["pointer"] == "/fields/2/from"));
+
+    emulator.control("DELETE", "requests", &Value::Null);
+    let table = home.run(&["schema", "diff", "--format", "table"]).expect(6).stdout;
+    assert!(table.contains("kept-leads") && table.contains("/fields/2/from"), "{table}");
+    let described = emulator.requests("/services/data");
+    let described =
+        described.iter().filter(|one| one["path"].to_string().contains("/sobjects/Contact/describe"));
+    assert_eq!(described.count(), 1, "however many mappings use a type, it is described once");
+    home.run(&["schema", "diff", "--mapping", "kept-leads"]).expect(6).says("\"kept-leads\" breaks");
 
     let markdown = home.run(&["schema", "diff", "--markdown"]).expect(6).stdout;
     assert!(markdown.contains("## Mappings that break") && markdown.contains("| breaking | read | Title |"));

@@ -94,6 +94,11 @@ fn rows_that_fail_are_reported_with_their_records_and_can_be_mended_and_fed_back
     std::fs::write(report, mended).expect("written");
     let again = counts(&summary(&world.run(&[&file, "--rows", report]).expect(0)));
     assert_eq!((&again["read"], &again["created"]), (&json!(1), &json!(1)));
+    // The same by hand: the mapping makes rows of it, which a writing command takes.
+    let rows = world.home.run(&["map", "apply", &file, report]).expect(0).stdout;
+    let written =
+        world.home.feed(&["upsert", "dv", "account", "--by", "accountnumber"], rows).expect(0).lines();
+    assert_eq!(written[0]["status"], "updated");
     let stored = world.state("dynamics", "account");
     assert_eq!(stored.iter().filter(|row| row["accountnumber"] == "K2").count(), 1);
 }
@@ -114,6 +119,11 @@ fn changes_are_followed_from_run_to_run_and_deletions_do_what_the_mapping_says()
 
     let made = world.home.feed(&["create", "sf", "Account"], r#"{"Name":"New"}"#).expect(0).lines();
     let new = made[0]["key"].as_str().expect("a key").to_owned();
+    let dry = || {
+        let lines = world.run(&[&file, "--changes", "--dry-run"]).expect(0).lines();
+        lines.last().expect("a summary")["dry_run"].clone()
+    };
+    assert_eq!((&dry()["read"], &dry()["create"]), (&json!(1), &json!(1)), "nothing is taken by looking");
     let more = of(world.run(&[&file, "--changes"]).expect(0));
     assert_eq!(more["created"], 1);
     // A change of what was created already creates nothing again.
@@ -126,6 +136,8 @@ fn changes_are_followed_from_run_to_run_and_deletions_do_what_the_mapping_says()
     assert_eq!(changed["created"], 0, "{changed}");
     world.home.run(&["delete", "sf", "Account", &new]).expect(0);
     world.emulator.control("POST", "clock", &json!({"advance_seconds": 5}));
+    let foreseen = dry();
+    assert_eq!((&foreseen["delete"], &foreseen["requests"]), (&json!(1), &json!(1)), "{foreseen}");
     let gone = of(world.run(&[&file, "--changes"]).expect(0));
     assert_eq!(gone["deleted"], 1, "{gone}");
     assert_eq!(world.state("dynamics", "contact").len(), before + source);

@@ -9,8 +9,8 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::{
-    World, counts, dynamics_to_salesforce, salesforce_to_dynamics, salesforce_to_events, salesforce_to_jira,
-    salesforce_to_new_contacts, summary,
+    World, counts, dynamics_to_salesforce, salesforce_to_dynamics, salesforce_to_events, salesforce_to_files,
+    salesforce_to_jira, salesforce_to_new_contacts, summary,
 };
 
 /// How a run dies.
@@ -29,6 +29,8 @@ enum Death {
 /// A target that rows are written to.
 struct Target {
     service: &'static str,
+    /// The connection besides that of Salesforce.
+    connection: &'static str,
     /// Method and glob of the requests that write.
     method: &'static str,
     path: &'static str,
@@ -51,7 +53,7 @@ impl Target {
     }
 
     /// Starts a run, kills it, and resumes it until it has come to its end.
-    fn die_and_go_on(&self, world: &World, arguments: &[&str], death: Death) -> Value {
+    fn die_and_go_on(&self, world: &World, arguments: &[&str], death: Death, before: Option<&str>) -> Value {
         let control = |method: &str, path: &str, body: &Value| world.emulator.control(method, path, body);
         control("DELETE", "requests", &Value::Null);
         let rule = |kind: &str, nth: u64, more: Value| {
@@ -64,7 +66,6 @@ impl Target {
             Death::Done(nth) => rule("hang", nth, json!({"delay_ms": 60_000})),
             Death::Undone(nth) => rule("status", nth, json!({"status": 503, "delay_ms": 60_000})),
         }
-        let before = world.latest_id();
         let mut command = world.home.command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().expect("starts");
@@ -95,7 +96,7 @@ impl Target {
         child.wait().expect("ends");
         control("DELETE", "faults", &Value::Null);
         // Killed before anything was planned: there is no run yet, and the command is given again.
-        let resumed = match world.latest_id().filter(|id| before.as_ref() != Some(id)) {
+        let resumed = match world.latest_id().filter(|id| before != Some(id)) {
             Some(id) => world.run(&["--resume", &id]),
             None => world.home.run(arguments),
         };
@@ -145,12 +146,14 @@ fn each_seed(
     find: impl Fn(&World, u64) -> Vec<Value>,
 ) {
     let (deaths, scale) = extent();
-    let world = World::new(&["--scale", &scale]);
+    let world = World::of(&["--scale", &scale], &[target.connection]);
     let source: BTreeMap<String, usize> = source(&world).into_iter().map(|id| (id, 1)).collect();
+    let mut before: Option<String> = None;
     for seed in 1..=deaths {
         let file = world.mapping(&mapping(&world, seed));
         let death = target.death(seed, source.len());
-        let run = target.die_and_go_on(&world, &["run", &file], death);
+        let run = target.die_and_go_on(&world, &["run", &file], death, before.as_deref());
+        before = run["run"].as_str().map(str::to_owned);
         let counted = counts(&run);
         assert_eq!((&counted["read"], &counted["failed"]), (&json!(source.len()), &json!(0)), "{death:?}");
         once_each(&tally(&find(&world, seed), "key"), &source, death);
@@ -188,7 +191,7 @@ fn limit(usual: usize) -> usize {
 
 /// Ids of the first accounts of Salesforce.
 fn first_accounts(world: &World, limit: usize) -> Vec<String> {
-    let mut ids = texts(&world.state("salesforce", "Account"), "Id");
+    let mut ids = texts(&world.part("salesforce", "Account", "Id"), "Id");
     ids.sort_unstable();
     ids.truncate(limit);
     ids
@@ -198,7 +201,13 @@ fn first_accounts(world: &World, limit: usize) -> Vec<String> {
 fn fault_45_a_killed_run_into_google_calendar_loses_and_doubles_nothing() {
     let limit = limit(110);
     each_seed(
-        &Target { service: "google-calendar", method: "POST", path: "/batch/calendar/v3*", rows: 50 },
+        &Target {
+            service: "google-calendar",
+            connection: "cal",
+            method: "POST",
+            path: "/batch/calendar/v3*",
+            rows: 50,
+        },
         |world| first_accounts(world, limit),
         |world, seed| {
             let calendars = world.state("google-calendar", "calendar");
@@ -208,15 +217,23 @@ fn fault_45_a_killed_run_into_google_calendar_loses_and_doubles_nothing() {
             mapping["fields"][0] = json!({"to": "summary", "template": format!("{seed}/{{Id}}")});
             mapping
         },
-        |world, seed| behind(texts(&world.state("google-calendar", "event"), "summary"), &format!("{seed}/")),
+        |world, seed| {
+            behind(texts(&world.part("google-calendar", "event", "summary"), "summary"), &format!("{seed}/"))
+        },
     );
 }
 
 #[test]
 fn fault_45_a_killed_run_into_salesforce_loses_and_doubles_nothing() {
     each_seed(
-        &Target { service: "salesforce", method: "PATCH", path: "*/composite/*", rows: 200 },
-        |world| texts(&world.state("dynamics", "account"), "accountid"),
+        &Target {
+            service: "salesforce",
+            connection: "dv",
+            method: "PATCH",
+            path: "*/composite/*",
+            rows: 200,
+        },
+        |world| texts(&world.part("dynamics", "account", "accountid"), "accountid"),
         |_, seed| {
             let mut mapping = dynamics_to_salesforce();
             mapping["fields"][0] =
@@ -224,7 +241,10 @@ fn fault_45_a_killed_run_into_salesforce_loses_and_doubles_nothing() {
             mapping
         },
         |world, seed| {
-            behind(texts(&world.state("salesforce", "Account"), "Source_Key__c"), &format!("{seed}/"))
+            behind(
+                texts(&world.part("salesforce", "Account", "Source_Key__c"), "Source_Key__c"),
+                &format!("{seed}/"),
+            )
         },
     );
 }
@@ -232,15 +252,18 @@ fn fault_45_a_killed_run_into_salesforce_loses_and_doubles_nothing() {
 #[test]
 fn fault_45_a_killed_run_of_upserts_into_dynamics_loses_and_doubles_nothing() {
     each_seed(
-        &Target { service: "dynamics", method: "POST", path: "*/$batch*", rows: 100 },
-        |world| texts(&world.state("salesforce", "Account"), "Id"),
+        &Target { service: "dynamics", connection: "dv", method: "POST", path: "*/$batch*", rows: 100 },
+        |world| texts(&world.part("salesforce", "Account", "Id"), "Id"),
         |_, seed| {
             let mut mapping = salesforce_to_dynamics();
             mapping["fields"][0] = json!({"to": "accountnumber", "template": format!("{seed}/{{Id}}")});
             mapping
         },
         |world, seed| {
-            behind(texts(&world.state("dynamics", "account"), "accountnumber"), &format!("{seed}/"))
+            behind(
+                texts(&world.part("dynamics", "account", "accountnumber"), "accountnumber"),
+                &format!("{seed}/"),
+            )
         },
     );
 }
@@ -248,15 +271,52 @@ fn fault_45_a_killed_run_of_upserts_into_dynamics_loses_and_doubles_nothing() {
 #[test]
 fn fault_45_a_killed_run_of_creates_into_dynamics_loses_and_doubles_nothing() {
     each_seed(
-        &Target { service: "dynamics", method: "POST", path: "*/contacts*", rows: 100 },
-        |world| texts(&world.state("salesforce", "Account"), "Id"),
+        &Target { service: "dynamics", connection: "dv", method: "POST", path: "*/contacts*", rows: 100 },
+        |world| texts(&world.part("salesforce", "Account", "Id"), "Id"),
         |_, seed| {
             let mut mapping = salesforce_to_new_contacts();
             mapping["name"] = json!(format!("contacts-{seed}"));
             mapping["fields"][1] = json!({"to": "description", "template": format!("{seed}/{{Id}}")});
             mapping
         },
-        |world, seed| behind(texts(&world.state("dynamics", "contact"), "description"), &format!("{seed}/")),
+        |world, seed| {
+            behind(
+                texts(&world.part("dynamics", "contact", "description"), "description"),
+                &format!("{seed}/"),
+            )
+        },
+    );
+}
+
+#[test]
+fn fault_45_a_killed_run_into_dropbox_loses_and_doubles_nothing() {
+    // Of the bytes that each file gets, as Dropbox hashes them.
+    const CONTENT: &str = "7c53e79071e947f627bb9e052fa67f2460b4a84f7fbaef5503248f79f1cef4c2";
+    let limit = limit(104);
+    each_seed(
+        &Target {
+            service: "dropbox",
+            connection: "box",
+            method: "POST",
+            path: "*/upload_session/finish_batch_v2",
+            rows: 100,
+        },
+        |world| first_accounts(world, limit),
+        |_, seed| {
+            let mut mapping = salesforce_to_files(limit.min(100_000) as u64);
+            mapping["name"] = json!(format!("files-{seed}"));
+            mapping["fields"][0] = json!({"to": "path", "template": format!("/{seed}/{{Id}}.txt")});
+            mapping
+        },
+        |world, seed| {
+            let mut files = world.part("dropbox", "file", "path_display,content_hash");
+            files.retain(|file| file["content_hash"] == CONTENT);
+            let names: Vec<String> = texts(&files, "path_display")
+                .iter()
+                .filter_map(|path| Some(path.strip_suffix(".txt")?.to_owned()))
+                .collect();
+            behind(names, &format!("/{seed}/"))
+        },
     );
 }
 
@@ -264,7 +324,7 @@ fn fault_45_a_killed_run_of_creates_into_dynamics_loses_and_doubles_nothing() {
 fn fault_45_a_killed_run_into_jira_loses_and_doubles_nothing() {
     let limit = limit(100);
     each_seed(
-        &Target { service: "jira", method: "POST", path: "*/issue/bulk", rows: 50 },
+        &Target { service: "jira", connection: "jira", method: "POST", path: "*/issue/bulk", rows: 50 },
         |world| first_accounts(world, limit),
         |_, seed| {
             let mut mapping = salesforce_to_jira(limit.min(100_000) as u64);
@@ -273,7 +333,7 @@ fn fault_45_a_killed_run_into_jira_loses_and_doubles_nothing() {
             mapping
         },
         |world, seed| {
-            let issues = world.state("jira", "issue");
+            let issues = world.part("jira", "issue", "fields");
             let fields: Vec<Value> = issues.into_iter().map(|mut issue| issue["fields"].take()).collect();
             behind(texts(&fields, "summary"), &format!("{seed}/"))
         },

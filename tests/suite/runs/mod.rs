@@ -5,6 +5,7 @@ mod dry;
 mod end_to_end;
 mod killed;
 mod stopped;
+mod sums;
 
 use std::path::PathBuf;
 
@@ -12,7 +13,11 @@ use serde_json::{Value, json};
 
 use crate::support::command::{EmulatorProcess, Home, Ran};
 
-/// An emulator and a home with connections to it: `sf`, `dv`, `jira` and `cal`.
+/// Providers with the names of their connections, besides `sf`.
+const OTHERS: [(&str, &str); 4] =
+    [("dynamics", "dv"), ("jira", "jira"), ("google-calendar", "cal"), ("dropbox", "box")];
+
+/// An emulator and a home with connections to it.
 struct World {
     emulator: EmulatorProcess,
     home: Home,
@@ -20,10 +25,15 @@ struct World {
 
 impl World {
     fn new(arguments: &[&str]) -> Self {
+        Self::of(arguments, &["dv", "jira", "cal"])
+    }
+
+    /// One with `sf` and only those of the other connections.
+    fn of(arguments: &[&str], connections: &[&str]) -> Self {
         let emulator = EmulatorProcess::start(arguments);
         let home = Home::connected(&emulator);
         let url = emulator.url();
-        for (provider, name) in [("dynamics", "dv"), ("jira", "jira"), ("google-calendar", "cal")] {
+        for (provider, name) in OTHERS.into_iter().filter(|(_, name)| connections.contains(name)) {
             home.run(&["connect", provider, name, "--emulator", &url, "--no-browser"]).expect(0);
         }
         let world = Self { emulator, home };
@@ -40,6 +50,11 @@ impl World {
     fn state(&self, service: &str, record_type: &str) -> Vec<Value> {
         let state = self.emulator.control("GET", &format!("state/{service}/{record_type}"), &Value::Null);
         state.as_array().or_else(|| state["rows"].as_array()).expect("rows").clone()
+    }
+
+    /// Some fields of rows as a service stores them, which is much quicker.
+    fn part(&self, service: &str, record_type: &str, fields: &str) -> Vec<Value> {
+        self.state(service, &format!("{record_type}?fields={fields}"))
     }
 
     fn mapping(&self, mapping: &Value) -> String {
@@ -150,6 +165,20 @@ fn salesforce_to_jira(limit: u64) -> Value {
             {"to": "project", "const": "10000"},
             {"to": "issuetype", "const": "10003"},
             {"to": "customfield_10020", "const": "100202"},
+        ],
+    })
+}
+
+/// Accounts of Salesforce become new files of Dropbox.
+fn salesforce_to_files(limit: u64) -> Value {
+    json!({
+        "recordport": "mapping/1",
+        "name": "accounts-to-files",
+        "source": {"connection": "sf", "type": "Account", "query": {"limit": limit, "order_by": [{"field": "Id"}]}},
+        "target": {"connection": "box", "type": "file", "operation": "create"},
+        "fields": [
+            {"to": "path", "template": "/accounts/{Id}.txt"},
+            {"to": "content", "const": "cmVjb3JkcG9ydA=="},
         ],
     })
 }
