@@ -24,6 +24,8 @@ const CONNECTION: &str = "demo";
 const DYNAMICS: &str = "erp";
 /// Name of its connection to Jira.
 const JIRA: &str = "work";
+/// Name of its connection to Dropbox.
+const DROPBOX: &str = "files";
 
 /// Shows the road; with `--once` without anybody's help.
 pub(crate) async fn run(session: &mut Session, args: args::Demo) -> Done {
@@ -121,7 +123,32 @@ impl Demo<'_> {
         if code != 0 {
             return Ok(code);
         }
-        self.jira(&url).await
+        let code = self.jira(&url).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        self.dropbox(&url).await
+    }
+
+    /// And at one that has files.
+    async fn dropbox(&mut self, url: &str) -> Done {
+        let code = self.connect(&["connect", "dropbox", DROPBOX, "--emulator", url]).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        let condition = "parent_path = '/Reports/2022' AND size > 1000";
+        let search = ["search", DROPBOX, "file", "--where", condition, "--select", "path,size,content_hash"];
+        let explain = [&search[..], &["--explain"]].concat();
+        let limited = [&search[..], &["--limit", "3"]].concat();
+        let looking: [&[&str]; 4] =
+            [&["connections", "test", DROPBOX], &["types", DROPBOX, "--in", "/Reports"], &explain, &limited];
+        for words in looking {
+            let (code, _) = self.step(words, None).await?;
+            if code != 0 {
+                return Ok(code);
+            }
+        }
+        Ok(0)
     }
 
     /// And at one whose types are projects' own.

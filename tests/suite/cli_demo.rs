@@ -21,7 +21,9 @@ fn the_demo_walks_the_whole_road() {
     for command in ["connect", "types", "schema show", "search", "create", "update", "delete"] {
         seventh.says(&format!("recordport {command}"));
     }
-    for told in ["\"name\":\"demo\"", "\"LastName\"", "created", "updated", "deleted", "conditions"] {
+    for told in
+        ["\"name\":\"demo\"", "\"LastName\"", "created", "updated", "deleted", "conditions", "content_hash"]
+    {
         assert!(seventh.stdout.contains(told), "{told}: {}", seventh.stdout);
     }
     assert!(!seventh.stdout.contains("\"failed\""));

@@ -284,11 +284,23 @@ async fn jiras_schemas_are_those_in_the_files() {
     });
 }
 
+/// Revisions, which no list of types names, since each file has its own.
+async fn of_a_file() -> Arc<dyn Records> {
+    let emulator =
+        Emulator::start(EmulatorConfig { empty: true, ..EmulatorConfig::default() }).await.unwrap();
+    let service = providers::find("dropbox").unwrap().provider(&json!({})).unwrap();
+    let name = TypeName::new("revision:/plan.txt");
+    let opened = service.open(&context(&emulator, "dropbox"), &name).await.unwrap();
+    emulator.shutdown().await;
+    opened
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dropboxs_schemas_are_those_in_the_files() {
-    let made: Vec<Made> =
-        all_types("dropbox").await.iter().flat_map(|records| schemas_of(&**records)).collect();
-    assert!(made.len() >= 4 * 3, "{} schemas", made.len());
+    let mut types = all_types("dropbox").await;
+    types.push(of_a_file().await);
+    let made: Vec<Made> = types.iter().flat_map(|records| schemas_of(&**records)).collect();
+    assert!(made.len() >= 5 * 3, "{} schemas", made.len());
     compare("dropbox", &made);
     assert_sound(&made).await;
     insta::with_settings!({snapshot_path => folder("dropbox"), prepend_module_to_snapshot => false, omit_expression => true}, {

@@ -374,6 +374,9 @@ impl Service for Dropbox {
         let space = self.space();
         let view = View::new(&self.home);
         let look = Look { tree: &space.tree, view: &view, tag: true, templates: &[] };
+        if record_type == "shared_link" {
+            return Some(space.links.iter().filter_map(|link| sharing::shown(&space, &view, link)).collect());
+        }
         // `file:/Reports` are the files of a folder.
         let (base, folder) = record_type.split_once(':').unwrap_or((record_type, ""));
         let folder = format!("{}{}", view.lower(), folder.to_lowercase());

@@ -7,7 +7,7 @@ use super::arguments::{Arguments, PathKind};
 use super::call::Call;
 use super::content::fingerprint;
 use super::errors::Refusal;
-use super::places;
+use super::places::{self, View};
 use super::tree::Node;
 
 const PAGE: usize = 200;
@@ -21,12 +21,13 @@ pub(super) struct SharedLink {
     audience: String,
 }
 
-fn shown(space: &Space, call: &Call<'_>, link: &SharedLink) -> Option<Value> {
+/// A link as clients of a space see it.
+pub(super) fn shown(space: &Space, view: &View, link: &SharedLink) -> Option<Value> {
     let node = space.tree.node(link.node)?;
     let mut out = json!({ ".tag": if node.is_folder() { "folder" } else { "file" }, "url": link.url });
     out["id"] = json!(space.tree.id_text(node.id));
     out["name"] = json!(node.name());
-    if let Some(path) = call.view.shown(&node.path) {
+    if let Some(path) = view.shown(&node.path) {
         out["path_lower"] = json!(path.to_lowercase());
     }
     if let Some(expires) = &link.expires {
@@ -85,7 +86,7 @@ pub(super) fn create(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusa
     let node = places::existing(&space.tree, &call.view, &space.home, text, "path")?;
     if let Some(present) = space.links.iter().find(|link| link.node == node.id) {
         let mut error = json!({ ".tag": "shared_link_already_exists" });
-        if let Some(metadata) = shown(space, call, present) {
+        if let Some(metadata) = shown(space, &call.view, present) {
             error["shared_link_already_exists"] = json!({ ".tag": "metadata", "metadata": metadata });
         }
         return Err(Refusal::endpoint(error));
@@ -95,7 +96,7 @@ pub(super) fn create(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusa
     if let Some(wanted) = arguments.optional_object("settings")? {
         settings(&mut link, &wanted)?;
     }
-    let out = shown(space, call, &link);
+    let out = shown(space, &call.view, &link);
     space.links.push(link);
     out.ok_or_else(|| Refusal::tags(&["path", "not_found"]))
 }
@@ -121,7 +122,7 @@ pub(super) fn list(space: &Space, call: &Call<'_>) -> Result<Value, Refusal> {
     };
     let all: Vec<&SharedLink> = space.links.iter().filter(belongs).collect();
     let links: Vec<Value> =
-        all.iter().skip(from).take(PAGE).filter_map(|link| shown(space, call, link)).collect();
+        all.iter().skip(from).take(PAGE).filter_map(|link| shown(space, &call.view, link)).collect();
     let has_more = from + links.len() < all.len();
     let mut out = json!({ "links": links, "has_more": has_more });
     if has_more {
@@ -141,7 +142,7 @@ fn named<'a>(space: &'a mut Space, arguments: &Arguments) -> Result<&'a mut Shar
 pub(super) fn get(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusal> {
     call.arguments.only(&["url", "path", "link_password"])?;
     let link = named(space, &call.arguments)?.clone();
-    shown(space, call, &link).ok_or_else(|| Refusal::tags(&["shared_link_not_found"]))
+    shown(space, &call.view, &link).ok_or_else(|| Refusal::tags(&["shared_link_not_found"]))
 }
 
 pub(super) fn modify(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusal> {
@@ -154,7 +155,7 @@ pub(super) fn modify(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusa
     }
     settings(link, &wanted)?;
     let link = link.clone();
-    shown(space, call, &link).ok_or_else(|| Refusal::tags(&["shared_link_not_found"]))
+    shown(space, &call.view, &link).ok_or_else(|| Refusal::tags(&["shared_link_not_found"]))
 }
 
 pub(super) fn revoke(space: &mut Space, call: &Call<'_>) -> Result<Value, Refusal> {

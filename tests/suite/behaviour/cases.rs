@@ -298,15 +298,12 @@ async fn update_leaves_others(subject: Arc<Subject>, name: TypeName) -> bool {
     )
     .await;
     let before = read(&records, &subject, &key).await;
-    let field = subject.plain_text_field(&record_type);
-    let change = Change {
-        key: key.clone(),
-        edits: vec![(field.clone(), values::set(&json!("changed")))],
-        if_version: None,
-    };
+    let (field, changed) = subject.plain_edit(&record_type);
+    let change =
+        Change { key: key.clone(), edits: vec![(field.clone(), values::set(&changed))], if_version: None };
     records.update(&subject.cx, &[change], &WriteOptions::new()).await.unwrap();
     let after = read(&records, &subject, &key).await;
-    assert_eq!(after[&field], json!("changed"));
+    assert_eq!(after[&field], changed);
     let twin = subject.twin(&field);
     for (property, value) in before.as_object().unwrap() {
         // The type of a polymorphic reference is no field of its own.

@@ -1,6 +1,7 @@
 //! The suite over Dropbox, with a template of custom properties.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +15,16 @@ use serde_json::{Value, json};
 use super::subject::{Service, Subject};
 use crate::support::emulated::Emulated;
 
-const TYPES: &[&str] = &["file", "folder", "file:/Reports"];
+const TYPES: &[&str] =
+    &["file", "folder", "file:/Reports", "entry:/Reports", "revision:/Versions/plan.txt", "shared_link"];
+/// Folders of which links are made, one each.
+const FOLDERS: usize = 450;
+static LINKED: AtomicUsize = AtomicUsize::new(0);
+
+/// The next folder that has no link.
+fn unlinked() -> Value {
+    json!(format!("/Cases/{}", LINKED.fetch_add(1, Ordering::Relaxed) % FOLDERS))
+}
 
 struct DropboxAccount;
 
@@ -30,7 +40,17 @@ impl Service for DropboxAccount {
     fn is_write(&self, request: &Value) -> bool {
         let path = request["path"].as_str().unwrap_or_default();
         // Bytes that wait in a session are in no place.
-        let asks = ["list_folder", "get_metadata", "upload_session/start", "templates/", "/check", "/users/"];
+        let asks = [
+            "list_folder",
+            "get_metadata",
+            "upload_session/start",
+            "templates/",
+            "/check",
+            "/users/",
+            "list_revisions",
+            "list_shared_links",
+            "get_shared_link_metadata",
+        ];
         path.starts_with("/2/") && !asks.iter().any(|own| path.contains(own))
     }
 
@@ -54,7 +74,41 @@ impl Service for DropboxAccount {
         ["path", "parent_path", "content"].contains(&field.name.as_str())
     }
 
+    fn page_path_of(&self, name: &TypeName) -> String {
+        let path = match name.base() {
+            "revision" => "/2/files/list_revisions",
+            "shared_link" => "/2/sharing/list_shared_links",
+            _ => self.page_path(),
+        };
+        path.to_owned()
+    }
+
+    fn write_path_of(&self, name: &TypeName) -> String {
+        let of_links = name.base() == "shared_link";
+        (if of_links { "/2/sharing/create_shared_link_with_settings" } else { self.write_path() }).to_owned()
+    }
+
+    fn is_paged(&self, name: &TypeName) -> bool {
+        // The pages of the others go on in another way than the fault rules know.
+        !["revision", "shared_link"].contains(&name.base())
+    }
+
+    fn maker_of(&self, record_type: &RecordType, field: &Field) -> Option<fn() -> Value> {
+        let of_link = record_type.name.base() == "shared_link" && field.name == "path";
+        of_link.then_some(unlinked as fn() -> Value)
+    }
+
+    fn plain_edit(&self, record_type: &RecordType) -> (String, Value) {
+        match record_type.name.base() {
+            "shared_link" => ("expires".to_owned(), json!("2032-02-29T12:00:00Z")),
+            _ => (self.plain_text_field(record_type), json!("changed")),
+        }
+    }
+
     fn versioned_edit(&self, record_type: &RecordType, text: &str) -> (String, Value) {
+        if record_type.name.base() == "shared_link" {
+            return self.plain_edit(record_type);
+        }
         if record_type.field("content").is_some() {
             return ("content".to_owned(), json!(STANDARD.encode(text)));
         }
@@ -88,7 +142,7 @@ async fn dropbox_behaves() {
         { "name": "by", "description": "", "type": { ".tag": "string" } },
     ]});
     // Folders enough for several pages.
-    let folders: Vec<String> = (0..450).map(|at| format!("/Cases/{at}")).collect();
+    let folders: Vec<String> = (0..FOLDERS).map(|at| format!("/Cases/{at}")).collect();
     for (function, argument) in [
         ("file_properties/templates/add_for_user", template),
         ("files/create_folder_batch", json!({ "paths": folders })),
@@ -96,6 +150,13 @@ async fn dropbox_behaves() {
         let request = emulated.client.post(emulated.url(&format!("/2/{function}"))).bearer_auth(&token);
         let request = request.header("content-type", "application/json").body(argument.to_string());
         assert_eq!(request.send().await.unwrap().status(), 200, "{function}");
+    }
+    for text in ["first", "second", "third"] {
+        let request = emulated.client.post(emulated.url("/2/files/upload")).bearer_auth(&token);
+        let argument = json!({ "path": "/Versions/plan.txt", "mode": "overwrite" }).to_string();
+        let request =
+            request.header("dropbox-api-arg", argument).header("content-type", "application/octet-stream");
+        assert_eq!(request.body(text).send().await.unwrap().status(), 200, "{text}");
     }
     let factory = providers::find("dropbox").unwrap();
     let subject = Subject::start(factory, emulated, TYPES, IDLE.to_vec(), Box::new(DropboxAccount)).await;

@@ -58,6 +58,14 @@ pub(super) trait Service: Send + Sync {
     fn known_value_of(&self, _: &RecordType, field: &Field) -> Option<Value> {
         self.known_value(field)
     }
+    /// What makes values of a field that each row has another of, where the description does not tell them.
+    fn maker_of(&self, _: &RecordType, _: &Field) -> Option<fn() -> Value> {
+        None
+    }
+    /// A change that can be made to records of a type.
+    fn plain_edit(&self, record_type: &RecordType) -> (String, Value) {
+        (self.plain_text_field(record_type), json!("changed"))
+    }
     /// Whether no two rows of the suite may have the same value of a field.
     fn is_unique(&self, field: &Field) -> bool {
         field.unique
@@ -236,6 +244,10 @@ impl Subject {
         self.service.plain_text_field(record_type)
     }
 
+    pub(super) fn plain_edit(&self, record_type: &RecordType) -> (String, Value) {
+        self.service.plain_edit(record_type)
+    }
+
     pub(super) fn twin(&self, field: &str) -> Option<String> {
         self.service.twin(field)
     }
@@ -292,6 +304,9 @@ impl Subject {
             );
         }
         for field in &record_type.fields {
+            known
+                .makers
+                .extend(self.service.maker_of(record_type, field).map(|maker| (field.name.clone(), maker)));
             let FieldType::Reference(reference) = &field.field_type else { continue };
             for target in &reference.targets {
                 let target = TypeName::new(target.as_str());

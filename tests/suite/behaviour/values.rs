@@ -16,6 +16,8 @@ pub(crate) struct KnownKeys {
     pub(crate) keys: BTreeMap<String, Vec<String>>,
     /// Values of fields that a row must have and that no description gives.
     pub(crate) values: BTreeMap<String, Value>,
+    /// The same for fields that have another value in each row.
+    pub(crate) makers: BTreeMap<String, fn() -> Value>,
 }
 
 static COUNTER: AtomicU64 = AtomicU64::new(1);
@@ -104,6 +106,9 @@ pub(crate) fn is_companion(record_type: &RecordType, field: &Field) -> bool {
 pub(crate) fn ordinary(field: &Field, known: &KnownKeys) -> Value {
     if let Some(value) = known.values.get(&field.name) {
         return value.clone();
+    }
+    if let Some(make) = known.makers.get(&field.name) {
+        return make();
     }
     let number = next_number();
     match &field.field_type {

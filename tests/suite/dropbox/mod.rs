@@ -15,7 +15,7 @@ use recordport::error::{Error, ErrorKind, Result};
 use recordport::provider::changes::Feed;
 use recordport::provider::search::{RecordsExt as _, Search};
 use recordport::provider::{
-    Change, ChangeEntry, ChangeKind, Content, Edits, NewRow, Outcome, Records, VersionedKey, WriteOptions,
+    At, Change, ChangeEntry, ChangeKind, Content, Edits, NewRow, Outcome, Records, VersionedKey, WriteOptions,
 };
 use recordport::record::{Checkpoint, FieldPath, Key, KeyFields, QueryDraft, TypeName, where_text};
 use serde_json::{Value, json};
@@ -374,6 +374,33 @@ async fn the_search_index_is_asked_only_where_the_user_says_so() {
     let quick: BTreeSet<String> =
         quick.iter().map(|record| record.to_value().expect("JSON")["id"].to_string()).collect();
     assert_eq!(quick, listed);
+
+    // Beside words the index also knows extensions; a condition on them alone is evaluated here.
+    let all = found(&at, "file", draft).await;
+    let extension = all[0]["extension"].as_str().expect("text");
+    let both = condition(&format!("name LIKE '%launch%' AND extension IN ('{extension}', 'none')"));
+    let allowed = provider.open(&at.cx, &TypeName::new("file")).await.expect("opens");
+    let prepared = allowed.prepare(&at.cx, &both, &jiff::tz::TimeZone::UTC).await.expect("plans");
+    assert!(
+        prepared.plan.native[0].ends_with(&format!("extensions {extension} none")),
+        "{:?}",
+        prepared.plan.native
+    );
+    let places: Vec<At> = prepared.plan.conditions.iter().map(|condition| condition.at).collect();
+    assert_eq!(places, [At::Superset, At::Superset]);
+    let narrowed: Vec<_> = Search::start(std::sync::Arc::clone(&allowed), at.cx.clone(), &prepared)
+        .into_records()
+        .try_collect()
+        .await
+        .expect("searches");
+    let expected = all.iter().filter(|row| row["extension"] == extension).count();
+    assert_eq!(narrowed.len(), expected);
+    let alone = condition(&format!("extension = '{extension}'"));
+    let plan = allowed.prepare(&at.cx, &alone, &jiff::tz::TimeZone::UTC).await.expect("plans").plan;
+    assert!(plan.conditions[0].why.contains("only beside"), "{:?}", plan.conditions);
+    let with_text = QueryDraft { native: Some("launch".to_owned()), ..alone };
+    let plan = allowed.prepare(&at.cx, &with_text, &jiff::tz::TimeZone::UTC).await.expect("plans").plan;
+    assert!(plan.native[0].contains("extensions"), "{:?}", plan.native);
 }
 
 #[tokio::test(flavor = "multi_thread")]
