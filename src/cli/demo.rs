@@ -26,6 +26,8 @@ const DYNAMICS: &str = "erp";
 const JIRA: &str = "work";
 /// Name of its connection to Dropbox.
 const DROPBOX: &str = "files";
+/// Name of its connection to Google Calendar.
+const CALENDAR: &str = "diary";
 
 /// Shows the road; with `--once` without anybody's help.
 pub(crate) async fn run(session: &mut Session, args: args::Demo) -> Done {
@@ -127,7 +129,11 @@ impl Demo<'_> {
         if code != 0 {
             return Ok(code);
         }
-        self.dropbox(&url).await
+        let code = self.dropbox(&url).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        self.calendar(&url).await
     }
 
     /// And at one that has files.
@@ -142,6 +148,35 @@ impl Demo<'_> {
         let limited = [&search[..], &["--limit", "3"]].concat();
         let looking: [&[&str]; 4] =
             [&["connections", "test", DROPBOX], &["types", DROPBOX, "--in", "/Reports"], &explain, &limited];
+        for words in looking {
+            let (code, _) = self.step(words, None).await?;
+            if code != 0 {
+                return Ok(code);
+            }
+        }
+        Ok(0)
+    }
+
+    /// And at one whose records have no fields of the user's, but take place.
+    async fn calendar(&mut self, url: &str) -> Done {
+        let code = self.connect(&["connect", "google-calendar", CALENDAR, "--emulator", url]).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+        let condition = "start.dateTime >= '2026-01-01T00:00:00Z' AND start.dateTime < '2026-03-01T00:00:00Z' AND summary \
+                         LIKE 'Week%'";
+        let search = [
+            "search",
+            CALENDAR,
+            "event_instance:primary",
+            "--where",
+            condition,
+            "--select",
+            "summary,start,end,recurringEventId",
+        ];
+        let explain = [&search[..], &["--explain"]].concat();
+        let limited = [&search[..], &["--limit", "3"]].concat();
+        let looking: [&[&str]; 3] = [&["connections", "test", CALENDAR], &explain, &limited];
         for words in looking {
             let (code, _) = self.step(words, None).await?;
             if code != 0 {

@@ -134,6 +134,8 @@ pub struct SignIn {
     pub bases: BTreeMap<String, Url>,
     /// Hosts that may be spoken to.
     pub hosts: HostRules,
+    /// What ends a sign-in by itself, for people whose refresh token is not accepted any more.
+    pub sign_in_ends: Option<String>,
     /// The API that is connected to, for people (`Salesforce REST API`).
     pub api_name: String,
 }

@@ -219,7 +219,13 @@ impl TokenKeeper {
     }
 
     fn authorize_again(&self) -> String {
-        format!("Sign in again: recordport connections authorize {}", self.connection.name)
+        let again = format!("Sign in again: recordport connections authorize {}", self.connection.name);
+        match &self.sign_in.sign_in_ends {
+            Some(why) if self.connection.grant == GrantKind::Code => {
+                format!("{again}. It may have ended by itself: {why}")
+            }
+            _ => again,
+        }
     }
 
     async fn renew(&self, rejected: Option<u64>) -> Result<Arc<TokenSet>> {

@@ -26,6 +26,11 @@ fn the_demo_walks_the_whole_road() {
     {
         assert!(seventh.stdout.contains(told), "{told}: {}", seventh.stdout);
     }
+    // The other services have their rows too.
+    seventh.says("recordport connect google-calendar");
+    for told in ["timeMin=", "\"recurringEventId\"", "\"Weekly\""] {
+        assert!(seventh.stdout.contains(told), "{told}: {}", seventh.stdout);
+    }
     assert!(!seventh.stdout.contains("\"failed\""));
     let home = Home::new();
     let eighth = home.run(&["demo", "--once", "--seed", "8"]).expect(0);

@@ -96,7 +96,7 @@ pub(super) fn shared(calendar: &Calendar) -> Value {
 }
 
 /// The user's view of a calendar.
-fn entry(calendar: &Calendar, number: usize) -> Option<Value> {
+pub(super) fn entry(calendar: &Calendar, number: usize) -> Option<Value> {
     let own = calendar.entry.as_ref()?;
     let mut out = shared(calendar);
     let colour = own.get("colorId").and_then(Value::as_str).and_then(|id| id.parse::<usize>().ok());
@@ -247,10 +247,7 @@ pub(super) fn clear(store: &mut Store, place: usize, call: &Call<'_>) -> Result<
 
 pub(super) fn list(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     let size = call.page_size(USUAL, MOST)?;
-    let from: usize = match call.option("pageToken") {
-        None => 0,
-        Some(text) => decoded(text).ok_or_else(|| Refusal::invalid("Invalid page token value."))?,
-    };
+    let from = first_row(call)?;
     let (hidden, deleted) = (call.flag("showHidden")?, call.flag("showDeleted")?);
     let least = match call.option("minAccessRole") {
         None => 0,
@@ -315,6 +312,14 @@ pub(super) fn list(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     Ok(answer(StatusCode::OK, &out, true))
 }
 
+/// The first row of the page that is asked for.
+fn first_row(call: &Call<'_>) -> Result<usize, Refusal> {
+    match call.option("pageToken") {
+        None => Ok(0),
+        Some(text) => decoded(text).ok_or_else(|| Refusal::invalid("Invalid page token value.")),
+    }
+}
+
 fn encoded(number: usize) -> String {
     URL_SAFE_NO_PAD.encode(number.to_string())
 }
@@ -368,6 +373,7 @@ pub(super) fn list_entry(store: &mut Store, place: usize, call: &Call<'_>) -> Re
             if calendar.primary {
                 return Err(Refusal::forbidden("forbidden", "Cannot remove primary calendar."));
             }
+            call.check_tag(&entry_tag(calendar))?;
             calendar.entry = None;
         }
         method => {
@@ -428,20 +434,31 @@ pub(super) fn rules(store: &mut Store, place: usize, call: &Call<'_>) -> Result<
         calendar.rules.insert(id, members);
         return Ok(tagged(StatusCode::OK, &out, false));
     }
-    let items: Vec<Value> = calendar.rules.iter().map(|(id, members)| rule(id, members)).collect();
-    let out = json!({
-        "kind": "calendar#acl",
-        "etag": format!("\"p{:x}\"", calendar.rules.len()),
-        "nextSyncToken": encoded(calendar.rules.len()),
-        "items": items,
-    });
+    let size = call.page_size(USUAL, MOST)?;
+    let from = first_row(call)?;
+    let mut out = json!({ "kind": "calendar#acl", "etag": format!("\"p{:x}\"", calendar.rules.len()) });
+    let end = from.saturating_add(size);
+    if end < calendar.rules.len() {
+        out["nextPageToken"] = json!(encoded(end));
+    } else {
+        out["nextSyncToken"] = json!(encoded(calendar.rules.len()));
+    }
+    out["items"] = rules_of(calendar).into_iter().skip(from).take(size).collect();
     Ok(answer(StatusCode::OK, &out, true))
+}
+
+/// The rules of access to a calendar, in the order of their ids.
+pub(super) fn rules_of(calendar: &Calendar) -> Vec<Value> {
+    calendar.rules.iter().map(|(id, members)| rule(id, members)).collect()
 }
 
 pub(super) fn one_rule(store: &mut Store, place: usize, id: &str, call: &Call<'_>) -> Result<Reply, Refusal> {
     let calendar = store.calendars.get_mut(place).ok_or_else(Refusal::not_found)?;
     owned(calendar)?;
     let present = calendar.rules.get(id).cloned().ok_or_else(Refusal::not_found)?;
+    if call.method() != http::Method::GET {
+        call.check_tag(rule(id, &present)["etag"].as_str().unwrap_or_default())?;
+    }
     match call.method().as_str() {
         "GET" => Ok(tagged(StatusCode::OK, &rule(id, &present), true)),
         "DELETE" => {

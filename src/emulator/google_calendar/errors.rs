@@ -29,7 +29,7 @@ impl Refusal {
         Self { status, domain, reason, message: message.into(), location: None }
     }
 
-    fn at(mut self, kind: &'static str, name: impl Into<String>) -> Self {
+    pub(super) fn at(mut self, kind: &'static str, name: impl Into<String>) -> Self {
         self.location = Some((kind, name.into()));
         self
     }

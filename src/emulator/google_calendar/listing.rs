@@ -25,6 +25,8 @@ const MEMORY: SignedDuration = SignedDuration::from_hours(30 * 24);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct PageToken {
     calendar: String,
+    /// Tokens of an older epoch are good no more.
+    epoch: u64,
     /// Length of the journal when the listing began.
     journal: usize,
     begun: i64,
@@ -218,17 +220,18 @@ fn page(
     (sync, by_place): (Option<bool>, bool),
     call: &Call<'_>,
 ) -> Result<Reply, Refusal> {
-    let size = call.page_size(USUAL, MOST)?;
+    let size = call.page_size(USUAL, MOST)?.min(store.page_rows.unwrap_or(MOST));
     let begun = match call.option("pageToken") {
         None => PageToken {
             calendar: calendar.id.clone(),
+            epoch: store.page_epoch,
             journal: calendar.journal_length(),
             begun: call.now.as_microsecond(),
             given: 0,
             behind: None,
         },
         Some(text) => read::<PageToken>(text)
-            .filter(|token| token.calendar == calendar.id)
+            .filter(|token| token.calendar == calendar.id && token.epoch == store.page_epoch)
             .ok_or_else(|| Refusal::invalid("Invalid page token value."))?,
     };
     // Events that go meanwhile let nothing slip from one page to the one before.

@@ -13,6 +13,7 @@ mod import;
 mod listing;
 mod moments;
 mod occurrences;
+mod partial;
 mod seed;
 mod store;
 
@@ -27,6 +28,7 @@ use self::account::Account;
 use self::call::Call;
 use self::errors::Refusal;
 use self::event::Around;
+use self::partial::Mask;
 use self::seed::{CALENDARS, Seed};
 use self::store::{Calendar, Store};
 use crate::emulator::grants::Grants;
@@ -160,7 +162,12 @@ impl GoogleCalendar {
         let rest = request.path.strip_prefix(API).unwrap_or_default().trim_end_matches('/');
         let answered = self.admit(request, rest).and_then(|by_service_account| {
             let call = Call::read(request, rest, by_service_account);
-            route(&mut self.store(), &call)
+            let mask = call.option("fields").map(Mask::read).transpose()?;
+            let reply = route(&mut self.store(), &call)?;
+            Ok(match mask {
+                Some(mask) => part_of(reply, &mask),
+                None => reply,
+            })
         });
         answered.unwrap_or_else(|refusal| refusal.reply())
     }
@@ -187,7 +194,20 @@ impl GoogleCalendar {
                 self.store().epoch += 1;
                 Reply::json(StatusCode::OK, &json!({ "expired": true }))
             }
-            _ => Reply::json(StatusCode::NOT_FOUND, &json!({ "error": "see expire-sync-tokens" })),
+            (Some("page-rows"), &Method::POST) => {
+                let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+                let most = body["most"].as_u64().and_then(|most| usize::try_from(most).ok());
+                self.store().page_rows = most.filter(|most| *most > 0);
+                Reply::json(StatusCode::OK, &json!({ "most": most }))
+            }
+            (Some("expire-page-tokens"), &Method::POST) => {
+                self.store().page_epoch += 1;
+                Reply::json(StatusCode::OK, &json!({ "expired": true }))
+            }
+            _ => {
+                let known = "see expire-sync-tokens, expire-page-tokens, page-rows";
+                Reply::json(StatusCode::NOT_FOUND, &json!({ "error": known }))
+            }
         }
     }
 
@@ -296,6 +316,14 @@ fn route(store: &mut Store, call: &Call<'_>) -> std::result::Result<Reply, Refus
     }
 }
 
+/// The part of an answer that was asked for.
+fn part_of(mut reply: Reply, mask: &Mask) -> Reply {
+    if let Ok(body) = serde_json::from_slice::<Value>(&reply.body) {
+        reply.body = Bytes::from(mask.of(&body).to_string());
+    }
+    reply
+}
+
 /// A channel is promised and nothing is ever sent: this machine has no address that the service could reach.
 fn watch(call: &Call<'_>) -> std::result::Result<Reply, Refusal> {
     let body = call.body()?;
@@ -382,10 +410,17 @@ impl Service for GoogleCalendar {
 
     fn state(&self, record_type: &str) -> Option<Vec<Value>> {
         let store = self.store();
-        match record_type {
+        // `event:primary` are the events of one calendar.
+        let (base, scope) = match record_type.split_once(':') {
+            Some((base, scope)) => (base, Some(store.place_of(scope)?)),
+            None => (record_type, None),
+        };
+        match base {
             "event" => {
                 let mut all = Vec::new();
-                for calendar in &store.calendars {
+                let places = 0..store.calendars.len();
+                let places = places.filter(|place| scope.is_none_or(|scope| scope == *place));
+                for calendar in places.filter_map(|place| store.calendars.get(place)) {
                     let zone = calendar.zone();
                     let around =
                         Around { calendar: &calendar.id, zone: &zone, wanted: None, most_attendees: None };
@@ -398,6 +433,20 @@ impl Service for GoogleCalendar {
                 Some(all)
             }
             "calendar" => Some(store.calendars.iter().map(calendars::shared).collect()),
+            "calendar_list_entry" => {
+                let entries = store.calendars.iter().enumerate();
+                Some(entries.filter_map(|(number, calendar)| calendars::entry(calendar, number)).collect())
+            }
+            "acl_rule" => {
+                let all = store.calendars.iter().map(|calendar| (calendar, calendars::rules_of(calendar)));
+                let named = all.flat_map(|(calendar, rules)| {
+                    rules.into_iter().map(|mut rule| {
+                        rule["calendar_id"] = json!(calendar.id);
+                        rule
+                    })
+                });
+                Some(named.collect())
+            }
             _ => None,
         }
     }

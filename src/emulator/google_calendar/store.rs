@@ -143,7 +143,11 @@ pub(super) struct Store {
     pub(super) list_journal: Vec<String>,
     /// Sync tokens of an older epoch are no longer good.
     pub(super) epoch: u64,
+    /// So are page tokens of an older one of theirs.
+    pub(super) page_epoch: u64,
     pub(super) requests: u64,
+    /// Pages of events may be shorter than asked for.
+    pub(super) page_rows: Option<usize>,
     last: Timestamp,
 }
 
@@ -155,7 +159,9 @@ impl Store {
             settings,
             list_journal: Vec::new(),
             epoch: 0,
+            page_epoch: 0,
             requests: 0,
+            page_rows: None,
             last: Timestamp::UNIX_EPOCH,
         }
     }

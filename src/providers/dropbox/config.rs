@@ -193,6 +193,7 @@ impl DropboxConfig {
             base_from_token: BTreeMap::new(),
             bases: bases.into_iter().map(|(role, base)| (role.to_owned(), base.clone())).collect(),
             hosts: HostRules(hosts),
+            sign_in_ends: None,
             api_name: "Dropbox API v2".to_owned(),
         })
     }

@@ -220,6 +220,7 @@ impl DynamicsConfig {
             base_from_token: BTreeMap::new(),
             bases: BTreeMap::from([("login".to_owned(), login.clone()), ("api".to_owned(), api)]),
             hosts: HostRules(hosts),
+            sign_in_ends: None,
             api_name: "Dataverse Web API".to_owned(),
         })
     }

@@ -296,7 +296,7 @@ fn miscounted(came: usize, sent: usize) -> Error {
 pub(super) fn endless() -> Error {
     Error::protocol("Google gives the same page again and again")
         .with_provider("google-calendar")
-        .with_code("page_loop")
+        .with_code("repeated_cursor")
 }
 
 fn unknown_calendar(name: &str) -> Error {

@@ -8,9 +8,11 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::kinds::EVENTS_MAX;
+use super::pages::AT_ONCE;
 use super::records::{Address, GoogleRecords};
 use super::{api, dialect, fields};
 use crate::error::{Error, ErrorKind, Result};
@@ -32,7 +34,7 @@ const TAKEN: char = '!';
 struct Place {
     form: u32,
     calendars: Vec<State>,
-    /// The calendar that is read next in the present look; nothing between two looks.
+    /// Whether a look is under way; calendars before this one have been read in it, as those that say so.
     turn: Option<usize>,
     /// Whether the user was told in this look that tokens had expired.
     told: bool,
@@ -54,6 +56,9 @@ struct State {
     met: KeySet,
     /// Whether a listing has been completed before.
     listed: bool,
+    /// Whether it has been read to its end in the present look.
+    #[serde(default)]
+    read: bool,
 }
 
 /// Ids, each with a mark of the content. They are written as one list of texts that grows slowly.
@@ -202,23 +207,22 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Reads one page of one calendar; tells whether there is more now.
+    /// Reads one page of each of some calendars, which are asked at once; tells whether there is more now.
     async fn go_on(&mut self) -> Result<bool> {
-        let turn = match self.place.turn {
-            Some(turn) => turn,
-            None => {
-                self.take_calendars().await?;
-                0
-            }
-        };
-        if turn >= self.place.calendars.len() {
-            self.finish();
-            return Ok(false);
+        match self.place.turn {
+            Some(turn) => self.place.calendars.iter_mut().take(turn).for_each(|own| own.read = true),
+            None => self.take_calendars().await?,
         }
-        let done = self.page(turn).await?;
-        let next = if done { turn + 1 } else { turn };
-        if next < self.place.calendars.len() {
-            self.place.turn = Some(next);
+        self.place.turn = Some(0);
+        let calendars = self.place.calendars.iter().enumerate();
+        let some: Vec<usize> =
+            calendars.filter(|(_, own)| !own.read).map(|(at, _)| at).take(AT_ONCE).collect();
+        let asked = some.iter().filter_map(|at| self.place.calendars.get(*at));
+        let answers = join_all(asked.map(|own| self.records.changed(self.cx, own, self.select))).await;
+        for (at, answered) in some.into_iter().zip(answers) {
+            self.page(at, answered)?;
+        }
+        if self.place.calendars.iter().any(|own| !own.read) {
             return Ok(true);
         }
         self.finish();
@@ -228,6 +232,7 @@ impl Look<'_> {
     fn finish(&mut self) {
         self.place.turn = None;
         self.place.told = false;
+        self.place.calendars.iter_mut().for_each(|own| own.read = false);
     }
 
     /// Takes calendars in that are new, and reports the events of those that are gone.
@@ -256,16 +261,15 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Reads a page of a calendar; tells whether it was the last one.
-    async fn page(&mut self, turn: usize) -> Result<bool> {
-        let mut state = std::mem::take(&mut self.place.calendars[turn]);
-        let answered = self.records.changed(self.cx, &state, self.select).await;
-        let done = match answered {
-            Ok(answered) => self.take(&mut state, answered),
-            Err(error) => self.recover(&mut state, error),
+    /// Takes a page of a calendar in.
+    fn page(&mut self, at: usize, answered: Result<Answered>) -> Result<()> {
+        let mut state = std::mem::take(&mut self.place.calendars[at]);
+        state.read = match answered {
+            Ok(answered) => self.take(&mut state, answered)?,
+            Err(error) => self.recover(&mut state, error)?,
         };
-        self.place.calendars[turn] = state;
-        done
+        self.place.calendars[at] = state;
+        Ok(())
     }
 
     /// Goes on where a place is no longer good.

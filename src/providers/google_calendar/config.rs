@@ -22,6 +22,11 @@ const LOGIN_HOST: &str = "accounts.google.com";
 const TOKEN_HOST: &str = "oauth2.googleapis.com";
 /// What assertions of service accounts are for, whatever address they are sent to.
 const AUDIENCE: &str = "https://oauth2.googleapis.com/token";
+/// What ends a refresh token of Google's besides the user ("Using OAuth 2.0 to Access Google APIs").
+pub(super) const SIGN_IN_ENDS: &str = "while the OAuth client's consent screen is in testing, sign-ins end after 7 days: \
+                                       publish it to keep them; Google keeps at most 100 sign-ins of one account with \
+                                       one client and ends the oldest without a word; one that is not used for 6 months \
+                                       ends as well";
 const SCOPE_ROOT: &str = "https://www.googleapis.com/auth/";
 
 /// Configuration of a connection to Google Calendar.
@@ -114,6 +119,7 @@ impl GoogleCalendarConfig {
             base_from_token: BTreeMap::new(),
             bases: BTreeMap::from([(API.to_owned(), address(API_HOST, "/")?)]),
             hosts: HostRules(hosts),
+            sign_in_ends: Some(SIGN_IN_ENDS.to_owned()),
             api_name: "Google Calendar API".to_owned(),
         })
     }

@@ -142,14 +142,23 @@ fn meaning(status: u16, reason: &str) -> Meaning {
     }
 }
 
+/// Lists have no order by a key, so that nothing tells what comes behind the place.
+fn place_ended() -> Meaning {
+    Meaning {
+        kind: ErrorKind::Refused,
+        retry: Retry::Never,
+        advice: "The place in the list is not known any more; search again from the start",
+    }
+}
+
 /// The error of an answer that is no success.
 fn refusal(status: u16, body: &[u8], web_page: bool) -> Error {
     let said = Said::read(body);
     let reason = said.reason.as_deref().unwrap_or_default();
-    let meaning = meaning(status, reason);
-    let page_token = said.words.as_deref().is_some_and(|words| words.contains("page token"));
+    let page_token = status == 400 && said.words.as_deref().is_some_and(|words| words.contains("page token"));
+    let meaning = if page_token { place_ended() } else { meaning(status, reason) };
     let code = match reason {
-        _ if status == 400 && page_token => PAGE_TOKEN_ENDED.to_owned(),
+        _ if page_token => PAGE_TOKEN_ENDED.to_owned(),
         "" => format!("status_{status}"),
         reason => reason.to_owned(),
     };
@@ -337,6 +346,6 @@ mod tests {
         let zone = error(400, &body("global", "required", "Missing time zone definition for start time."));
         assert_eq!(zone.fields()[0].field, "start");
         let token = error(400, &body("global", "invalid", "Invalid page token value."));
-        assert_eq!(token.code(), Some(PAGE_TOKEN_ENDED));
+        assert_eq!((token.kind(), token.code()), (ErrorKind::Refused, Some(PAGE_TOKEN_ENDED)));
     }
 }

@@ -138,6 +138,17 @@ fn element(field: &Field) -> &Field {
     }
 }
 
+/// The parameters without which the service ignores some of these members.
+pub(super) fn switches(body: &Map<String, Json>) -> Vec<(&'static str, String)> {
+    let mut out: Vec<(&'static str, String)> = Vec::new();
+    for (_, parameter, on) in SWITCHES.iter().filter(|(member, ..)| body.contains_key(*member)) {
+        if out.iter().all(|(known, _)| known != parameter) {
+            out.push((parameter, (*on).to_owned()));
+        }
+    }
+    out
+}
+
 /// A value as the wire has it: JSON that is given as text is put in as what it says.
 fn encoded(field: &Field, value: Json) -> Result<Json> {
     match (&field.field_type, value) {

@@ -10,6 +10,8 @@ use crate::record::record_type::{ListWire, Picklist, PicklistValue, Reference, T
 use crate::record::transcode::{Conversion, Member, Shape};
 use crate::record::{Field, FieldPath, FieldType, RecordType};
 
+/// The id of an event in every system, the same for a series and its exceptions.
+pub(super) const ICAL_UID: &str = "iCalUID";
 /// The property that says which calendar a record belongs to. The service has it in the address only.
 pub(super) const CALENDAR: &str = "calendar_id";
 
@@ -201,6 +203,35 @@ pub(super) fn shape(
     let own: Vec<&str> = own.filter(|name| calendar.is_none() || *name != CALENDAR).collect();
     let shape = shape.with_key(own);
     Ok(if record_type.field("etag").is_some() { shape.with_version("etag") } else { shape })
+}
+
+/// The parameter that names the parts of an answer that are wanted.
+pub(super) const FIELDS: &str = "fields";
+/// What every list of events is asked for: the places to go on from, and what tells which event a row is and whether it
+/// is deleted. The kind tells an empty list, which comes without rows, from an answer of somebody else.
+const ALWAYS: &str = "kind,nextPageToken,nextSyncToken";
+const OF_ROWS: [&str; 3] = ["id", "etag", "status"];
+/// With more parts than this the parameter saves nothing.
+const PARTS_MAX: usize = 16;
+
+/// The parts of a list that a selection needs ("Partial response"); nothing when all of them are.
+pub(super) fn partial(
+    record_type: &RecordType,
+    paths: &[FieldPath],
+    besides: &[FieldPath],
+) -> Option<String> {
+    if paths.is_empty() {
+        return None;
+    }
+    let mut parts: Vec<&str> = OF_ROWS.to_vec();
+    for path in paths.iter().chain(besides) {
+        let first = path.segments().first()?;
+        let part = record_type.field(first).map_or(first.as_str(), wire);
+        if part != CALENDAR && !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    (parts.len() <= PARTS_MAX).then(|| format!("{ALWAYS},items({})", parts.join(",")))
 }
 
 /// The members of an object that paths lead to, in the order of the paths.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::account::{Account, Calendar, LIST_PAGE};
 use super::event_fields::{self, EventKind};
-use super::fields::CALENDAR;
+use super::fields::{CALENDAR, ICAL_UID};
 use super::{api, other_fields, write_options};
 use crate::error::Result;
 use crate::provider::{Context, TypeSummary};
 use crate::record::capability::{
-    Capability, ChangesCapability, GetCapability, MarkerForm, SearchCapability, VersionSupport,
-    WriteCapability,
+    Capability, ChangesCapability, GetCapability, MarkerForm, SearchCapability, UpsertCapability,
+    VersionSupport, WriteCapability,
 };
+use crate::record::record_type::AlternateKey;
 use crate::record::{Field, KeyFields, RecordType, TypeName};
 
 /// Largest page of events, and the one when none is asked for.
@@ -122,7 +123,8 @@ impl Home {
             ..Capability::default()
         };
         if self != Self::Busy {
-            can.get = Some(GetCapability { batch_max: api::BATCH, by: vec![self.key()] });
+            let by = std::iter::once(self.key()).chain(self.alternate(calendar.is_some()));
+            can.get = Some(GetCapability { batch_max: api::BATCH, by: by.collect() });
         }
         let writable = match self {
             Self::Events | Self::Occurrences => calendar.is_none_or(Calendar::is_writable),
@@ -139,16 +141,30 @@ impl Home {
         can
     }
 
+    /// The other key: within one calendar an event is known by its id of iCalendar as well.
+    fn alternate(self, scoped: bool) -> Option<KeyFields> {
+        (self == Self::Events && scoped).then(|| KeyFields::single(ICAL_UID))
+    }
+
     fn add_writes(self, can: &mut Capability, scoped: bool) {
         let plain = WriteCapability::batches_of(api::BATCH);
         let create = WriteCapability { options: write_options::create(self), ..plain.clone() };
         if self != Self::Occurrences {
             can.create = Some(if self == Self::Events {
-                let marks = if scoped { vec!["id".to_owned()] } else { Vec::new() };
+                let marks = if scoped { vec!["id".to_owned(), ICAL_UID.to_owned()] } else { Vec::new() };
                 WriteCapability { marker: true, made_up_marker: Some(MarkerForm::Uuid), marks, ..create }
             } else {
                 create
             });
+        }
+        if let Some(by) = self.alternate(scoped) {
+            let how = "looking for the event by its iCalUID, then an update or an import";
+            let write = WriteCapability {
+                simulated: Some(how.to_owned()),
+                options: write_options::upsert(),
+                ..plain.clone()
+            };
+            can.upsert = Some(UpsertCapability { write, by: vec![by], match_only: Vec::new() });
         }
         // Rules carry an entity tag as well.
         let versioned = WriteCapability { version: VersionSupport::Exact, ..plain };
@@ -195,7 +211,11 @@ fn record_type(home: Home, calendar: Option<&Calendar>, fields: Vec<Field>) -> R
         custom: false,
         fields,
         key: home.key(),
-        alternate_keys: Vec::new(),
+        alternate_keys: home
+            .alternate(calendar.is_some())
+            .map(|fields| AlternateKey { fields, insertable: calendar.is_some_and(Calendar::is_writable) })
+            .into_iter()
+            .collect(),
         relationships: Vec::new(),
         capability: home.capability(calendar),
     }

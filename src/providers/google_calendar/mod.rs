@@ -9,6 +9,7 @@ mod config;
 mod dialect;
 mod draft;
 mod event_fields;
+mod exceptions;
 mod fields;
 mod kinds;
 mod moments;
@@ -17,6 +18,7 @@ mod pages;
 mod query;
 mod records;
 mod series;
+mod uids;
 mod write_options;
 mod writes;
 
@@ -50,11 +52,6 @@ static INFO: ProviderInfo = ProviderInfo {
     summary: "Calendars, events and their occurrences, with time ranges, guests, recurrence and busy times",
     docs: include_str!("docs.md"),
 };
-
-/// What ends a refresh token of Google's besides the user ("Using OAuth 2.0 to Access Google APIs").
-const TOKEN_LIFE: &str = "while the OAuth client's consent screen is in testing, sign-ins end after 7 days: publish it \
-                          to keep them; Google keeps at most 100 sign-ins of one account with one client and ends the \
-                          oldest without a word; one that is not used for 6 months ends as well";
 
 /// Makes providers of Google Calendar.
 #[derive(Debug, Clone, Copy)]
@@ -156,7 +153,7 @@ impl Provider for GoogleCalendarProvider {
                     .to_owned(),
             );
         }
-        probe.notes.push(TOKEN_LIFE.to_owned());
+        probe.notes.push(config::SIGN_IN_ENDS.to_owned());
         Ok(probe)
     }
 }

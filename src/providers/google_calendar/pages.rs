@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, endless};
+use super::account::Account;
 use super::kinds::Home;
 use super::query::Request;
 use super::{api, busy, dialect, fields};
@@ -139,7 +139,8 @@ impl Reader<'_> {
         open: &Open,
     ) -> Result<(Vec<Result<Record, RowError>>, Option<Open>)> {
         let shape = self.shape(Some(&open.calendar))?;
-        let asked = self.ask(self.events_call(request, open), &shape, request.deleted).await;
+        let call = self.events_call(request, open);
+        let asked = self.ask(call, &shape, request.deleted).await;
         let listed = match asked {
             Err(error) if error.code() == Some(dialect::TOO_LONG_AGO) && !open.wide => {
                 let open = Open { wide: true, ..open.clone() };
@@ -151,9 +152,6 @@ impl Reader<'_> {
             }
             asked => asked?,
         };
-        if listed.next.is_some() && listed.next == open.token {
-            return Err(endless());
-        }
         let next = listed.next.map(|token| Open { token: Some(token), ..open.clone() });
         Ok((listed.records, next))
     }
@@ -203,8 +201,7 @@ impl Reader<'_> {
         let call = api::get("search", &api::with_query(&self.home.list(&open.calendar), &query));
         let calendar = self.home.has_calendar().then_some(open.calendar.as_str());
         let listed = self.ask(call, &self.shape(calendar)?, true).await?;
-        let next = position.behind(&open, listed.next)?;
-        Ok((listed.records, next))
+        Ok((listed.records, Position::behind(&open, listed.next)))
     }
 
     /// A page of calendars: the list has the user's view of each, so that the calendars themselves are read by id.
@@ -246,7 +243,7 @@ impl Reader<'_> {
         }
         let rows: Vec<&[u8]> = rows.iter().map(|row| row.trim_ascii()).collect();
         let records = transcode::records(&rows, &self.shape(None)?);
-        Ok((records, position.behind(&open, page.next_page_token)?))
+        Ok((records, Position::behind(&open, page.next_page_token)))
     }
 
     async fn colours(&self) -> Result<Vec<Result<Record, RowError>>> {
@@ -271,12 +268,8 @@ impl Position {
     }
 
     /// The position behind a page of a single list.
-    fn behind(&self, open: &Open, next: Option<String>) -> Result<Option<Self>> {
-        if next.is_some() && next == open.token {
-            return Err(endless());
-        }
-        Ok(next
-            .map(|token| Self { open: vec![Open { token: Some(token), ..open.clone() }], rest: Vec::new() }))
+    fn behind(open: &Open, next: Option<String>) -> Option<Self> {
+        next.map(|token| Self { open: vec![Open { token: Some(token), ..open.clone() }], rest: Vec::new() })
     }
 }
 
@@ -305,7 +298,7 @@ pub(super) fn page_of(body: &[u8], shape: &Shape, deleted: bool) -> Result<Liste
         let next = page.member("nextPageToken")?;
         (transcode::records(&rows, shape), page.has_rows, next)
     };
-    if !has_rows {
+    if !has_rows && !is_empty_part(body) {
         return Err(Error::protocol("Google's answer to a list has no items")
             .with_provider("google-calendar")
             .with_code("not_json")
@@ -315,9 +308,22 @@ pub(super) fn page_of(body: &[u8], shape: &Shape, deleted: bool) -> Result<Liste
     Ok(Listed { records, next })
 }
 
+/// Whether a list of events was asked for in parts and has no rows: then their member may be left out.
+fn is_empty_part(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Part {
+        kind: String,
+        #[serde(default, rename = "nextPageToken")]
+        _page: Option<String>,
+        #[serde(default, rename = "nextSyncToken")]
+        _sync: Option<String>,
+    }
+    serde_json::from_slice::<Part>(body).is_ok_and(|part| part.kind == "calendar#events")
+}
+
 fn holds_cancelled(body: &[u8]) -> bool {
-    const WORD: &[u8] = b"\"cancelled\"";
-    body.windows(WORD.len()).any(|part| part == WORD)
+    memchr::memmem::find(body, b"\"cancelled\"").is_some()
 }
 
 /// Whether an event is deleted.

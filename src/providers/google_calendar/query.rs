@@ -2,7 +2,8 @@
 //!
 //! Lists of events take parameters that hold all at once, so only conditions that must hold in any case are sent.
 //! `timeMin` and `timeMax` bound end and start of what takes place. A series is listed when one of its occurrences lies
-//! within, and its first one may have been taken away; so an upper bound is sent for occurrences alone.
+//! within, and its first one may have been taken away; so an upper bound is sent for occurrences, and for events where
+//! another condition says that they are no series.
 //!
 //! Source: "Events: list" (Google Calendar API).
 
@@ -12,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::event_fields::{EVENT_TYPES, EXTENDED};
-use super::fields::{self, CALENDAR};
+use super::fields::{self, CALENDAR, FIELDS};
 use super::kinds::Home;
 use crate::error::{Error, Result};
 use crate::provider::pushdown::{self, Judged};
@@ -27,6 +28,9 @@ const ZONES_APART: SignedDuration = SignedDuration::from_hours(26);
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 /// How far back changes can be asked for; the service forgets after some weeks.
 const CHANGES_BACK: SignedDuration = SignedDuration::from_hours(24 * 20);
+
+/// Fields that the free text search looks into.
+const WORDS: [&str; 5] = ["summary", "description", "location", "attendees", "organizer"];
 
 /// The parts of a request. Travels in [`Plan::wire`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +134,22 @@ fn bounds(condition: &Condition) -> Option<(Option<Timestamp>, Option<Timestamp>
     }
 }
 
+/// Whether a condition holds for no series: an exception names its series, and a single event has no recurrence.
+fn excludes_series(condition: &Condition) -> bool {
+    let path: Vec<&str> = condition.path.segments().iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["recurrence"] => condition.test == Test::IsNull,
+        ["recurringEventId"] => matches!(
+            condition.test,
+            Test::IsNotNull
+                | Test::Compare(Comparison::Equal, _)
+                | Test::In { negated: false, .. }
+                | Test::Like { negated: false, .. }
+        ),
+        _ => false,
+    }
+}
+
 /// A whole second that is not later than an instant.
 fn stamp(at: Timestamp) -> String {
     Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
@@ -153,12 +173,13 @@ impl Narrowing {
         if let Some(filter) = filter.filter(|_| home.is_of_events() || home == Home::Busy) {
             conjuncts(&pushdown::negation_normal(filter), &mut conditions);
         }
+        let no_series = home == Home::Occurrences || conditions.iter().any(excludes_series);
         for condition in conditions {
             let path: Vec<&str> = condition.path.segments().iter().map(String::as_str).collect();
             let sent = match path.as_slice() {
                 [CALENDAR] if !scoped => out.calendars(&condition),
                 ["start" | "end", "dateTime" | "date"] if home.is_of_events() => {
-                    out.range(&condition, home == Home::Occurrences)
+                    out.range(&condition, no_series)
                 }
                 ["start" | "end"] if home == Home::Busy => out.range(&condition, true),
                 ["updated"] => out.updated(&condition, now),
@@ -340,6 +361,11 @@ pub(super) fn plan(query: &Query, resolved: &Resolved, ground: Ground<'_>) -> Re
                 .to_owned(),
         });
     }
+    if home.is_of_events()
+        && let Some(wanted) = fields::partial(record_type, &query.select, &besides)
+    {
+        parameters.push((FIELDS.to_owned(), wanted));
+    }
     if query.include_deleted && home.is_of_events() {
         parameters.push(("showDeleted".to_owned(), "true".to_owned()));
     }
@@ -399,9 +425,18 @@ fn range(home: Home, narrowing: &Narrowing) -> Result<Option<(Timestamp, Timesta
 fn why_not(home: Home, condition: &Condition) -> String {
     let path = condition.path.segments();
     let in_time = path.first().is_some_and(|first| first == "start" || first == "end");
+    let in_words =
+        path.first().is_some_and(|first| WORDS.contains(&first.as_str())) && condition.test != Test::IsNull;
     match home {
         Home::Events if in_time => {
-            "a series whose first occurrence is gone would be missing from a list with this bound".to_owned()
+            "a series whose first occurrence is gone would be missing from a list with this \
+                                    bound; with recurrence IS NULL it is sent"
+                .to_owned()
+        }
+        Home::Events | Home::Occurrences if in_words => {
+            "Google's free text search finds words by rules of its own and \
+                                                         may miss what this means; --native asks for it"
+                .to_owned()
         }
         Home::Events | Home::Occurrences => "Google's list of events has no such parameter".to_owned(),
         _ => "Google lists these records without conditions".to_owned(),

@@ -285,6 +285,9 @@ impl Records for GoogleRecords {
             let name = &self.record_type.name;
             return Err(self.unsupported("get", &format!("Google does not find {name} by {by}")));
         }
+        if *by != self.record_type.key {
+            return self.read_by_uid(cx, keys, select).await.map_err(self.about("get"));
+        }
         self.read(cx, keys, select).await.map_err(self.about("get"))
     }
 
@@ -298,12 +301,12 @@ impl Records for GoogleRecords {
 
     async fn upsert(
         &self,
-        _: &Context,
-        _: &KeyFields,
-        _: &[Change],
-        _: &WriteOptions,
+        cx: &Context,
+        by: &KeyFields,
+        rows: &[Change],
+        options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
-        Err(self.unsupported("upsert", "Google Calendar has no key by which records could be upserted"))
+        self.upsert_rows(cx, by, rows, options).await.map_err(self.about("upsert"))
     }
 
     async fn delete(

@@ -13,14 +13,14 @@ use serde_json::{Map, Value as Json, json};
 
 use super::records::{Address, GoogleRecords};
 use super::writes::{checked_version, gone, id_of_mark};
-use super::{api, dialect, draft};
+use super::{api, dialect, draft, exceptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::multipart::Part;
 use crate::provider::{Change, Context, Outcome, VersionedKey, WriteOptions};
 use crate::record::Key;
 
 /// What the service keeps of an event, and a new one must not be given.
-const KEPT: [&str; 15] = [
+pub(super) const KEPT: [&str; 15] = [
     "kind",
     "etag",
     "id",
@@ -40,13 +40,13 @@ const KEPT: [&str; 15] = [
 
 /// Where a series is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cut {
+pub(super) enum Cut {
     Day(Date),
     At(Timestamp),
 }
 
 impl Cut {
-    fn of(moment: &Json) -> Result<Self> {
+    pub(super) fn of(moment: &Json) -> Result<Self> {
         let text = |name: &str| moment[name].as_str();
         let day = text("date").and_then(|text| text.parse().ok()).map(Self::Day);
         day.or_else(|| text("dateTime").and_then(|text| text.parse().ok()).map(Self::At))
@@ -167,11 +167,11 @@ fn passed(master: &Json, rule: &str, cut: Cut, zone: &TimeZone) -> usize {
 }
 
 /// An occurrence with its series.
-struct Found {
+pub(super) struct Found {
     occurrence: Json,
-    master: Json,
-    series: Address,
-    cut: Cut,
+    pub(super) master: Json,
+    pub(super) series: Address,
+    pub(super) cut: Cut,
 }
 
 impl GoogleRecords {
@@ -246,6 +246,9 @@ impl GoogleRecords {
             .with_advice("Read it again, then write your change"));
         }
         let draft = draft::draft(&self.record_type, self.home, &row.edits, false, Some(&found.master))?;
+        let exceptions = self.exceptions_behind(cx, "update", &found).await?;
+        exceptions::check_places(&exceptions, &draft.body, options)?;
+        let moves = ["start", "end", "recurrence"].iter().any(|name| draft.body.contains_key(*name));
         let id =
             id_of_mark(&json!({ "series": found.series.id, "from": found.occurrence["originalStartTime"] }));
         let mut body: Map<String, Json> = found.master.as_object().cloned().unwrap_or_default();
@@ -256,29 +259,32 @@ impl GoogleRecords {
         }
         merge(&mut body, &draft.body);
         body.insert("id".to_owned(), json!(id));
-        let mut query = draft.query;
+        let mut query = draft::switches(&body);
         query.extend(draft::parameters(self.home, options));
-        for (member, name, on) in
-            [("conferenceData", "conferenceDataVersion", "1"), ("attachments", "supportsAttachments", "true")]
-        {
-            if body.contains_key(member) && query.iter().all(|(own, _)| *own != name) {
-                query.push((name, on.to_owned()));
-            }
-        }
         let resource = api::with_query(&api::events(&found.series.calendar), &query);
         let part = api::part(Method::POST, &resource, Json::Object(body).to_string());
         match self.send_one(cx, "update", part).await {
             Err(error) if error.code() != Some(dialect::DUPLICATE) => return Err(error),
             _ => {}
         }
+        let new = Address { id, ..found.series.clone() };
+        if !moves {
+            self.carry_over(cx, &exceptions, &new, &draft.body, options).await?;
+        }
         self.send_one(cx, "update", self.shortening(&found, options)?).await?;
-        Ok(self.key(&Address { id, ..found.series }))
+        self.drop_exceptions(cx, "update", &exceptions, &found.series).await?;
+        Ok(self.key(&new))
     }
 
     async fn end_before(&self, cx: &Context, row: &VersionedKey, options: &WriteOptions) -> Result<Key> {
         let address = self.address(cx, &row.key).await?;
         let part = match self.found(cx, "delete", &address).await? {
-            Ok(found) => self.shortening(&found, options)?,
+            Ok(found) => {
+                let exceptions = self.exceptions_behind(cx, "delete", &found).await?;
+                self.send_one(cx, "delete", self.shortening(&found, options)?).await?;
+                self.drop_exceptions(cx, "delete", &exceptions, &found.series).await?;
+                return Ok(self.key(&address));
+            }
             Err(whole) => {
                 let query = draft::parameters(self.home, options);
                 let resource = api::with_query(&api::event(&whole.calendar, &whole.id), &query);

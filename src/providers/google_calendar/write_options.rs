@@ -11,6 +11,8 @@ pub(super) const SEND_UPDATES: &str = "sendUpdates";
 pub(super) const DESTINATION: &str = "destination";
 /// Whether an occurrence stands for itself and all that follow.
 pub(super) const FOLLOWING: &str = "thisAndFollowing";
+/// Whether occurrences that were changed by themselves are let go where they have no place any more.
+pub(super) const DROP_EXCEPTIONS: &str = "dropExceptions";
 /// Whether people are told that they have been given access.
 pub(super) const SEND_NOTIFICATIONS: &str = "sendNotifications";
 
@@ -57,6 +59,11 @@ pub(super) fn update(home: Home) -> Json {
             "Whether the change of an occurrence is one of all that follow, too: the series ends before it, and a new one \
              begins with it",
         );
+        schema["properties"][DROP_EXCEPTIONS] = flag(
+            "Drop exceptions",
+            "With this and following: whether occurrences that were changed or taken away by themselves become as the new \
+             series has them, where it has other times and they cannot be kept",
+        );
     }
     if home == Home::Events {
         schema["properties"][DESTINATION] = json!({
@@ -65,6 +72,13 @@ pub(super) fn update(home: Home) -> Json {
             "description": "Id of the calendar that the events are moved to before they are changed",
         });
     }
+    schema
+}
+
+/// Options of upserts: an import tells nobody.
+pub(super) fn upsert() -> Json {
+    let mut schema = no_options();
+    schema["properties"][SEND_UPDATES] = send_updates();
     schema
 }
 

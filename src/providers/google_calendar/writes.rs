@@ -9,7 +9,7 @@ use rand::Rng as _;
 use serde_json::{Value as Json, json};
 
 use super::draft::{self, Draft, is_on};
-use super::fields::CALENDAR;
+use super::fields::{CALENDAR, ICAL_UID};
 use super::kinds::Home;
 use super::records::{Address, GoogleRecords};
 use super::write_options::{DESTINATION, FOLLOWING};
@@ -33,6 +33,8 @@ const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Write {
     Create,
+    /// An event that is known by its id of iCalendar is put in, or put in again.
+    Import,
     Update,
     Delete,
 }
@@ -41,6 +43,7 @@ impl Write {
     fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
+            Self::Import => "upsert",
             Self::Update => "update",
             Self::Delete => "delete",
         }
@@ -50,15 +53,15 @@ impl Write {
 /// An operation ready to be sent.
 #[derive(Debug, Clone)]
 pub(super) struct Operation {
-    part: Part,
-    write: Write,
+    pub(super) part: Part,
+    pub(super) write: Write,
     /// The record's address, as far as it is known beforehand.
-    address: Address,
-    marker: Option<Json>,
+    pub(super) address: Address,
+    pub(super) marker: Option<Json>,
     /// Whether sending it twice does no more than sending it once.
-    idempotent: bool,
+    pub(super) idempotent: bool,
     /// Whether the id was chosen here, so that an answer that it is taken means that the row arrived before.
-    own_id: bool,
+    pub(super) own_id: bool,
 }
 
 /// An id of 26 digits for these bytes.
@@ -89,7 +92,7 @@ pub(super) fn id_of_mark(mark: &Json) -> String {
 }
 
 /// The text that a row sets a field to.
-fn text_of(edits: &Edits, name: &str) -> Option<String> {
+pub(super) fn text_of(edits: &Edits, name: &str) -> Option<String> {
     edits.iter().find_map(|(own, edit)| match edit {
         Edit::Set(raw) if own == name => serde_json::from_str(raw.get()).ok(),
         _ => None,
@@ -119,7 +122,9 @@ impl GoogleRecords {
         draft.query.extend(draft::parameters(self.home, options));
         let calendar = self.calendar_of(cx, &row.fields).await?;
         let given = text_of(&row.fields, "id");
-        let own_id = self.home == Home::Events && given.is_none();
+        // The service takes only one of the two ids; a row that is to be found by its mark has both.
+        let known_by_uid = row.marker.is_none() && text_of(&row.fields, ICAL_UID).is_some();
+        let own_id = self.home == Home::Events && given.is_none() && !known_by_uid;
         let mut id = given.unwrap_or_default();
         if own_id {
             id = row.marker.as_ref().map_or_else(fresh_id, id_of_mark);
@@ -204,7 +209,7 @@ impl GoogleRecords {
     }
 
     /// The records that edits need as they are.
-    async fn present_rows(
+    pub(super) async fn present_rows(
         &self,
         cx: &Context,
         places: &[usize],
@@ -232,7 +237,7 @@ impl GoogleRecords {
         Ok(out)
     }
 
-    fn change(
+    pub(super) fn change(
         &self,
         row: &Change,
         address: Address,
@@ -433,10 +438,10 @@ impl GoogleRecords {
                     Outcome::Failed(about(gone().with_key(key().to_string())))
                 }
                 Write::Update => Outcome::Updated(key()),
-                Write::Create => match self.created(operation, &answer.body) {
+                Write::Create | Write::Import => match self.created(operation, &answer.body) {
                     Some(key) => Outcome::Created(key),
                     None => {
-                        let error = Error::protocol("Google reports a success without an id");
+                        let error = Error::protocol("Google reports a success of another record, or of none");
                         Outcome::lost(&about(error), operation.marker.clone())
                     }
                 },
@@ -451,7 +456,8 @@ impl GoogleRecords {
             return Outcome::Created(key());
         }
         let error = about(error).with_connection(cx.connection.as_str());
-        let error = if operation.write == Write::Create { error } else { error.with_key(key().to_string()) };
+        let new = matches!(operation.write, Write::Create | Write::Import);
+        let error = if new { error } else { error.with_key(key().to_string()) };
         if error.leaves_open() {
             return Outcome::lost(&error, operation.marker.clone());
         }
@@ -462,6 +468,11 @@ impl GoogleRecords {
     fn created(&self, operation: &Operation, body: &[u8]) -> Option<Key> {
         let row: Json = serde_json::from_slice(body).ok()?;
         let id = row["id"].as_str().filter(|id| !id.is_empty())?;
+        // An answer about an id that was not sent is another row's.
+        let sent = operation.address.id.as_str();
+        if operation.write == Write::Create && !sent.is_empty() && self.home.is_of_events() && sent != id {
+            return None;
+        }
         Some(self.key(&Address { id: id.to_owned(), ..operation.address.clone() }))
     }
 
@@ -479,6 +490,10 @@ impl GoogleRecords {
         };
         let mut settled = Vec::with_capacity(marks.len());
         for mark in marks {
+            if let (Some(uid), Some(own)) = (mark[ICAL_UID].as_str(), &self.calendar) {
+                settled.push(self.settle_uid(cx, &own.id, uid, mark).await?);
+                continue;
+            }
             let id = id_of_mark(mark);
             let everywhere: Vec<Address> = calendars
                 .iter()

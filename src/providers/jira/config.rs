@@ -223,6 +223,7 @@ impl JiraConfig {
             base_from_token: BTreeMap::new(),
             bases: bases.collect(),
             hosts: HostRules(hosts),
+            sign_in_ends: None,
             api_name: "Jira Cloud REST API".to_owned(),
         })
     }

@@ -189,6 +189,7 @@ impl SalesforceConfig {
             base_from_token: BTreeMap::from([("api".to_owned(), "instance_url".to_owned())]),
             bases,
             hosts: HostRules(hosts),
+            sign_in_ends: None,
             api_name: "Salesforce REST API".to_owned(),
         })
     }

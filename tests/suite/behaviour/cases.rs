@@ -503,7 +503,8 @@ async fn big_batches_are_split(subject: Arc<Subject>, name: TypeName) -> bool {
     let known = subject.known_keys(&form).await;
     let count = capability.batch_max * 2 + 3;
     subject.forget_requests().await;
-    let rows = (0..count).map(|_| values::required_only(&form, &known)).collect();
+    let row = || subject.fresh(&form, values::required_only(&form, &known));
+    let rows = (0..count).map(|_| row()).collect();
     let outcomes = create(&records, &subject, rows).await;
     assert_eq!(outcomes.len(), count);
     let keys: BTreeSet<&Key> = outcomes.iter().filter_map(Outcome::key).collect();
@@ -595,7 +596,8 @@ async fn ambiguous_create_is_unknown(subject: Arc<Subject>, name: TypeName) -> b
     let known = subject.known_keys(&form).await;
     for kind in ["drop_after_commit", "503_after_commit"] {
         // With the types of references told, nothing but the create itself is sent.
-        let fields = values::with_types(&form, values::required_only(&form, &known), &known);
+        let required = subject.fresh(&form, values::required_only(&form, &known));
+        let fields = values::with_types(&form, required, &known);
         let row = NewRow { fields, marker: None };
         let before = subject.stored(&name).await;
         subject

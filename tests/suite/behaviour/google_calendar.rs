@@ -1,7 +1,8 @@
-//! The suite over Google Calendar: events in one calendar and in all, and calendars, of which it takes many for several
-//! pages.
+//! The suite over Google Calendar: events in one calendar and in all; calendars, of which it takes many for several
+//! pages; and occurrences, entries of the list and rules of access.
 
-use std::sync::Arc;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
 
 use http::Method;
 use recordport::emulator::EmulatorConfig;
@@ -14,6 +15,8 @@ use serde_json::{Value, json};
 use super::subject::{Service, Subject};
 use super::values::next_number;
 use crate::support::emulated::{Emulated, client};
+
+const EVENTS: &[&str] = &["event", "event:ada@emulated.example"];
 
 struct Google;
 
@@ -82,6 +85,10 @@ impl Service for Google {
         true
     }
 
+    fn core_types(&self) -> &'static [&'static str] {
+        EVENTS
+    }
+
     fn is_of(&self, name: &TypeName, row: &Value) -> bool {
         let calendar = name
             .scope()
@@ -101,22 +108,22 @@ async fn emulated(config: EmulatorConfig) -> Emulated {
 #[tokio::test(flavor = "multi_thread")]
 async fn google_calendars_events_behave() {
     let factory = providers::find("google-calendar").unwrap();
-    let types = &["event", "event:ada@emulated.example"];
-    let subject = Subject::start(
-        factory,
-        emulated(EmulatorConfig::default()).await,
-        types,
-        IDLE.to_vec(),
-        Box::new(Google),
-    )
-    .await;
-    super::run(subject).await;
+    let emulated = emulated(EmulatorConfig::default()).await;
+    // Enough for two pages of one calendar.
+    let day =
+        json!({ "summary": "Fair", "start": { "date": "2026-05-01" }, "end": { "date": "2026-05-02" } });
+    batch(&emulated, "POST", &vec![("calendars/primary/events".to_owned(), day); 60]).await;
+    super::run(Subject::start(factory, emulated, EVENTS, Vec::new(), Box::new(Google)).await).await;
 }
 
-/// Calendars are created without a key of ours, so that a create whose answer is lost stays unknown.
-struct Calendars;
+/// What is created without a key of ours, so that a create whose answer is lost stays unknown.
+struct Others {
+    /// Calendars that are not in the list, to be put into it.
+    spare: Mutex<Vec<String>>,
+    core: &'static [&'static str],
+}
 
-impl Service for Calendars {
+impl Service for Others {
     fn page_path(&self) -> &'static str {
         Google.page_path()
     }
@@ -133,46 +140,126 @@ impl Service for Calendars {
         Google.refresh_form(credentials)
     }
 
+    fn core_types(&self) -> &'static [&'static str] {
+        self.core
+    }
+
     fn plain_text_field(&self, record_type: &RecordType) -> String {
-        Google.plain_text_field(record_type)
+        let name = match record_type.name.base() {
+            "acl_rule" => "role",
+            "calendar_list_entry" => "summaryOverride",
+            _ => "summary",
+        };
+        name.to_owned()
+    }
+
+    fn plain_edit(&self, record_type: &RecordType) -> (String, Value) {
+        let value = if record_type.name.base() == "acl_rule" { "writer" } else { "changed" };
+        (self.plain_text_field(record_type), json!(value))
+    }
+
+    fn versioned_edit(&self, record_type: &RecordType, text: &str) -> (String, Value) {
+        let role = if text.starts_with("fresh") { "reader" } else { "writer" };
+        let value = if record_type.name.base() == "acl_rule" { role } else { text };
+        (self.plain_text_field(record_type), json!(value))
     }
 
     fn reads_otherwise(&self, _: &Field) -> bool {
         false
     }
 
-    fn known_value(&self, field: &Field) -> Option<Value> {
-        (field.name == "timeZone").then(|| json!("Asia/Tokyo"))
+    fn is_unique(&self, field: &Field) -> bool {
+        field.unique || field.name == "scope"
     }
+
+    fn known_value(&self, field: &Field) -> Option<Value> {
+        let number = next_number();
+        Some(match field.name.as_str() {
+            "timeZone" => json!("Asia/Tokyo"),
+            "scope" => json!({ "type": "user", "value": format!("row{number}@example.com") }),
+            "backgroundColor" => json!("#0088aa"),
+            "foregroundColor" => json!("#ffffff"),
+            "defaultReminders" => json!([{ "method": "popup", "minutes": 5 }]),
+            _ => return None,
+        })
+    }
+
+    fn known_value_of(&self, form: &RecordType, field: &Field) -> Option<Value> {
+        if form.name.base() == "calendar_list_entry" && field.name == "id" {
+            return self.spare.lock().unwrap().pop().map(Value::from);
+        }
+        self.known_value(field)
+    }
+
+    fn is_of(&self, name: &TypeName, row: &Value) -> bool {
+        name.scope().is_none() || is_primary(row)
+    }
+}
+
+/// Sends requests fifty at a time, and gives the answers' bodies.
+async fn batch(emulated: &Emulated, method: &str, requests: &[(String, Value)]) -> Vec<Value> {
+    let token =
+        emulated.emulator.credentials()["google-calendar"]["access_token"].as_str().unwrap().to_owned();
+    let mut bodies = Vec::new();
+    for some in requests.chunks(50) {
+        let mut body = String::new();
+        for (path, json) in some {
+            let _ = write!(
+                body,
+                "--b\r\nContent-Type: application/http\r\n\r\n{method} /calendar/v3/{path} HTTP/1.1\r\n\r\n{json}\r\n"
+            );
+        }
+        body.push_str("--b--\r\n");
+        let request = client().request(Method::POST, emulated.url("/batch/calendar/v3")).bearer_auth(&token);
+        let request = request.header("content-type", "multipart/mixed; boundary=b").body(body);
+        let text = request.send().await.unwrap().text().await.unwrap();
+        let answers: Vec<&str> = text.split("HTTP/1.1 ").skip(1).collect();
+        assert_eq!(answers.len(), some.len(), "{text}");
+        for answer in answers {
+            assert!(answer.starts_with('2'), "{answer}");
+            let json = answer.find('{').map(|from| &answer[from..=answer.rfind('}').unwrap()]);
+            bodies.push(json.map_or(Value::Null, |json| serde_json::from_str(json).unwrap()));
+        }
+    }
+    bodies
+}
+
+/// Makes calendars and gives their ids.
+async fn make_calendars(emulated: &Emulated, count: usize) -> Vec<String> {
+    let rows: Vec<(String, Value)> = (0..count)
+        .map(|number| ("calendars".to_owned(), json!({ "summary": format!("Calendar {number}") })))
+        .collect();
+    let made = batch(emulated, "POST", &rows).await;
+    made.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn google_calendars_calendars_behave() {
     let emulated = emulated(EmulatorConfig { empty: true, ..EmulatorConfig::default() }).await;
-    let token =
-        emulated.emulator.credentials()["google-calendar"]["access_token"].as_str().unwrap().to_owned();
-    let client = client();
-    for number in 0..410 {
-        let request =
-            client.request(Method::POST, emulated.url("/calendar/v3/calendars")).bearer_auth(&token);
-        let made = request
-            .body(json!({ "summary": format!("Calendar {number}") }).to_string())
-            .send()
-            .await
-            .unwrap();
-        assert!(made.status().is_success());
-    }
+    make_calendars(&emulated, 410).await;
     let factory = providers::find("google-calendar").unwrap();
-    let idle = IDLE.iter().chain(&CALENDARS_IDLE).copied().collect();
-    let mut idle: Vec<&str> = idle;
-    idle.sort_by_key(|sentence| super::cases::ALL.iter().position(|case| case.sentence == *sentence));
-    super::run(Subject::start(factory, emulated, &["calendar"], idle, Box::new(Calendars)).await).await;
+    let types = &["calendar"];
+    let service = Others { spare: Mutex::default(), core: types };
+    super::run(Subject::start(factory, emulated, types, IDLE.to_vec(), Box::new(service)).await).await;
 }
 
-/// Nothing in Google Calendar is found by a key of ours.
-const IDLE: [&str; 1] = ["upsert twice is one record"];
-/// There is no feed of changes of calendars.
-const CALENDARS_IDLE: [&str; 4] = [
+#[tokio::test(flavor = "multi_thread")]
+async fn google_calendars_occurrences_entries_and_rules_behave() {
+    let emulated = emulated(EmulatorConfig::default()).await;
+    let spare = make_calendars(&emulated, 180).await;
+    let gone: Vec<(String, Value)> =
+        spare.iter().map(|id| (format!("users/me/calendarList/{id}"), Value::Null)).collect();
+    batch(&emulated, "DELETE", &gone).await;
+    let factory = providers::find("google-calendar").unwrap();
+    let types =
+        &["event_instance:ada@emulated.example", "calendar_list_entry", "acl_rule:ada@emulated.example"];
+    let service = Others { spare: Mutex::new(spare), core: &[] };
+    super::run(Subject::start(factory, emulated, types, IDLE.to_vec(), Box::new(service)).await).await;
+}
+
+/// Only events are found by a key of ours, and only they have a feed of changes.
+const IDLE: [&str; 5] = [
+    "upsert twice is one record",
     "changes reports created, updated, deleted",
     "a feed without progress repeats nothing",
     "a feed recovers from an expired checkpoint",

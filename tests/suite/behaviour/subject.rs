@@ -17,7 +17,7 @@ use recordport::layer::limit::{ConnectionLimits, LimitSettings};
 use recordport::layer::retry::RetrySettings;
 use recordport::layer::stack::{StackParts, http_plane};
 use recordport::provider::search::{Prepared, RecordsExt as _, Search};
-use recordport::provider::{Context, Plan, Provider, ProviderFactory, Records};
+use recordport::provider::{Context, Edits, Plan, Provider, ProviderFactory, Records};
 use recordport::record::record_type::{Field, FieldType, TextForm};
 use recordport::record::schema::{SchemaOptions, SchemaPurpose, record_schema};
 use recordport::record::{FieldPath, KeyFields, QueryDraft, Record, RecordType, TypeName, where_text};
@@ -361,6 +361,18 @@ impl Subject {
             *value = own.unwrap_or_else(|| value.take());
         }
         row
+    }
+
+    /// The same row with values of its own in its unique fields, where the service has to tell them.
+    pub(super) fn fresh(&self, form: &RecordType, row: Edits) -> Edits {
+        let each = row.into_iter().map(|(name, edit)| {
+            let unique = form.field(&name).filter(|field| self.is_unique(field));
+            match unique.and_then(|field| self.known_value(form, field)) {
+                Some(value) => (name, super::values::set(&value)),
+                None => (name, edit),
+            }
+        });
+        each.collect()
     }
 
     /// The first of some keys that an upsert may insert with and that holds free text.

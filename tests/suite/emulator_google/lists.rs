@@ -51,6 +51,22 @@ fn a_range_takes_what_overlaps_it() {
 }
 
 #[test]
+fn a_part_of_an_answer_has_the_members_that_were_named() {
+    let account = account();
+    let list = |fields: &str| account.get(&format!("{EVENTS}?maxResults=2&fields={fields}"));
+    let part = list("kind,items(id,start/date,end(date))");
+    assert_eq!(part.as_object().map(|own| own.len()), Some(2));
+    assert_eq!(part["items"][0].as_object().map(|own| own.len()), Some(3));
+    assert!(list("nextPageToken")["nextPageToken"].is_string());
+    let none = account.get(&format!("{EVENTS}?iCalUID=nobody&fields=kind,items(id)"));
+    assert_eq!(none, json!({ "kind": "calendar#events" }), "an empty list is left out");
+    for wrong in ["", "items(", "items(id))", "a//b", ",a"] {
+        let refused = account.refused(Method::GET, &format!("{EVENTS}?fields={wrong}"), &Value::Null);
+        assert_eq!((refused.0, refused.1.as_str()), (400, "invalidParameter"), "{wrong:?}");
+    }
+}
+
+#[test]
 fn wrong_parameters_are_refused_in_the_services_words() {
     let account = account();
     let refused = |query: &str| account.refused(Method::GET, &format!("{EVENTS}?{query}"), &Value::Null);

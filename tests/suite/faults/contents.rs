@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use recordport::error::ErrorKind;
 use recordport::http::client::WireSettings;
-use recordport::record::Key;
 use serde_json::{Value, json};
 
 use super::subject::{Redefinition, Subject, Trial};
@@ -30,7 +29,7 @@ pub(super) async fn fault_57_a_field_of_an_unknown_kind_passes_its_value_through
 
 pub(super) async fn fault_59_a_value_never_becomes_part_of_the_query(service: Subject) {
     let trial = Trial::small(service).await;
-    let (kind, text) = (service.kind(), service.text());
+    let (kind, text) = (service.kind(), service.asked_by());
     let stored = trial.service_rows(kind);
     let own = stored.iter().find_map(|row| service.value(row, text).as_str()).unwrap().to_owned();
     let mut values = vec![own.clone()];
@@ -95,7 +94,7 @@ pub(super) async fn fault_61_nothing_can_smuggle_a_line_into_a_request(service: 
     }
     let records = trial.open(kind).await.unwrap();
     let by = records.record_type().key.clone();
-    let key = Key::text("003\r\nX-Evil: 1");
+    let key = service.key_of("003\r\nX-Evil: 1");
     // Refused, or not found: but never another request than the one meant.
     let _ = records.get(&trial.cx, &by, &[key], &[]).await;
     for entry in trial.emulated.requests().await {

@@ -84,6 +84,16 @@ pub(super) async fn fault_03_a_used_up_daily_limit_is_told_at_once_and_can_be_re
     assert!(trial.clock.waits().is_empty());
 }
 
+pub(super) async fn fault_03_a_limit_told_as_a_missing_right_is_waited_out(service: Subject) {
+    let trial = Trial::new(service).await;
+    let mut refusal = service.refusal(Refusal::Busy);
+    refusal["page"] = json!(2);
+    refusal["times"] = json!(2);
+    assert_eq!(refusal["status"], 403);
+    recovers(&trial, refusal).await;
+    assert_eq!(trial.clock.waits().len(), 2);
+}
+
 pub(super) async fn fault_04_a_missing_right_is_told_after_one_request(service: Subject) {
     let trial = Trial::new(service).await;
     let mut refusal = service.refusal(Refusal::Right);
@@ -356,7 +366,7 @@ pub(super) async fn fault_25_a_place_that_comes_again_is_noticed(service: Subjec
     let error = found.error();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Protocol, Some("repeated_cursor")), "{error}");
     assert_eq!(error.provider(), Some(service.name()));
-    assert!(found.ids().len() >= 3 * service.page_size());
+    assert!(found.ids().len() >= 3 * service.page_size() - service.hidden());
     assert!(trial.page_requests().await.len() <= 5, "the same place is asked for twice at most");
     assert!(found.cursor.is_some(), "the last page has the cursor to go on with");
 }
@@ -397,6 +407,23 @@ pub(super) async fn fault_28_a_place_that_died_is_replaced_by_its_last_key(servi
     assert_eq!(trial.resumed(service.kind(), trial.query(), &broken).await, trial.all());
 }
 
+pub(super) async fn fault_35_a_refused_renewal_names_what_ends_sign_ins_by_itself(service: Subject) {
+    let trial = Trial::new(service).await;
+    let body = json!({ "error": "invalid_grant", "error_description": "Token has been expired or revoked." });
+    trial.fault(json!({ "kind": "status", "status": 400, "path": "/token", "times": 9, "body": body })).await;
+    trial.fault_on_pages(json!({ "kind": "401", "times": 9 })).await;
+    // The renewal is refused; then nothing is asked any more.
+    for code in ["invalid_grant", "needs_reconnect"] {
+        let found = trial.find().await;
+        assert_eq!(found.code(), code);
+        let advice = found.error().advice().unwrap();
+        for told in ["connections authorize", "7 days", "100 sign-ins"] {
+            assert!(advice.contains(told), "{code}: {advice}");
+        }
+    }
+    assert_eq!(trial.token_requests().await, 1);
+}
+
 /// Where the service has no way to go on behind a key, the error says that the place is gone, and what to do.
 pub(super) async fn fault_28_a_place_that_died_is_told(service: Subject) {
     let trial = Trial::new(service).await;
@@ -408,7 +435,7 @@ pub(super) async fn fault_28_a_place_that_died_is_told(service: Subject) {
     trial.fault_on_pages(rule("503", 4, 5)).await;
     let mut query = trial.query();
     let broken = trial.find().await;
-    assert_eq!(broken.ids().len(), 3 * service.page_size());
+    assert_eq!(broken.ids().len(), 3 * service.page_size() - service.hidden());
     service.expire_places(&trial.org).await;
     query["cursor"] = json!(broken.cursor);
     gone(&trial.search(service.kind(), query).await);
@@ -417,6 +444,6 @@ pub(super) async fn fault_28_a_place_that_died_is_told(service: Subject) {
     refusal["page"] = json!(3);
     trial.fault_on_pages(refusal).await;
     let found = trial.find().await;
-    assert_eq!(found.ids().len(), 2 * service.page_size(), "what came is kept");
+    assert_eq!(found.ids().len(), 2 * service.page_size() - service.hidden(), "what came is kept");
     gone(&found);
 }

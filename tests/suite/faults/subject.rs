@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 
 use http::Method;
-use recordport::record::KeyFields;
+use recordport::record::{Key, KeyFields};
 use serde_json::{Value, json};
 
 use crate::support::org::{Found, Org, OrgSettings, id_of};
@@ -64,6 +64,18 @@ pub(super) trait Service: Sync {
     fn key(&self) -> &'static str;
     /// A text of [`kind`](Self::kind) that every record has.
     fn text(&self) -> &'static str;
+    /// A text that a search can be narrowed by.
+    fn asked_by(&self) -> &'static str {
+        self.text()
+    }
+    /// The key of the record of [`kind`](Self::kind) with this id.
+    fn key_of(&self, id: &str) -> Key {
+        Key::text(id)
+    }
+    /// How many rows of the first page are no records.
+    fn hidden(&self) -> usize {
+        0
+    }
     /// A short text of [`kind`](Self::kind) that some records lack.
     fn spare(&self) -> &'static str;
     /// A type with a field of numbers.
@@ -159,6 +171,10 @@ pub(super) trait Writing: Service {
     fn created(&self, count: usize) -> Value;
     /// An answer to a write as a rule: so many rows that the service was too busy for.
     fn busy_rows(&self, count: usize) -> Value;
+    /// An answer to a write as a rule: so many rows, the last one's answer first, of which the first row was refused.
+    fn reordered(&self, _: usize) -> Value {
+        unreachable!("answers of this service have no names")
+    }
 }
 
 /// A connection to an org of a service.

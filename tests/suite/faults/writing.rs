@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::subject::{Refusal, Trial, Upserts, Writing, Written};
+use crate::support::org::own_part;
 
 /// Faults that come after the write happened.
 const LOST: [&str; 2] = ["drop_after_commit", "503_after_commit"];
@@ -107,10 +108,30 @@ pub(super) async fn fault_49_a_create_whose_answer_is_lost_is_found_by_its_mark(
             let stored = trial.labelled(label);
             assert_eq!(stored.len(), 1, "{lost}: each row is one record");
             if let Some(key) = outcome.key() {
-                assert_eq!(trial.written_id(&stored[0]), key.to_string(), "{lost}");
+                assert_eq!(trial.written_id(&stored[0]), own_part(key), "{lost}");
             }
         }
         assert_eq!(trial.write_requests().await, 1, "{lost}: nothing was sent again");
+    }
+}
+
+/// Where a row gets its id here, sending it again cannot make a second record.
+pub(super) async fn fault_49_a_create_under_an_id_of_ours_is_sent_again_and_made_once(service: Written) {
+    for lost in LOST {
+        let (trial, records) = begin(service).await;
+        fault(&trial, "POST", 1, kind(lost)).await;
+        let labels = ["lost 0", "lost 1", "lost 2"];
+        let rows =
+            [marked(service, labels[0], 0), findable(service, labels[1], 1), new(&service.row(labels[2]))];
+        let outcomes = records.create(&trial.cx, &rows, &none()).await.unwrap();
+        assert_eq!(statuses(&outcomes), ["created"; 3], "{lost}: {outcomes:?}");
+        for (label, outcome) in labels.iter().zip(&outcomes) {
+            let stored = trial.labelled(label);
+            assert_eq!(stored.len(), 1, "{lost}: each row is one record");
+            assert_eq!(trial.written_id(&stored[0]), own_part(outcome.key().unwrap()), "{lost}");
+        }
+        let looked = records.settle(&trial.cx, &[service.mark(0), service.mark(9)]).await.unwrap();
+        assert_eq!(looked, [Settled::Arrived(outcomes[0].key().unwrap().clone()), Settled::Absent]);
     }
 }
 
@@ -170,7 +191,7 @@ pub(super) async fn fault_49_an_older_record_with_the_same_mark_is_not_taken_for
         assert!(mine.is_empty());
     } else {
         assert_eq!(statuses(&outcomes), ["created"], "a mark alone is not unique: {outcomes:?}");
-        assert_eq!(trial.written_id(&mine[0]), outcomes[0].key().unwrap().to_string());
+        assert_eq!(trial.written_id(&mine[0]), own_part(outcomes[0].key().unwrap()));
     }
 }
 
@@ -190,14 +211,10 @@ pub(super) async fn fault_50_updates_upserts_and_deletes_whose_answer_is_lost_ar
         let (trial, records) = begin(service).await;
         let stored = trial.written_rows();
         let (id, count) = (trial.written_id(&stored[0]).to_owned(), stored.len());
-        let change = |key: &str, fields: Value| Change {
-            key: Key::text(key),
-            edits: edits(&fields),
-            if_version: None,
-        };
+        let change = |key: Key, fields: Value| Change { key, edits: edits(&fields), if_version: None };
 
         fault(&trial, "PATCH", 1, kind(lost)).await;
-        let row = change(&id, service.relabelled("changed"));
+        let row = change(service.key_of(&id), service.relabelled("changed"));
         let outcomes = records.update(&trial.cx, &[row], &none()).await.unwrap();
         assert_eq!(statuses(&outcomes), ["updated"], "{lost}: {outcomes:?}");
         assert_eq!(trial.labelled("changed").len(), 1);
@@ -208,13 +225,13 @@ pub(super) async fn fault_50_updates_upserts_and_deletes_whose_answer_is_lost_ar
         let mut row = if creates { service.row("put") } else { service.relabelled("put") };
         // The key says it already.
         row.as_object_mut().expect("an object").retain(|name, _| !by.0.contains(name));
-        let outcomes = records.upsert(&trial.cx, &by, &[change(&key, row)], &none()).await.unwrap();
+        let outcomes = records.upsert(&trial.cx, &by, &[change(Key::text(key), row)], &none()).await.unwrap();
         assert!(outcomes[0].key().is_some(), "{lost}: {outcomes:?}");
         assert_eq!(trial.labelled("put").len(), 1, "{lost}: a unique key keeps it one record");
         assert_eq!(trial.written_rows().len(), count + usize::from(creates));
 
         fault(&trial, "DELETE", 1, kind(lost)).await;
-        let gone = VersionedKey { key: Key::text(&id), if_version: None };
+        let gone = VersionedKey { key: service.key_of(&id), if_version: None };
         let outcomes = records.delete(&trial.cx, &[gone], &none()).await.unwrap();
         assert_eq!(statuses(&outcomes), ["deleted"], "{lost}: gone after doubt is done: {outcomes:?}");
         assert!(trial.written_rows().iter().all(|row| trial.written_id(row) != id));
@@ -256,7 +273,7 @@ pub(super) async fn fault_51_rows_refused_in_a_batch_fail_alone(service: Written
         let rows = of(at);
         assert_eq!(rows.len(), usize::from(!failed.contains(&at)), "row {at}");
         if let [row] = rows[..] {
-            let id = outcome.key().unwrap().to_string();
+            let id = own_part(outcome.key().unwrap());
             assert_eq!(trial.written_id(row), id, "the outcome is that row's own");
         }
     }
@@ -280,6 +297,22 @@ pub(super) async fn fault_52_an_answer_of_another_length_makes_the_batch_ambiguo
     let told = "what carries a mark is looked for";
     assert_eq!(statuses(&outcomes), ["created", "created"], "{told}: {outcomes:?}");
     assert_eq!(trial.labelled("counted").len(), 2);
+}
+
+pub(super) async fn fault_52_answers_in_another_order_find_their_rows(service: Written) {
+    let (trial, records) = begin(service).await;
+    // Each answer names its request; the first row was refused.
+    fault(&trial, "POST", 1, service.reordered(3)).await;
+    let rows: Vec<NewRow> = (1..=3).map(|at| findable(service, "turned", at)).collect();
+    let outcomes = records.create(&trial.cx, &rows, &none()).await.unwrap();
+    assert_eq!(statuses(&outcomes), ["failed", "created", "created"], "{outcomes:?}");
+    for (row, outcome) in rows.iter().zip(&outcomes).skip(1) {
+        let asked = row.fields.iter().find_map(|(name, edit)| match edit {
+            Edit::Set(value) if name == service.key() => serde_json::from_str::<String>(value.get()).ok(),
+            _ => None,
+        });
+        assert_eq!(outcome.key().map(own_part), asked);
+    }
 }
 
 pub(super) async fn fault_53_a_row_that_fails_the_schema_is_told_alone(service: Written) {

@@ -140,14 +140,23 @@ impl Diary {
 
     /// The events that are not cancelled, as stored, with the calendar that each is in.
     pub(crate) async fn stored(&self) -> Vec<Value> {
-        let rows: Vec<Value> = serde_json::from_str(&self.org.state("event").await).expect("rows");
+        self.stored_as("event").await
+    }
+
+    /// The events of one calendar that are not cancelled, as stored.
+    pub(crate) async fn stored_in(&self, calendar: &str) -> Vec<Value> {
+        self.stored_as(&format!("event:{calendar}")).await
+    }
+
+    async fn stored_as(&self, name: &str) -> Vec<Value> {
+        let rows: Vec<Value> = serde_json::from_str(&self.org.state(name).await).expect("rows");
         rows.into_iter().filter(|row| row["status"] != "cancelled").collect()
     }
 
     /// An event as stored.
     pub(crate) async fn row(&self, key: &Key) -> Value {
         let id = key.parts()[1].to_string();
-        let rows = self.stored().await;
+        let rows = self.stored_in(&key.parts()[0].to_string()).await;
         rows.into_iter().find(|row| row["id"] == *id).unwrap_or_else(|| panic!("no {id}"))
     }
 }

@@ -17,7 +17,7 @@ use recordport::connect::sqlite::{SqliteStore, StoreSettings};
 use recordport::connect::store::Store as _;
 use recordport::connect::token::TokenKeeper;
 use recordport::emulator::service::{Service, ServiceConfig, StatePart};
-use recordport::emulator::{EmulatorConfig, dropbox, dynamics, jira, salesforce};
+use recordport::emulator::{EmulatorConfig, dropbox, dynamics, google_calendar, jira, salesforce};
 use recordport::error::{Error, Result};
 use recordport::http::SharedHttp;
 use recordport::http::client::{Wire, WireSettings};
@@ -27,7 +27,7 @@ use recordport::layer::stack::{StackParts, http_plane};
 use recordport::layer::trace::AttemptTrace;
 use recordport::provider::search::{RecordsExt as _, Search};
 use recordport::provider::{Context, Provider, Records};
-use recordport::record::{QueryDraft, RowError, TypeName};
+use recordport::record::{Key, QueryDraft, RowError, TypeName};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use url::Url;
@@ -84,6 +84,7 @@ pub(crate) struct Org {
 /// What a search gave.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
+    /// The own part of each key.
     pub(crate) keys: Vec<String>,
     pub(crate) records: Vec<Value>,
     /// The records' own JSON text.
@@ -257,7 +258,7 @@ impl Org {
             for record in page.records {
                 match record {
                     Ok(record) => {
-                        found.keys.push(record.key.to_string());
+                        found.keys.push(own_part(&record.key));
                         let text = String::from_utf8(record.json.to_vec()).expect("UTF-8");
                         found.records.push(serde_json::from_str(&text).unwrap_or(Value::Null));
                         found.texts.push(text);
@@ -282,7 +283,9 @@ impl Org {
 
     /// The rows of a type as stored.
     pub(crate) fn service_rows(&self, name: &str) -> Vec<Value> {
-        self.service.state(name).expect("a known type")
+        let mut rows = self.service.state(name).expect("a known type");
+        rows.retain(is_there);
+        rows
     }
 
     /// Some fields of the rows of a type as stored, which is much quicker than all of them.
@@ -296,9 +299,9 @@ impl Org {
     /// The ids of a type as stored.
     pub(crate) fn stored(&self, name: &str) -> BTreeSet<String> {
         let own = format!("{name}id");
-        self.service_fields(name, &["Id", &own, "id", "IsDeleted"])
+        self.service_fields(name, &["Id", &own, "id", "IsDeleted", "status"])
             .iter()
-            .filter(|row| row["IsDeleted"] != json!(true))
+            .filter(|row| row["IsDeleted"] != json!(true) && is_there(row))
             .map(|row| id_of(name, row).to_owned())
             .collect()
     }
@@ -332,11 +335,22 @@ pub(crate) fn id_of<'r>(name: &str, row: &'r Value) -> &'r str {
     ["Id", own.as_str(), "id"].iter().find_map(|key| row[*key].as_str()).expect("an id")
 }
 
+/// The part of a key that is the record's own; what stands before it names where the record is.
+pub(crate) fn own_part(key: &Key) -> String {
+    key.parts().last().expect("a part").to_string()
+}
+
+/// Google keeps a trace of events that were deleted.
+fn is_there(row: &Value) -> bool {
+    row["status"] != "cancelled"
+}
+
 fn start(name: &str, config: &ServiceConfig) -> Result<Arc<dyn Service>> {
     Ok(match name {
         "salesforce" => Arc::new(salesforce::Salesforce::start(config)?),
         "dynamics" => Arc::new(dynamics::Dynamics::start(config)?),
         "jira" => Arc::new(jira::Jira::start(config)?),
+        "google-calendar" => Arc::new(google_calendar::GoogleCalendar::start(config)?),
         "dropbox" => Arc::new(dropbox::Dropbox::start(config)),
         other => panic!("there is no emulated {other}"),
     })
