@@ -237,7 +237,13 @@ impl Block {
         asked: &mut Vec<Ask>,
         only_lookups: bool,
     ) -> Result<(String, Vec<FieldError>), Vec<FieldError>> {
-        let slots = self.picker.pick_present(json).map_err(|error| {
+        // An element that is no object has nothing to pick: rules take it whole.
+        let slots = if matches!(here, Here::Element { .. }) && self.picker.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.picker.pick_present(json)
+        };
+        let slots = slots.map_err(|error| {
             vec![FieldError {
                 field: String::new(),
                 message: error.message().to_owned(),

@@ -129,6 +129,12 @@ impl Picker {
         picker
     }
 
+    /// Whether it picks nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots == 0
+    }
+
     fn add(&mut self, segments: &[String], slot: usize) {
         let Some((first, rest)) = segments.split_first() else { return };
         let index = self.names.iter().position(|name| name == first).unwrap_or_else(|| {

@@ -301,6 +301,8 @@ impl Checker<'_> {
             ("+", T::List(_), T::List(_)) => (Sum::Plus, self.either(kinds.0, kinds.1, at)?),
             ("+", T::Instant, T::Duration) | ("+", T::Duration, T::Instant) => (Sum::Plus, T::Instant),
             ("-", T::Instant, T::Duration) => (Sum::Minus, T::Instant),
+            ("+", T::Date, T::Duration) | ("+", T::Duration, T::Date) => (Sum::Plus, T::Date),
+            ("-", T::Date, T::Duration) => (Sum::Minus, T::Date),
             ("-", T::Instant, T::Instant) => (Sum::Minus, T::Duration),
             ("+", T::Duration, T::Duration) => (Sum::Plus, T::Duration),
             ("-", T::Duration, T::Duration) => (Sum::Minus, T::Duration),

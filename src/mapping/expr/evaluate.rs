@@ -462,6 +462,19 @@ fn ordered(order: Order, one: &Computed, two: &Computed) -> Out {
     }))
 }
 
+/// A date some whole days later or earlier; hours have no place in it.
+fn days(date: Date, duration: SignedDuration, sign: i64) -> Out {
+    const DAY: i64 = 24 * 60 * 60;
+    if duration.as_secs() % DAY != 0 || duration.subsec_nanos() != 0 {
+        return failed("a date goes on by whole days, such as duration('24h')");
+    }
+    jiff::Span::new()
+        .try_days(sign * (duration.as_secs() / DAY))
+        .and_then(|span| date.checked_add(span))
+        .map(Computed::Date)
+        .map_err(|_| Halt::Failed("is beyond the dates that there are".to_owned()))
+}
+
 fn summed(sum: Sum, one: Computed, two: Computed) -> Out {
     use Computed as C;
     let too_far = || Halt::Failed("is beyond the instants that there are".to_owned());
@@ -478,6 +491,9 @@ fn summed(sum: Sum, one: Computed, two: Computed) -> Out {
         (Sum::Minus, C::Instant(instant), C::Duration(duration)) => {
             instant.checked_sub(duration).map(C::Instant).map_err(|_| too_far())
         }
+        (Sum::Plus, C::Date(date), C::Duration(duration))
+        | (Sum::Plus, C::Duration(duration), C::Date(date)) => days(date, duration, 1),
+        (Sum::Minus, C::Date(date), C::Duration(duration)) => days(date, duration, -1),
         (Sum::Minus, C::Instant(one), C::Instant(two)) => Ok(C::Duration(one.duration_since(two))),
         (Sum::Plus, C::Duration(one), C::Duration(two)) => {
             one.checked_add(two).map(C::Duration).ok_or_else(too_far)

@@ -251,10 +251,7 @@ fn judge(
     seen: Option<&(Samples, Samples)>,
 ) -> (u32, Vec<String>) {
     let mut reasons = Vec::new();
-    let (fits, fit_reason) = fit(from, to);
-    if fits == 0 {
-        return (0, reasons);
-    }
+    let Some((fits, fit_reason)) = fit(from, to) else { return (0, reasons) };
     let like =
         [(&from.name, &to.name), (&from.label, &to.label), (&from.name, &to.label), (&from.label, &to.name)]
             .into_iter()
@@ -280,13 +277,16 @@ fn judge(
     reasons.extend(reason);
     reasons.push(fit_reason);
     reasons.extend(shown);
-    let score = (like * 70 / 100 + meant + fits).saturating_add_signed(evidence);
+    let score = (like * 70 / 100 + meant).saturating_add_signed(fits).saturating_add_signed(evidence);
     (score.min(100), reasons)
 }
 
-/// Points for what becomes of the values, at most 15.
-fn fit(from: &Candidate<'_>, to: &Candidate<'_>) -> (u32, String) {
-    match convert(&from.shape, &to.shape) {
+/// Points that a pair of picklists loses which share no value: the same name means another thing there.
+const NOTHING_SHARED: i32 = -25;
+
+/// Points for what becomes of the values, at most 15, and why; none where they do not go there.
+fn fit(from: &Candidate<'_>, to: &Candidate<'_>) -> Option<(i32, String)> {
+    Some(match convert(&from.shape, &to.shape) {
         Conversion::Silent(_) => {
             let same = from.shape.kind() == to.shape.kind();
             let points = if same { 15 } else { 10 };
@@ -297,16 +297,19 @@ fn fit(from: &Candidate<'_>, to: &Candidate<'_>) -> (u32, String) {
             (Some(source), Some(target)) => {
                 let all = active(source);
                 let found = all.iter().filter(|choice| counterpart(choice, target).is_some()).count();
-                let points = u32::try_from(15 * found / all.len().max(1)).unwrap_or(0);
-                (points.max(1), format!("{found} of {} values have a counterpart", all.len()))
+                let points = i32::try_from(15 * found / all.len().max(1)).unwrap_or(0);
+                (
+                    if found == 0 { NOTHING_SHARED } else { points.max(1) },
+                    format!("{found} of {} values have a counterpart", all.len()),
+                )
             }
             _ if from.shape.kind() == Kind::Reference || to.shape.kind() == Kind::Reference => {
-                (0, String::new())
+                return None;
             }
             _ => (4, format!("needs the step {}", steps.join(" or "))),
         },
-        Conversion::Refused(_) => (0, String::new()),
-    }
+        Conversion::Refused(_) => return None,
+    })
 }
 
 fn rule(from: &Candidate<'_>, to: &Candidate<'_>) -> FieldRule {

@@ -51,6 +51,8 @@ fn formulas_compute_what_cel_says() {
         ("Count", "Tags.map(t, t == 'a', size(t))[0]", "1"),
         ("Active", "Amount >= 19.990 && !(Name.contains('x'))", "true"),
         ("Active", "Guests.exists_one(g, has(g.reply)) && Tags.all(t, t < 'c')", "true"),
+        ("Born", "Born + duration('24h')", r#""2000-03-01""#),
+        ("Born", "Born - duration('48h')", r#""2000-02-27""#),
         ("Seen", "Seen + duration('1h30m')", r#""2026-03-29T02:00:00Z""#),
         ("Born", "Active ? Born : null", r#""2000-02-29""#),
         ("Aliases", "Tags + ['c']", r#"["b","a","c"]"#),
@@ -91,6 +93,7 @@ fn what_would_lose_something_fails_with_its_reason() {
         ("Free", "Free * Free", r#"{"Free":12345678901234567890.5}"#, "more than the 38 digits"),
         ("Unlimited", "Tags[2]", RECORD, "the list has no element 2"),
         ("Unlimited", "Name.substring(3, 99)", RECORD, "10 characters"),
+        ("Born", "Born + duration('36h')", RECORD, "goes on by whole days"),
         ("Seen", "timestamp('2026-03-29')", RECORD, "is no instant"),
         ("Count", "Seen.getHours('Europe/Nowhere')", RECORD, "there is no zone"),
     ] {

@@ -12,6 +12,7 @@ use recordport::record::{FieldType, RecordType};
 use serde_json::{Value, json};
 
 use super::{able, document, parsed};
+use crate::support::command::Home as Commands;
 use crate::support::record_types::{open, with_fields};
 
 async fn store() -> (tempfile::TempDir, MappingStore) {
@@ -52,6 +53,70 @@ async fn a_mapping_is_kept_with_every_version_of_it() {
     assert!(store.remove("contacts").await.expect("removed"));
     assert!(!store.remove("contacts").await.expect("looked at"));
     assert!(store.save(&named(" ", json!([])), now).await.is_err());
+}
+
+#[tokio::test]
+async fn fault_44_a_newer_foreign_or_broken_store_of_mappings_is_refused_and_left_as_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let home = Home::prepare(&dir.path().join("home")).expect("a home");
+    let mapping = named("kept", json!([{"to": "a", "from": "b"}]));
+    let store = MappingStore::open(&home).await.expect("opens");
+    store.save(&mapping, jiff::Timestamp::UNIX_EPOCH).await.expect("saved");
+    drop(store);
+    let file = home.file("mappings.db");
+    let whole = std::fs::read(&file).expect("a file");
+    let with = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = whole.clone();
+        change(&mut bytes);
+        bytes
+    };
+    for (what, bytes, code) in [
+        ("newer", with(&|bytes| bytes[60..64].copy_from_slice(&2_i32.to_be_bytes())), "store_newer"),
+        ("another program's", with(&|bytes| bytes[68..72].copy_from_slice(&[1; 4])), "store_damaged"),
+        ("no database", b"dear diary".repeat(1000), "store_damaged"),
+        ("cut off", with(&|bytes| bytes.truncate(bytes.len() / 2)), "store_damaged"),
+        ("a page of noise", with(&|bytes| bytes[4096..8192].fill(0xa5)), "store_damaged"),
+    ] {
+        std::fs::write(&file, &bytes).expect("is written");
+        let error = MappingStore::open(&home).await.err().unwrap_or_else(|| panic!("{what} was opened"));
+        assert_eq!((error.kind().exit_code(), error.code()), (7, Some(code)), "{what}: {error}");
+        assert!(error.message().contains("mappings"), "{what}: {error}");
+        assert!(error.advice().expect("advice").contains("Nothing was changed"), "{what}");
+        assert_eq!(std::fs::read(&file).expect("a file"), bytes, "{what}: the file was touched");
+    }
+    // What cannot be opened as a file is no store, whoever looks.
+    std::fs::write(&file, &whole).expect("is written");
+    let aside = home.file("aside");
+    std::fs::rename(&file, &aside).expect("moved");
+    std::fs::create_dir(&file).expect("made");
+    let error = MappingStore::open(&home).await.expect_err("a directory");
+    assert_eq!(error.kind().exit_code(), 7, "{error}");
+    std::fs::remove_dir(&file).expect("removed");
+    std::fs::rename(&aside, &file).expect("moved back");
+    let store = MappingStore::open(&home).await.expect("opens");
+    assert_eq!(store.load("kept", None).await.expect("is there").mapping().expect("reads"), mapping);
+}
+
+#[cfg(unix)]
+#[test]
+fn fault_42_a_full_disk_keeps_the_mapping_as_it_was() {
+    let home = Commands::new();
+    let saved = |mapping: &Value| home.write("m.json", mapping.to_string());
+    let mut small = document("create", json!([{"to": "a", "const": "x"}]));
+    let file = saved(&small);
+    home.run(&["map", "save", &file]).expect(0);
+    small["fields"][0]["const"] = json!("y".repeat(400_000));
+    let file = saved(&small);
+    // Files cannot grow beyond this, and the signal that says so is ignored as by most services.
+    let program = env!("CARGO_BIN_EXE_recordport");
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", &format!("trap '' XFSZ; ulimit -f 120; exec {program} map save {file}")]);
+    command.current_dir(home.file("")).env("RECORDPORT_HOME", home.path()).env("RECORDPORT_KEYRING", "off");
+    crate::support::command::finish(command, None).expect(7);
+    let listed = home.run(&["map", "list"]).expect(0).lines();
+    assert_eq!((listed.len(), &listed[0]["version"]), (1, &json!(1)));
+    home.run(&["map", "save", &file]).expect(0);
+    assert_eq!(home.run(&["map", "list"]).expect(0).lines()[0]["version"], 2);
 }
 
 #[test]

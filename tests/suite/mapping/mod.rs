@@ -12,6 +12,7 @@ mod properties;
 mod reversing;
 mod rich;
 mod schemas;
+mod step_properties;
 mod steps;
 mod suggesting;
 

@@ -142,3 +142,72 @@ fn rules_are_suggested_with_reasons_and_as_a_mapping_that_can_be_checked() {
     assert_eq!(errors.len(), 1, "only what is open: {errors:#?}");
     assert!(errors[0]["message"].to_string().contains("Company"));
 }
+
+/// The example of the document as it stands there: the mapping, and the commands behind it.
+fn example() -> (String, Vec<String>) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mapping.md");
+    let document = std::fs::read_to_string(path).expect("a document");
+    let block = |from: &str, begin: &str| -> String {
+        let rest = from.split_once(begin).expect("a block").1;
+        rest.split_once("```").expect("an end").0.trim().to_owned()
+    };
+    let chapter = document.split_once("## One worked example").expect("the chapter").1;
+    let mapping = block(chapter, "```json\n");
+    let commands = block(
+        chapter.split_once(&mapping).expect("the mapping").1.split_once("```").expect("an end").1,
+        "```\n",
+    );
+    let commands = commands.replace("\\\n", " ");
+    (mapping, commands.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn the_example_of_the_document_works_as_it_stands() {
+    let (mapping, commands) = example();
+    let emulator = EmulatorProcess::start(&[]);
+    let home = Home::new();
+    home.run(&["connect", "salesforce", "work", "--emulator", &emulator.url(), "--no-browser"]).expect(0);
+    home.write("leads.mapping.json", &mapping);
+    assert!(commands.iter().any(|command| command.starts_with("recordport run ")), "{commands:#?}");
+    let before = emulator.state("Lead").len();
+    for command in &commands {
+        let mut rows = String::new();
+        for part in command.split(" | ") {
+            let words: Vec<&str> = part.split_whitespace().skip(1).collect();
+            rows = home.feed(&words, &rows).expect(0).stdout;
+        }
+    }
+    // Once by the commands behind one another, once by the run for those that have an address.
+    let contacts = emulator.state("Contact");
+    let twice = contacts.iter().chain(contacts.iter().filter(|contact| contact["Email"].is_string()));
+    let rating = |contact: &Value| {
+        let chief = contact["Title"].as_str().is_some_and(|title| title.contains("Chief"));
+        if chief {
+            "Hot"
+        } else if contact["Phone"].is_string() {
+            "Warm"
+        } else {
+            "Cold"
+        }
+    };
+    let told = |contact: &Value| {
+        format!("{} (none)", contact["Title"].as_str().unwrap_or_default()).trim().to_owned()
+    };
+    let address = |contact: &Value| contact["Email"].as_str().map(|address| address.trim().to_lowercase());
+    let mut wanted: Vec<Value> = twice
+        .map(|contact| json!([contact["LastName"], rating(contact), told(contact), address(contact)]))
+        .collect();
+    let leads = emulator.state("Lead");
+    let made =
+        leads.iter().filter(|lead| lead["Description"].as_str().is_some_and(|text| text.ends_with("(none)")));
+    let mut made: Vec<Value> = made
+        .map(|lead| {
+            let told = lead["Description"].as_str().expect("text").trim();
+            json!([lead["LastName"], lead["Rating"], told, lead["Email"]])
+        })
+        .collect();
+    assert_eq!(leads.len() - before, wanted.len());
+    wanted.sort_by_key(Value::to_string);
+    made.sort_by_key(Value::to_string);
+    assert_eq!(made, wanted);
+}

@@ -12,7 +12,7 @@ use super::{compiled_between, document};
 use crate::schemas::types_that;
 
 /// Two types and what a person would map: `target<source`.
-const ANSWERS: [(&str, &str, &str); 15] = [
+const ANSWERS: [(&str, &str, &str); 18] = [
     (
         "salesforce Contact",
         "dynamics contact",
@@ -101,6 +101,9 @@ const ANSWERS: [(&str, &str, &str); 15] = [
         "jira issue:OPS/Bug",
         "summary<summary description<description customfield_10022<location",
     ),
+    ("dropbox file", "salesforce Attachment", "Name<name"),
+    ("dropbox file", "dynamics new_invoice", "new_name<name"),
+    ("salesforce Attachment", "dropbox file", "path<Name"),
 ];
 
 /// Whether there is an answer for a type.
@@ -112,7 +115,7 @@ fn is_answered(name: &TypeName) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_suggested_is_what_a_person_would_map() {
     let mut types: Vec<(String, RecordType)> = Vec::new();
-    for provider in ["salesforce", "dynamics", "jira", "google-calendar"] {
+    for provider in ["salesforce", "dynamics", "jira", "google-calendar", "dropbox"] {
         for records in types_that(provider, is_answered).await {
             let record_type = records.record_type();
             types.push((format!("{provider} {}", record_type.name), RecordType::clone(record_type)));

@@ -4,6 +4,7 @@ mod along;
 mod dry;
 mod end_to_end;
 mod killed;
+mod mappings;
 mod stopped;
 mod sums;
 
