@@ -211,6 +211,36 @@ def contents(server, tool, program, env, args, verdicts):
     verdicts.add("Dropbox, content: peak MiB", memory, 96)
 
 
+def runs(server, program, env, args, verdicts):
+    """Whole runs of a mapping: records read, mapped, written down in the journal, and created."""
+    rules = [{"to": name, "from": name} for name in ["AccountNumber", "Phone", "Website", "NumberOfEmployees"]]
+    rules.append({"to": "Name", "template": "{Name} of {BillingCity}"})
+    rules.append({"to": "Rating", "from": "Rating", "steps": [{"op": "picklist", "map": {"Hot": "Hot", "Warm": "Warm", "Cold": "Cold"}}]})
+    table = Table("runs: records of a search mapped by six rules and created, 200 a request")
+    for count in [args.records // 10, args.records]:
+        name = f"{count:,} records"
+        mapping = {
+            "recordport": "mapping/1",
+            "name": f"bench {count}",
+            "source": {"connection": "bench", "type": "Account"},
+            "target": {"connection": "bench", "type": "Account", "operation": "create"},
+            "fields": rules,
+        }
+        file = pathlib.Path(env["HOME"]) / f"run-{count}.json"
+        file.write_text(json.dumps(mapping))
+        for _ in range(max(1, args.runs // 2)):
+            server.set(count, 2000)
+            table.add(f"recordport run, {name}", Run([program, "run", str(file)], env))
+            counts = server.ask("counts")
+            assert counts["rows"] == count, f"{counts['rows']} rows came"
+        wall = table.median(f"recordport run, {name}", "wall")
+        print(f"{name}: {count / wall:,.0f} rows/s")
+    table.print()
+    few, many = (max(run.memory for run in table.runs[name]) for name in table.runs)
+    verdicts.add(f"run: peak MiB, {args.records:,} records", many, 96)
+    verdicts.add("run: memory of ten times the records", many / few, 1.5, "x")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", required=True)
@@ -219,7 +249,7 @@ def main():
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--quick", action="store_true", help="three runs, nothing that takes long")
     parser.add_argument("--no-node", action="store_true", help="without jsforce")
-    parser.add_argument("--only", choices=[*SERVICES, "content"], help="this service's searches alone")
+    parser.add_argument("--only", choices=[*SERVICES, "content", "runs"], help="this service's searches alone, or contents, or runs")
     args = parser.parse_args()
     if args.quick:
         args.runs = 3
@@ -243,12 +273,15 @@ def measure(server, args, env, node):
     if args.only == "content":
         contents(server, tool, program, env, args, verdicts)
         return verdicts.print()
-    if args.only:
+    if args.only and args.only != "runs":
         service(args.only, server, tool, program, env, args, verdicts)
         return verdicts.print()
     server.set(args.records, 2000)
     connect = [program, "connect", "salesforce", "bench", "--endpoint", server.address, "--grant", "token"]
     subprocess.run(connect, env=env | {"RECORDPORT_TOKEN": "00Dbench!token"}, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    if args.only == "runs":
+        runs(server, program, env, args, verdicts)
+        return verdicts.print()
 
     plain = searches(server, tool, program, env, args, f"{args.records:,} records, pages of 2,000", False, node)
     packed = searches(server, tool, program, env, args, "the same, compressed by gzip", True, node and not args.quick)
@@ -278,6 +311,7 @@ def measure(server, args, env, node):
         service(name, server, tool, program, env, args, verdicts)
     contents(server, tool, program, env, args, verdicts)
     writes(server, tool, program, env, args, node, verdicts)
+    runs(server, program, env, args, verdicts)
     starts(program, env, args, verdicts)
     verdicts.print()
 

@@ -57,7 +57,7 @@ impl Served {
     /// What stands before and behind the records of the page that begins at one.
     fn around(&self, first: usize) -> (Bytes, Bytes) {
         match self.service {
-            Service::Salesforce => (pages::head(self.records, self.page, first), Bytes::new()),
+            Service::Salesforce => (pages::head(self.records, self.page, first), Bytes::from_static(b"}")),
             Service::Dynamics => {
                 (dynamics::head(&self.address), dynamics::end(&self.address, self.records, self.page, first))
             }

@@ -27,8 +27,9 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 const PAGES_MAX: usize = 10;
 /// Keys that one request reads.
 const KEYS: u64 = 100;
-/// Requests for keys that follow each other.
-const STRETCHES_MAX: usize = 20;
+/// Requests for keys that follow each other. A quick run creates thousands of issues in the time by which the clocks
+/// may be apart, and all of them are looked through.
+const STRETCHES_MAX: usize = 300;
 
 /// The member `properties` of a new issue.
 pub(super) fn properties(marker: &Json) -> String {

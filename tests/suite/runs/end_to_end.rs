@@ -14,7 +14,7 @@ fn texts<'r>(rows: &'r [Value], name: &str) -> BTreeSet<&'r str> {
 
 #[test]
 fn accounts_of_dynamics_are_upserted_into_salesforce_by_an_external_id() {
-    let world = World::new(&[]);
+    let world = World::of(&[], &["dv"]);
     let source = world.state("dynamics", "account");
     let before = world.state("salesforce", "Account").len();
     let file = world.mapping(&dynamics_to_salesforce());
@@ -41,7 +41,7 @@ fn accounts_of_dynamics_are_upserted_into_salesforce_by_an_external_id() {
 
 #[test]
 fn accounts_of_salesforce_are_upserted_into_dynamics_by_an_alternate_key() {
-    let world = World::new(&[]);
+    let world = World::of(&[], &["dv"]);
     let source = world.state("salesforce", "Account");
     let before = world.state("dynamics", "account").len();
     let file = world.mapping(&salesforce_to_dynamics());
@@ -62,7 +62,7 @@ fn accounts_of_salesforce_are_upserted_into_dynamics_by_an_alternate_key() {
 
 #[test]
 fn rows_that_fail_are_reported_with_their_records_and_can_be_mended_and_fed_back() {
-    let world = World::new(&[]);
+    let world = World::of(&[], &["dv"]);
     let mut mapping = salesforce_to_dynamics();
     mapping["fields"][1] = json!({"to": "name", "from": "Name"});
     mapping["source"]["query"] = json!({"where": "Name IS NOT NULL", "limit": 20});
@@ -105,7 +105,7 @@ fn rows_that_fail_are_reported_with_their_records_and_can_be_mended_and_fed_back
 
 #[test]
 fn changes_are_followed_from_run_to_run_and_deletions_do_what_the_mapping_says() {
-    let world = World::new(&[]);
+    let world = World::of(&[], &["dv"]);
     let mut mapping = salesforce_to_new_contacts();
     mapping["on_source_delete"] = json!("delete");
     let file = world.mapping(&mapping);

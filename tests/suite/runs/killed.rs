@@ -184,9 +184,9 @@ fn behind(texts: Vec<String>, mark: &str) -> Vec<Value> {
     texts.iter().filter_map(|text| text.strip_prefix(mark)).map(|key| json!({"key": key})).collect()
 }
 
-/// How many rows a slower target gets.
+/// How many rows a slower target gets, unless the data is multiplied on purpose.
 fn limit(usual: usize) -> usize {
-    if extent().0 > 5 { usize::MAX } else { usual }
+    if extent().1 == "2" { usual } else { usize::MAX }
 }
 
 /// Ids of the first accounts of Salesforce.

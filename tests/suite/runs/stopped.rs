@@ -7,7 +7,7 @@ use crate::support::command::{drain, signal, until};
 
 #[test]
 fn a_run_that_fails_too_much_stops_and_goes_on_when_more_is_allowed() {
-    let world = World::new(&["--scale", "3"]);
+    let world = World::of(&["--scale", "3"], &["dv"]);
     let mut mapping = dynamics_to_salesforce();
     mapping["fields"][1] = json!({"to": "Name", "cases": [
         {"where": "name LIKE 'A%'", "from": "name"},
@@ -28,15 +28,26 @@ fn a_run_that_fails_too_much_stops_and_goes_on_when_more_is_allowed() {
     let all = world.state("dynamics", "account").len() as u64;
     assert!((100..all).contains(&read), "{read} of {all}");
     let id = run["run"].as_str().expect("an id");
+    let prune =
+        |more: &[&str]| world.home.run(&[&["runs", "prune", "--older-than"], more].concat()).expect(0);
+    prune(&["0s"]).says("0 runs forgotten");
     let resumed = summary(&world.run(&["--resume", id, "--max-failures", "100%"]).expect(1));
     assert_eq!((&resumed["state"], &counts(&resumed)["read"]), (&json!("finished"), &json!(all)));
     let failed = world.home.run(&["runs", "show", id, "--failed"]).expect(0).lines();
     assert_eq!(failed.len() as u64, all, "each row is reported once");
+
+    // What is over goes when it is told to, and only then.
+    prune(&["30d"]).says("0 runs forgotten");
+    prune(&["0s", "--dry-run"]).says("1 runs would be forgotten");
+    assert_eq!(world.runs().len(), 1);
+    assert_eq!(summary(&prune(&["0s"]))["run"], json!(id));
+    assert!(world.runs().is_empty());
+    world.home.run(&["runs", "show", id, "--failed"]).expect(4);
 }
 
 #[test]
 fn two_runs_of_a_mapping_exclude_each_other_and_an_unfinished_one_is_not_doubled() {
-    let world = World::new(&[]);
+    let world = World::of(&[], &["dv"]);
     let file = world.mapping(&salesforce_to_new_contacts());
     let before = world.state("dynamics", "contact").len();
     world.emulator.fault(&json!({
@@ -65,7 +76,7 @@ fn two_runs_of_a_mapping_exclude_each_other_and_an_unfinished_one_is_not_doubled
 
 #[test]
 fn a_signal_lets_the_batch_finish_and_keeps_the_place() {
-    let world = World::new(&["--scale", "2"]);
+    let world = World::of(&["--scale", "2"], &["dv"]);
     let file = world.mapping(&dynamics_to_salesforce());
     world.emulator.fault(&json!({
         "service": "salesforce", "path": "*/composite/*", "kind": "slow", "delay_ms": 20, "times": 1,
@@ -86,7 +97,7 @@ fn a_signal_lets_the_batch_finish_and_keeps_the_place() {
 
 #[test]
 fn an_expired_token_is_renewed_and_one_that_is_refused_stops_the_run_until_it_is_mended() {
-    let world = World::new(&["--scale", "2"]);
+    let world = World::of(&["--scale", "2"], &["dv"]);
     let file = world.mapping(&dynamics_to_salesforce());
     let all = world.state("dynamics", "account").len();
     let before = world.state("salesforce", "Account").len();
@@ -112,7 +123,7 @@ fn an_expired_token_is_renewed_and_one_that_is_refused_stops_the_run_until_it_is
 #[cfg(unix)]
 #[test]
 fn a_full_disk_stops_a_run_before_its_next_batch_and_it_goes_on_afterwards() {
-    let world = World::new(&["--scale", "2"]);
+    let world = World::of(&["--scale", "2"], &["dv"]);
     let file = world.mapping(&dynamics_to_salesforce());
     let all = world.state("dynamics", "account").len();
     let before = world.state("salesforce", "Account").len();
