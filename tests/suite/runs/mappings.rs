@@ -444,7 +444,7 @@ fn events_are_followed_into_appointments(world: &World) {
         json!({"summary": summary, "start": at(9), "end": at(10), "location": location}).to_string() + "\n"
     };
     let new = [
-        event(json!("Visit #ACC-000003"), 3, json!("Brno")),
+        event(json!("Visit #ACC-000002"), 3, json!("Brno")),
         event(json!("Alone"), 4, Value::Null),
         event(Value::Null, 5, json!("Oslo")),
     ];
@@ -470,7 +470,7 @@ fn events_are_followed_into_appointments(world: &World) {
     mapping["on_source_delete"] = json!("delete");
     assert_eq!(run(world, &mapping, &["--changes"])["created"], 3);
     let appointments = || rows(world, "dynamics", "appointment", "/globalobjectid");
-    let firm = rows(world, "dynamics", "account", "/accountnumber")["ACC-000003"]["accountid"].clone();
+    let firm = rows(world, "dynamics", "account", "/accountnumber")["ACC-000002"]["accountid"].clone();
     let wanted = |subject: &str, day: u32, location: Value, regarding: Value| {
         [
             ("/subject", json!(subject)),
@@ -481,7 +481,7 @@ fn events_are_followed_into_appointments(world: &World) {
         ]
     };
     let now = appointments();
-    holds(&now[ids[0]], &wanted("Visit #ACC-000003", 3, json!("Brno"), firm.clone()));
+    holds(&now[ids[0]], &wanted("Visit #ACC-000002", 3, json!("Brno"), firm.clone()));
     holds(&now[ids[1]], &wanted("Alone", 4, Value::Null, Value::Null));
     holds(&now[ids[2]], &wanted("(no title)", 5, json!("Oslo"), Value::Null));
     let idle = run(world, &mapping, &["--changes"]);
@@ -504,6 +504,9 @@ fn events_are_followed_into_appointments(world: &World) {
     holds(&now[ids[2]], &wanted("(no title)", 5, json!("Oslo"), Value::Null));
 }
 
+/// Runs a mapping and looks at what it wrote.
+type Check = fn(&World);
+
 #[test]
 fn mappings_between_all_five_services_give_what_they_say_field_by_field() {
     let world = World::new(&[]);
@@ -512,7 +515,7 @@ fn mappings_between_all_five_services_give_what_they_say_field_by_field() {
         .run(&["connect", "dropbox", "box", "--emulator", &world.emulator.url(), "--no-browser"])
         .expect(0);
     // Those that read what others write come first.
-    let each: [(&str, fn(&World)); 11] = [
+    let each: [(&str, Check); 11] = [
         ("accounts to folders", accounts_get_folders),
         ("bugs to cases", bugs_become_cases_with_plain_text),
         ("due dates of bugs to whole days", due_dates_of_bugs_become_whole_days),
@@ -525,7 +528,7 @@ fn mappings_between_all_five_services_give_what_they_say_field_by_field() {
         ("files to tasks", files_become_tasks),
         ("events to appointments, followed", events_are_followed_into_appointments),
     ];
-    let run = |one: fn(&World)| catch_unwind(AssertUnwindSafe(|| one(&world)));
+    let run = |one: Check| catch_unwind(AssertUnwindSafe(|| one(&world)));
     let wrong: Vec<&str> =
         each.into_iter().filter(|(_, one)| run(*one).is_err()).map(|(name, _)| name).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
