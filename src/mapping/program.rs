@@ -1,10 +1,8 @@
 //! A compiled mapping: pure, shared between threads, and failing on values only.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::convert::Cast;
 use super::document::{OnInvalid, OnMissing};
@@ -167,9 +165,19 @@ pub(super) struct Block {
 #[derive(Debug)]
 pub(super) enum Node {
     /// A rule's value.
-    Leaf { name: String, rule: usize },
+    Leaf { name: MemberName, rule: usize },
     /// An object of such.
-    Object { name: String, members: Vec<Node> },
+    Object { name: MemberName, members: Vec<Node> },
+}
+
+/// The name of a member of the row, as JSON text with its colon.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct MemberName(String);
+
+impl MemberName {
+    pub(super) fn new(name: &str) -> Self {
+        Self(format!("{}:", quoted(name)))
+    }
 }
 
 /// One rule.
@@ -219,11 +227,11 @@ pub(super) enum Origin {
 pub(super) struct Row<'a> {
     here: Here<'a>,
     json: &'a str,
-    slots: Vec<Option<&'a RawValue>>,
+    slots: Vec<Option<&'a str>>,
     answers: &'a Answers,
     asked: Vec<Ask>,
     /// The field that is being made.
-    field: String,
+    field: &'a str,
     warnings: Vec<FieldError>,
 }
 
@@ -250,19 +258,12 @@ impl Block {
                 accepted: Vec::new(),
             }]
         })?;
-        let mut row = Row {
-            here: *here,
-            json,
-            slots,
-            answers,
-            asked: Vec::new(),
-            field: String::new(),
-            warnings: Vec::new(),
-        };
-        let mut values: Vec<Option<Cow<'_, str>>> = Vec::with_capacity(self.rules.len());
+        let mut row =
+            Row { here: *here, json, slots, answers, asked: Vec::new(), field: "", warnings: Vec::new() };
+        let mut values: Vec<Option<Value<'_>>> = Vec::with_capacity(self.rules.len());
         let mut reasons = Vec::new();
         for rule in self.rules.iter().filter(|rule| rule.looks_up || !only_lookups) {
-            row.field.clone_from(&rule.to);
+            row.field = &rule.to;
             match rule.value(&mut row) {
                 Ok(value) => values.push(value),
                 Err(why) => {
@@ -287,23 +288,22 @@ impl Block {
 }
 
 /// Writes the members that have values; says whether there were any.
-fn write_members(tree: &[Node], values: &[Option<Cow<'_, str>>], out: &mut String) -> bool {
+fn write_members(tree: &[Node], values: &[Option<Value<'_>>], out: &mut String) -> bool {
     let mut any = false;
     for node in tree {
         let start = out.len();
         let (name, written) = match node {
-            Node::Leaf { name, rule } => (name, values.get(*rule).and_then(Option::as_deref)),
-            Node::Object { name, .. } => (name, Some("")),
+            Node::Leaf { name, rule } => (name, values.get(*rule).and_then(Option::as_ref)),
+            Node::Object { name, .. } => (name, Some(&Value::Null)),
         };
-        let Some(text) = written else { continue };
+        let Some(value) = written else { continue };
         if any {
             out.push(',');
         }
-        out.push_str(&quoted(name));
-        out.push(':');
+        out.push_str(&name.0);
         let filled = match node {
             Node::Leaf { .. } => {
-                out.push_str(text);
+                value.write(out);
                 true
             }
             Node::Object { members, .. } => {
@@ -323,8 +323,8 @@ fn write_members(tree: &[Node], values: &[Option<Cow<'_, str>>], out: &mut Strin
 }
 
 impl RuleProgram {
-    /// The JSON text of the rule's value; `None` leaves the field out.
-    fn value<'a>(&self, row: &mut Row<'a>) -> Result<Option<Cow<'a, str>>, Vec<FieldError>> {
+    /// The rule's value; `None` leaves the field out.
+    fn value<'a>(&'a self, row: &mut Row<'a>) -> Result<Option<Value<'a>>, Vec<FieldError>> {
         let reason =
             |message: String| vec![FieldError { field: self.to.clone(), message, accepted: Vec::new() }];
         let mut chosen = None;
@@ -342,19 +342,19 @@ impl RuleProgram {
         }
         let made = chosen.map_or(Ok(None), |branch| branch.value(row));
         match made {
-            Ok(Some(text)) if self.needed && text == "null" => {
+            Ok(Some(value)) if self.needed && value.is_null() => {
                 Err(reason("is null, and the field must have a value".to_owned()))
             }
-            Ok(Some(text)) => Ok(Some(text)),
+            Ok(Some(value)) => Ok(Some(value)),
             Ok(None) => match self.on_missing {
                 OnMissing::Skip => Ok(None),
-                OnMissing::Null => Ok(Some(Cow::Borrowed("null"))),
+                OnMissing::Null => Ok(Some(Value::Null)),
                 OnMissing::Error => Err(reason("there is no value for it".to_owned())),
             },
             Err(reasons) if self.on_invalid == OnInvalid::Null && !self.needed => {
                 let why: Vec<&str> = reasons.iter().map(|reason| reason.message.as_str()).collect();
                 row.warn(format!("was cleared, because it {}", why.join("; ")));
-                Ok(Some(Cow::Borrowed("null")))
+                Ok(Some(Value::Null))
             }
             Err(mut reasons) => {
                 for reason in &mut reasons {
@@ -369,17 +369,17 @@ impl RuleProgram {
 }
 
 impl Branch {
-    fn value<'a>(&self, row: &mut Row<'a>) -> Result<Option<Cow<'a, str>>, Vec<FieldError>> {
+    fn value<'a>(&'a self, row: &mut Row<'a>) -> Result<Option<Value<'a>>, Vec<FieldError>> {
         let plain =
             |message: String| vec![FieldError { field: String::new(), message, accepted: Vec::new() }];
         let value = row.origin(&self.origin).map_err(plain)?;
         let Some(value) = row.steps(&self.steps, value).map_err(plain)? else { return Ok(None) };
         if value.is_null() {
-            return Ok(Some(Cow::Borrowed("null")));
+            return Ok(Some(Value::Null));
         }
-        let text = cast(&self.cast, value).map_err(plain)?.json();
-        self.fit.check(&text)?;
-        Ok(Some(text))
+        let value = cast(&self.cast, value).map_err(plain)?;
+        self.fit.check(&value)?;
+        Ok(Some(value))
     }
 }
 
@@ -405,7 +405,7 @@ pub(super) fn cast<'a>(how: &Cast, value: Value<'a>) -> Result<Value<'a>, String
 impl<'a> Row<'a> {
     /// Tells what was done to a value besides what was asked.
     pub(super) fn warn(&mut self, message: String) {
-        self.warnings.push(FieldError { field: self.field.clone(), message, accepted: Vec::new() });
+        self.warnings.push(FieldError { field: self.field.to_owned(), message, accepted: Vec::new() });
     }
 
     /// What is known of other records.
@@ -419,10 +419,15 @@ impl<'a> Row<'a> {
     }
 
     /// A value where it comes from; `None` when it is missing.
-    pub(super) fn origin(&self, origin: &Origin) -> Result<Option<Value<'a>>, String> {
+    pub(super) fn origin<'o>(&self, origin: &'o Origin) -> Result<Option<Value<'o>>, String>
+    where
+        'a: 'o,
+    {
         Ok(match origin {
-            Origin::Slot(slot) => self.slots.get(*slot).copied().flatten().map(|raw| Value::raw(raw.get())),
-            Origin::Fixed(text) => Some(Value::Raw(Cow::Owned(text.clone()))),
+            Origin::Slot(slot) => {
+                self.slots.get(*slot).copied().flatten().map(|raw| Value::Raw(Cow::Borrowed(raw)))
+            }
+            Origin::Fixed(text) => Some(Value::Raw(Cow::Borrowed(text))),
             Origin::Whole => Some(Value::raw(self.json)),
             Origin::Row => match self.here {
                 Here::Record(given) => Some(Value::Number(Cow::Owned(given.row.to_string()))),
@@ -437,7 +442,7 @@ impl<'a> Row<'a> {
                 Here::Element { .. } => None,
             },
             Origin::Template(pieces) => {
-                let mut text = String::new();
+                let mut text = String::with_capacity(64);
                 for (piece, optional) in pieces {
                     match self.origin(piece)?.filter(|value| !value.is_null()) {
                         Some(value) => text.push_str(&value.text()?),
@@ -453,7 +458,7 @@ impl<'a> Row<'a> {
     /// A value through steps.
     pub(super) fn steps(
         &mut self,
-        steps: &[Box<dyn Run>],
+        steps: &'a [Box<dyn Run>],
         mut value: Option<Value<'a>>,
     ) -> Result<Option<Value<'a>>, String> {
         for step in steps {
@@ -494,41 +499,38 @@ impl<'a> Row<'a> {
 pub(super) enum Fit {
     /// Whatever it is.
     Any,
-    /// Text, up to a length in characters.
-    Text { field: Field, most: Option<u64> },
-    /// One of these JSON texts; else the whole check tells why not.
-    OneOf { field: Field, known: HashSet<String> },
-    /// As the whole check says.
-    Whole(Field),
+    /// As the whole check says, which is not asked where a quick look is enough.
+    Field { field: Box<Field>, quick: Quick },
+}
+
+/// What tells at a glance that a value fits.
+#[derive(Debug)]
+pub(super) enum Quick {
+    /// Nothing does.
+    Never,
+    /// It is text of this many characters at most.
+    Text(usize),
+    /// It is one of these JSON texts, in order.
+    OneOf(Vec<String>),
+    /// It is written plainly, with this many digits at most before and behind the point.
+    Digits { whole: usize, fraction: usize },
+    /// It is true or false.
+    Boolean,
 }
 
 impl Fit {
     /// The check of a field's values.
     pub(super) fn of(field: &Field) -> Self {
-        let field = field.clone();
-        match &field.field_type {
-            FieldType::Text { max_length, .. } => Self::Text { most: *max_length, field },
-            FieldType::Picklist(picklist) if picklist.restricted => {
-                let active = picklist.values.iter().filter(|choice| choice.active);
-                Self::OneOf { known: active.map(|choice| choice.value.to_string()).collect(), field }
-            }
-            _ => Self::Whole(field),
-        }
+        Self::Field { field: Box::new(field.clone()), quick: Quick::of(field) }
     }
 
-    fn check(&self, text: &str) -> Result<(), Vec<FieldError>> {
-        let field = match self {
-            Self::Any => return Ok(()),
-            // Escapes only make a text longer than what it says.
-            Self::Text { most, .. }
-                if text.starts_with('"')
-                    && most.is_none_or(|most| (text.len() as u64).saturating_sub(2) <= most) =>
-            {
-                return Ok(());
-            }
-            Self::OneOf { known, .. } if known.contains(text) => return Ok(()),
-            Self::Text { field, .. } | Self::OneOf { field, .. } | Self::Whole(field) => field,
-        };
+    fn check(&self, value: &Value<'_>) -> Result<(), Vec<FieldError>> {
+        let Self::Field { field, quick } = self else { return Ok(()) };
+        if quick.fits(value) {
+            return Ok(());
+        }
+        let text = value.clone().json();
+        let text = text.as_ref();
         let mut reasons = check::value_reasons(field, text, check::Purpose::Upsert);
         if reasons.is_empty() {
             reasons.extend(too_fine(field, text));
@@ -546,6 +548,54 @@ impl Fit {
             reason.field = String::new();
         }
         Err(reasons)
+    }
+}
+
+impl Quick {
+    fn of(field: &Field) -> Self {
+        let most = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        match &field.field_type {
+            FieldType::Text { max_length, .. } => Self::Text(max_length.map_or(usize::MAX, most)),
+            FieldType::Picklist(picklist) if picklist.restricted => {
+                let active = picklist.values.iter().filter(|choice| choice.active);
+                let mut known: Vec<String> = active.map(|choice| choice.value.to_string()).collect();
+                known.sort_unstable();
+                Self::OneOf(known)
+            }
+            FieldType::Decimal { precision, scale } if field.minimum.is_none() && field.maximum.is_none() => {
+                let digits = |count: Option<u32>| count.map_or(usize::MAX, |count| most(count.into()));
+                let whole = precision.map(|precision| precision.saturating_sub(scale.unwrap_or(0)));
+                Self::Digits { whole: digits(whole), fraction: digits(*scale) }
+            }
+            FieldType::Boolean => Self::Boolean,
+            _ => Self::Never,
+        }
+    }
+
+    fn fits(&self, value: &Value<'_>) -> bool {
+        match (self, value) {
+            // Characters are no more than bytes, and escapes only make a text longer than what it says.
+            (Self::Text(most), Value::Text(text)) => text.len() <= *most,
+            (Self::Text(most), Value::Raw(text)) => {
+                text.starts_with('"') && text.len().saturating_sub(2) <= *most
+            }
+            (Self::OneOf(known), Value::Raw(text) | Value::Number(text)) => {
+                known.binary_search_by(|one| one.as_str().cmp(text)).is_ok()
+            }
+            (Self::Digits { whole, fraction }, Value::Raw(text) | Value::Number(text)) => {
+                let digits = text.strip_prefix('-').unwrap_or(text);
+                let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));
+                let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+                before.len() <= *whole
+                    && behind.len() <= *fraction
+                    && !before.is_empty()
+                    && plain(before)
+                    && plain(behind)
+            }
+            (Self::Boolean, Value::Boolean(_)) => true,
+            (Self::Boolean, Value::Raw(text)) => text == "true" || text == "false",
+            _ => false,
+        }
     }
 }
 

@@ -2,6 +2,11 @@
 
 use std::borrow::Cow;
 
+use crate::record::number::Number;
+
+/// Longest number that is written anew.
+const MOST_DIGITS: usize = 1000;
+
 /// A value that is there.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value<'a> {
@@ -72,7 +77,15 @@ impl<'a> Value<'a> {
     pub(super) fn number(self) -> Result<Cow<'a, str>, String> {
         match self.decoded()? {
             Self::Number(text) => Ok(text),
-            Self::Text(text) if crate::record::number::Number::parse(&text).is_some() => Ok(text),
+            Self::Text(text) => match Number::parse(&text) {
+                // JSON writes no sign and no zeros in front.
+                Some(number) if !is_json_number(&text) => number
+                    .plain(MOST_DIGITS)
+                    .map(Cow::Owned)
+                    .ok_or_else(|| format!("has more than {MOST_DIGITS} digits")),
+                Some(_) => Ok(text),
+                None => Err("must be a number, and is text".to_owned()),
+            },
             other => Err(format!("must be a number, and is {}", other.called())),
         }
     }
@@ -118,6 +131,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Writes its JSON text.
+    pub(super) fn write(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Boolean(true) => out.push_str("true"),
+            Self::Boolean(false) => out.push_str("false"),
+            Self::Number(text) | Self::Raw(text) => out.push_str(text),
+            Self::Text(text) => quote(text, out),
+        }
+    }
+
     /// The same, borrowed from nothing.
     pub(super) fn into_owned(self) -> Value<'static> {
         match self {
@@ -130,7 +154,29 @@ impl<'a> Value<'a> {
     }
 }
 
+/// Whether a number is written as JSON writes it.
+fn is_json_number(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number).as_bytes();
+    digits.first() != Some(&b'+') && !matches!(digits, [b'0', b'0'..=b'9', ..])
+}
+
 /// A text as JSON.
 pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut out = String::with_capacity(text.len() + 2);
+    quote(text, &mut out);
+    out
+}
+
+/// Writes a text as JSON.
+fn quote(text: &str, out: &mut String) {
+    // Looks at every byte, so that many are looked at in one step.
+    let escapes =
+        text.bytes().fold(false, |any, byte| any | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
+    if escapes {
+        out.push_str(&serde_json::Value::from(text).to_string());
+    } else {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    }
 }

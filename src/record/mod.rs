@@ -15,6 +15,7 @@ pub mod query;
 pub mod record_type;
 pub mod residual;
 pub mod rules;
+mod scan;
 pub mod schema;
 pub mod transcode;
 pub mod typing;

@@ -7,6 +7,7 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::FieldPath;
+use super::scan::Scan;
 use crate::error::{Error, Result};
 
 /// Raw JSON of the named members of an object, in the order of `names`; `None` for those that are absent. Of a
@@ -96,9 +97,18 @@ impl<'de> serde::Deserialize<'de> for Name<'de> {
 /// Which values to pick, arranged by first name so that each object on the way is read once.
 #[derive(Debug, Clone, Default)]
 pub struct Picker {
-    names: Vec<String>,
-    nodes: Vec<Node>,
+    /// By name, in the order of [`Picker::place`].
+    nodes: Vec<(String, Node)>,
+    /// A bit for each name that is picked, so that most others need no search.
+    marks: u64,
     slots: usize,
+}
+
+/// The bit of a name.
+fn mark(name: &str) -> u64 {
+    let ends = name.as_bytes().first().zip(name.as_bytes().last());
+    let (first, last) = ends.map_or((0, 0), |(first, last)| (usize::from(*first), usize::from(*last)));
+    1 << ((name.len() + 3 * first + 7 * last) % 64)
 }
 
 #[derive(Debug, Clone, Default)]
@@ -109,10 +119,33 @@ struct Node {
 }
 
 impl Node {
+    /// [`Picker::scan`] of one value. Of a name that comes twice the last value counts.
+    fn scan<'a>(&self, scan: Scan<'a>, at: usize, nulls: bool, out: &mut [Option<&'a str>]) -> Option<usize> {
+        if let Some(inside) = &self.inside {
+            self.every_slot(&mut |slot| out[slot] = None);
+            if scan.byte(at)? == b'{' {
+                let end = inside.scan(scan, at, nulls, out)?;
+                let text = scan.text(at..end)?;
+                self.slots.iter().for_each(|slot| out[*slot] = Some(text));
+                return Some(end);
+            }
+        }
+        let end = scan.value(at, 0)?;
+        let text = scan.text(at..end)?;
+        if text == "null" {
+            self.every_slot(&mut |slot| out[slot] = nulls.then_some(text));
+        } else if self.inside.is_some() {
+            return None;
+        } else {
+            self.slots.iter().for_each(|slot| out[*slot] = Some(text));
+        }
+        Some(end)
+    }
+
     /// Calls `each` with every place that this value or something inside it takes.
     fn every_slot(&self, each: &mut impl FnMut(usize)) {
         self.slots.iter().for_each(|slot| each(*slot));
-        for node in self.inside.iter().flat_map(|inside| &inside.nodes) {
+        for (_, node) in self.inside.iter().flat_map(|inside| &inside.nodes) {
             node.every_slot(each);
         }
     }
@@ -137,12 +170,12 @@ impl Picker {
 
     fn add(&mut self, segments: &[String], slot: usize) {
         let Some((first, rest)) = segments.split_first() else { return };
-        let index = self.names.iter().position(|name| name == first).unwrap_or_else(|| {
-            self.names.push(first.clone());
-            self.nodes.push(Node::default());
-            self.names.len() - 1
+        let index = self.place(first).unwrap_or_else(|free| {
+            self.nodes.insert(free, (first.clone(), Node::default()));
+            self.marks |= mark(first);
+            free
         });
-        let node = &mut self.nodes[index];
+        let (_, node) = &mut self.nodes[index];
         if rest.is_empty() {
             node.slots.push(slot);
         } else {
@@ -150,32 +183,66 @@ impl Picker {
         }
     }
 
-    /// The raw values at the paths; `None` where a value, or an object on the way to it, is absent or null.
+    /// Where a name stands, or where it would.
+    fn place(&self, name: &str) -> std::result::Result<usize, usize> {
+        let order = |known: &str| known.len().cmp(&name.len()).then_with(|| known.cmp(name));
+        self.nodes.binary_search_by(|(known, _)| order(known))
+    }
+
+    /// The values at the paths, as JSON text; `None` where a value, or an object on the way to it, is absent or null.
     ///
     /// # Errors
     /// `Protocol` when the text, or something that a path goes through, is not a JSON object.
-    pub fn pick<'a>(&self, json: &'a str) -> Result<Vec<Option<&'a RawValue>>> {
-        let mut out = vec![None; self.slots];
-        self.fill(json, false, &mut out)?;
-        Ok(out)
+    pub fn pick<'a>(&self, json: &'a str) -> Result<Vec<Option<&'a str>>> {
+        self.values(json, false)
     }
 
-    /// The raw values at the paths; `None` where a value is absent. A null, also of an object on the way, is there
-    /// and is `null`.
+    /// The values at the paths, as JSON text; `None` where a value is absent. A null, also of an object on the way, is
+    /// there and is `null`.
     ///
     /// # Errors
     /// As for [`Picker::pick`].
-    pub fn pick_present<'a>(&self, json: &'a str) -> Result<Vec<Option<&'a RawValue>>> {
+    pub fn pick_present<'a>(&self, json: &'a str) -> Result<Vec<Option<&'a str>>> {
+        self.values(json, true)
+    }
+
+    fn values<'a>(&self, json: &'a str, nulls: bool) -> Result<Vec<Option<&'a str>>> {
         let mut out = vec![None; self.slots];
-        self.fill(json, true, &mut out)?;
+        let scan = Scan::new(json);
+        if self.scan(scan, scan.space(0), nulls, &mut out).is_some_and(|end| scan.is_end(end)) {
+            return Ok(out);
+        }
+        out.fill(None);
+        self.fill(json, nulls, &mut out)?;
         Ok(out)
     }
 
-    fn fill<'a>(&self, json: &'a str, nulls: bool, out: &mut [Option<&'a RawValue>]) -> Result<()> {
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        for (node, found) in self.nodes.iter().zip(members(json, &names)?) {
-            let Some(raw) = found else { continue };
-            if raw.get() == "null" {
+    /// The quick way, which gives up at whatever is out of the ordinary; the end of the object.
+    fn scan<'a>(&self, scan: Scan<'a>, at: usize, nulls: bool, out: &mut [Option<&'a str>]) -> Option<usize> {
+        let mut at = scan.space(scan.after(at, b'{')?);
+        if scan.byte(at)? == b'}' {
+            return Some(at + 1);
+        }
+        loop {
+            let (name, value) = scan.name(at)?;
+            let wanted = if self.marks & mark(name) == 0 { None } else { self.place(name).ok() };
+            let end = match wanted.and_then(|index| self.nodes.get(index)) {
+                None => scan.value(value, 0)?,
+                Some((_, node)) => node.scan(scan, value, nulls, out)?,
+            };
+            let (after, more) = scan.next(end, b'}')?;
+            if !more {
+                return Some(after);
+            }
+            at = after;
+        }
+    }
+
+    fn fill<'a>(&self, json: &'a str, nulls: bool, out: &mut [Option<&'a str>]) -> Result<()> {
+        let names: Vec<&str> = self.nodes.iter().map(|(name, _)| name.as_str()).collect();
+        for ((_, node), found) in self.nodes.iter().zip(members(json, &names)?) {
+            let Some(raw) = found.map(RawValue::get) else { continue };
+            if raw == "null" {
                 if nulls {
                     node.every_slot(&mut |slot| out[slot] = Some(raw));
                 }
@@ -185,9 +252,62 @@ impl Picker {
                 out[*slot] = Some(raw);
             }
             if let Some(inside) = &node.inside {
-                inside.fill(raw.get(), nulls, out)?;
+                inside.fill(raw, nulls, out)?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picker(paths: &[&str]) -> Picker {
+        Picker::new(&paths.iter().map(|path| FieldPath::parse(path)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn both_ways_pick_the_same() {
+        let picker = picker(&["a", "b.c", "b", "b.d.e", "a long name", "a", "f.g"]);
+        for json in [
+            "{}",
+            " { } ",
+            r#"{"a":1,"b":{"c":"x","d":{"e":[1,2]}},"a long name":true,"z":{"a":2}}"#,
+            r#"{"a":null,"b":null,"f":{"g":null}}"#,
+            r#"{"b":{"d":null}}"#,
+            r#"{"b":{"c":1},"b":{"d":{"e":2}}}"#,
+            r#"{"b":{"c":1},"b":null,"a":1,"a":2}"#,
+            r#"{"\u0061":1,"b":{"\u0063":"\"}{"}}"#,
+            r#"{ "a" : [ {"a":1} , "]" ] , "b" : { "c" : 1e400 } }"#,
+            r#"{"b":[1]}"#,
+            r#"{"b":"text"}"#,
+            r#"{"a":1"#,
+            r#"{"a":1,}"#,
+            r#"{"a":01}"#,
+            r#"{"a":"\ud800"}"#,
+            "{\"a\":\"\n\"}",
+            "[]",
+            "",
+        ] {
+            for nulls in [false, true] {
+                let mut slow = vec![None; picker.slots];
+                let slow =
+                    picker.fill(json, nulls, &mut slow).map(|()| slow).map_err(|error| error.to_string());
+                let both = picker.values(json, nulls).map_err(|error| error.to_string());
+                assert_eq!(both, slow, "{json}");
+            }
+        }
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(60), "]".repeat(60));
+        assert_eq!(picker.pick(&deep).unwrap()[0].map(str::len), Some(121));
+    }
+
+    #[test]
+    fn ordinary_records_take_the_quick_way() {
+        let picker = picker(&["a", "b.c"]);
+        let json = r#"{"x":[{"y":"\n"}],"b":{"z":null,"c":-1.5e3},"a":"text"}"#;
+        let mut out = vec![None; 2];
+        assert!(picker.scan(Scan::new(json), 0, true, &mut out).is_some());
+        assert_eq!(out, [Some("\"text\""), Some("-1.5e3")]);
     }
 }

@@ -135,7 +135,7 @@ fn fold_literals(test: &mut Test) {
     }
 }
 
-fn truth(node: &Node, values: &[Option<&RawValue>]) -> Result<Truth> {
+fn truth(node: &Node, values: &[Option<&str>]) -> Result<Truth> {
     let all = |parts: &[Node], absorbing: bool| {
         let mut unknown = false;
         for part in parts {
@@ -156,13 +156,13 @@ fn truth(node: &Node, values: &[Option<&RawValue>]) -> Result<Truth> {
 }
 
 impl Leaf {
-    fn truth(&self, values: &[Option<&RawValue>]) -> Result<Truth> {
+    fn truth(&self, values: &[Option<&str>]) -> Result<Truth> {
         let raw = values.get(self.slot).copied().flatten();
         if self.condition.multi_value {
             return self.many(raw);
         }
         if let Test::IsNull | Test::IsNotNull = self.condition.test {
-            let empty = self.condition.empty_is_null && raw.is_some_and(|raw| raw.get() == "\"\"");
+            let empty = self.condition.empty_is_null && raw.is_some_and(|raw| raw == "\"\"");
             let null = raw.is_none() || empty;
             return Ok(Some(null == (self.condition.test == Test::IsNull)));
         }
@@ -194,20 +194,18 @@ impl Leaf {
         })
     }
 
-    fn many(&self, raw: Option<&RawValue>) -> Result<Truth> {
+    fn many(&self, raw: Option<&str>) -> Result<Truth> {
         let wrong = || {
             Error::protocol(format!("{} is not a list", self.condition.path))
                 .with_field(self.condition.path.to_string(), "a JSON array is expected")
         };
         let items: Vec<&RawValue> = match raw {
             None => Vec::new(),
-            Some(raw) => serde_json::from_str(raw.get()).map_err(|source| wrong().with_source(source))?,
+            Some(raw) => serde_json::from_str(raw).map_err(|source| wrong().with_source(source))?,
         };
         let mut held = Vec::with_capacity(items.len());
         for item in &items {
-            held.extend(
-                self.read(Some(item).copied().filter(|item| item.get() != "null"), &self.condition.path)?,
-            );
+            held.extend(self.read(Some(item.get()).filter(|item| *item != "null"), &self.condition.path)?);
         }
         Ok(Some(match &self.condition.test {
             Test::IsNull => held.is_empty(),
@@ -228,7 +226,7 @@ impl Leaf {
         }))
     }
 
-    fn read<'a>(&self, raw: Option<&'a RawValue>, path: &FieldPath) -> Result<Option<Held<'a>>> {
+    fn read<'a>(&self, raw: Option<&'a str>, path: &FieldPath) -> Result<Option<Held<'a>>> {
         let Some(raw) = raw else { return Ok(None) };
         let held = Held::read(raw, self.condition.kind, path)?;
         Ok(match held {
@@ -251,8 +249,8 @@ enum Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    fn read(raw: &'a RawValue, kind: ValueKind, path: &FieldPath) -> Result<Self> {
-        let json = raw.get();
+    fn read(raw: &'a str, kind: ValueKind, path: &FieldPath) -> Result<Self> {
+        let json = raw;
         let wrong = || {
             let shown: String = json.chars().take(60).collect();
             Error::protocol(format!("{path} holds {shown}, which is not a {}", kind.name()))

@@ -422,11 +422,16 @@ pub fn records(rows: &[&[u8]], shape: &Shape) -> Vec<Result<Record, RowError>> {
     }
     let mut out = Vec::with_capacity(rows.iter().map(|row| row.len()).sum::<usize>());
     let mut twice = Twice::default();
+    let mut found = Vec::new();
     let written: Vec<Result<Done, RowError>> = rows
         .iter()
         .zip(0_u64..)
         .map(|(row, position)| {
             let start = out.len();
+            if let Some((key, version)) = one_pass::row(row, shape, &mut found, &mut out) {
+                return Ok(Done { range: start..out.len(), key, version });
+            }
+            out.truncate(start);
             let mut work = Work { out: &mut out, repeated: None };
             let read = work.row(row, shape);
             if let Some(name) = work.repeated {

@@ -5,7 +5,7 @@ use super::{Compiler, fixed_value};
 use crate::mapping::convert::{Cast, Conversion, convert};
 use crate::mapping::document::{Case, FieldRule, Literal, Lookup, Step};
 use crate::mapping::problem::Problem;
-use crate::mapping::program::{Block, Branch, Fit, Node, Origin, RuleProgram};
+use crate::mapping::program::{Block, Branch, Fit, MemberName, Node, Origin, RuleProgram};
 use crate::mapping::shape::Shape;
 use crate::mapping::step::{Place, likely_map, of_rule, prepare};
 use crate::mapping::template::{self, Piece};
@@ -368,11 +368,12 @@ fn literal_shape(text: &str) -> Shape {
 fn insert(tree: &mut Vec<Node>, path: &[String], rule: usize) {
     let Some((name, rest)) = path.split_first() else { return };
     if rest.is_empty() {
-        tree.push(Node::Leaf { name: name.clone(), rule });
+        tree.push(Node::Leaf { name: MemberName::new(name), rule });
         return;
     }
+    let name = MemberName::new(name);
     let known = tree.iter_mut().find_map(|node| match node {
-        Node::Object { name: known, members } if known == name => Some(members),
+        Node::Object { name: known, members } if *known == name => Some(members),
         _ => None,
     });
     match known {
@@ -380,7 +381,7 @@ fn insert(tree: &mut Vec<Node>, path: &[String], rule: usize) {
         None => {
             let mut members = Vec::new();
             insert(&mut members, rest, rule);
-            tree.push(Node::Object { name: name.clone(), members });
+            tree.push(Node::Object { name, members });
         }
     }
 }

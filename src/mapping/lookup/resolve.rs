@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
 use super::{Answer, Answers, Ask, Diary, Lookup, LookupKey, canonical};
@@ -305,13 +304,13 @@ fn read(lookup: &Lookup, picker: &Picker, record: &Record) -> Result<(LookupKey,
     let picked = picker.pick_present(record.text())?;
     let mut key = LookupKey::new();
     for (field, value) in lookup.by.iter().zip(&picked) {
-        let value = value.map_or(Value::Null, |value| Value::raw(value.get()));
+        let value = value.map_or(Value::Null, Value::raw);
         // What is no value of the field's type is no key that was asked for.
         key.push(canonical(field, value).unwrap_or_default());
     }
     let value = match &lookup.give {
         None => quoted(&record.key.to_string()),
-        Some(_) => picked.last().copied().flatten().map_or("null", RawValue::get).to_owned(),
+        Some(_) => picked.last().copied().flatten().unwrap_or("null").to_owned(),
     };
     Ok((key, value))
 }

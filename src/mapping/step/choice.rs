@@ -145,7 +145,7 @@ fn mapped_shape(step: &PicklistStep, one: &Shape, target: &Shape, otherwise: Oth
 }
 
 impl Run for Map {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         if !self.elements {
             return self.one(value).map(Some);
         }
@@ -165,14 +165,14 @@ impl Run for Map {
 }
 
 impl Map {
-    fn one<'a>(&self, value: Value<'a>) -> Result<Value<'a>, String> {
+    fn one<'a>(&'a self, value: Value<'a>) -> Result<Value<'a>, String> {
         let value = value.decoded()?;
         if value.is_null() {
             return Ok(Value::Null);
         }
         let name = value.clone().text()?;
         match (self.values.get(name.as_ref()), self.otherwise) {
-            (Some(found), _) => Ok(Value::Raw(Cow::Owned(found.clone()))),
+            (Some(found), _) => Ok(Value::Raw(Cow::Borrowed(found))),
             (None, Otherwise::Keep) => Ok(value),
             (None, Otherwise::Null) => Ok(Value::Null),
             (None, Otherwise::Error) => Err(format!("{name:?} is not in the map")),
@@ -214,7 +214,7 @@ pub(super) fn label(given: &Shape, place: &mut Place<'_, '_>) -> Option<Prepared
 }
 
 impl Run for Label {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         if !self.elements {
             return self.one(value).map(|label| Some(Value::Text(Cow::Owned(label))));
         }

@@ -171,7 +171,7 @@ fn needs_zone(given: Kind, output: &Output) -> bool {
 }
 
 impl Run for Step {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let text = value.text()?;
         let text = text.trim();
         if text.is_empty() {

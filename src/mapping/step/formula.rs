@@ -81,7 +81,7 @@ pub(super) fn expr(step: &ExprStep, given: &Shape, place: &mut Place<'_, '_>) ->
 }
 
 impl Run for Formula {
-    fn run<'a>(&self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         match compute(&self.typed, &self.origins, &value, row) {
             Ok(value) => Ok(Some(value)),
             Err(Halt::Null) => Ok(Some(Value::Null)),

@@ -24,7 +24,7 @@ pub(super) fn split(step: &SplitStep, given: &Shape, place: &mut Place<'_, '_>) 
 }
 
 impl Run for Split {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let text = value.text()?;
         let pieces: Vec<String> = text
             .split(self.by.as_str())
@@ -58,7 +58,7 @@ pub(super) fn join(step: &JoinStep, given: &Shape, place: &mut Place<'_, '_>) ->
 }
 
 impl Run for Join {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let mut out = String::new();
         let mut first = true;
         for item in value.items()?.into_iter().filter(|item| *item != "null") {
@@ -81,7 +81,7 @@ pub(super) fn item(step: &ItemStep, given: &Shape, place: &mut Place<'_, '_>) ->
 }
 
 impl Run for Item {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let items = value.items()?;
         let from_end = self.0 < 0;
         let steps = usize::try_from(self.0.unsigned_abs()).unwrap_or(usize::MAX);
@@ -134,7 +134,7 @@ pub(super) fn each(step: &EachStep, given: &Shape, place: &mut Place<'_, '_>) ->
 }
 
 impl Run for EachObject {
-    fn run<'a>(&self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let mut out = String::from("[");
         for (index, item) in value.items()?.into_iter().enumerate() {
             let mapped = row.element(&self.0, item, index)?;
@@ -149,7 +149,7 @@ impl Run for EachObject {
 }
 
 impl Run for EachValue {
-    fn run<'a>(&self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let mut mapped = Vec::new();
         for (index, item) in value.items()?.into_iter().enumerate() {
             let item = Value::Raw(Cow::Owned(item.to_owned()));

@@ -281,7 +281,7 @@ fn creatable(wanted: &Wanted<'_>, record_type: &RecordType, place: &mut Place<'_
 }
 
 impl Run for LookUp {
-    fn run<'a>(&self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let mut key = Vec::with_capacity(self.lookup.by.len());
         let mut values = vec![value];
         for origin in &self.of {

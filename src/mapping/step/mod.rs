@@ -29,7 +29,7 @@ pub(super) trait Run: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Why the value does not fit, as the end of a sentence about it.
-    fn run<'a>(&self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String>;
+    fn run<'a>(&'a self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String>;
 
     /// What stands in for a value that is missing or null.
     fn instead(&self) -> Option<Value<'static>> {

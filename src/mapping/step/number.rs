@@ -52,7 +52,7 @@ fn separators(decimal: &str, group: &str, place: &mut Place<'_, '_>) -> Option<(
 }
 
 impl Run for Read {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let text = value.text()?;
         let given = text.trim();
         if given.is_empty() {
@@ -95,7 +95,7 @@ fn ungrouped(text: &str, group: &str) -> Option<String> {
 struct AsDigits(Box<dyn Run>);
 
 impl Run for AsDigits {
-    fn run<'a>(&self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         Ok(self.0.run(value, row)?.map(|value| match value {
             Value::Number(digits) => Value::Text(digits),
             other => other,
@@ -135,7 +135,7 @@ pub(super) fn number_format(
 }
 
 impl Run for Format {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let plain = plain(&value.number()?)?;
         let (sign, digits) = match plain.strip_prefix('-') {
             Some(digits) => ("-", digits),
@@ -188,7 +188,7 @@ pub(super) fn round(step: &RoundStep, given: &Shape, place: &mut Place<'_, '_>) 
 }
 
 impl Run for Round {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let rounded = rounded(&plain(&value.number()?)?, self.places, self.mode);
         Ok(Some(Value::Number(Cow::Owned(rounded))))
     }

@@ -67,7 +67,7 @@ fn form_of(shape: &Shape) -> Option<RichForm> {
 }
 
 impl Run for Rewrite {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let text = value.text()?;
         let document = read(self.input, &text)?;
         let written = match self.output {

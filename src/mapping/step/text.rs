@@ -34,7 +34,7 @@ pub(super) fn trim(step: &TrimStep, given: &Shape, place: &mut Place<'_, '_>) ->
 }
 
 impl Run for Trim {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let text = value.text()?;
         Ok(Some(Value::Text(if self.inside {
             Cow::Owned(text.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -57,7 +57,7 @@ pub(super) fn case(step: &CaseStep, given: &Shape, place: &mut Place<'_, '_>) ->
 }
 
 impl Run for Case {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let text = value.text()?;
         Ok(Some(Value::Text(Cow::Owned(match self.0 {
             CaseForm::Upper => text.to_uppercase(),
@@ -108,7 +108,7 @@ pub(super) fn truncate(step: &TruncateStep, given: &Shape, place: &mut Place<'_,
 }
 
 impl Run for Truncate {
-    fn run<'a>(&self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let text = value.text()?;
         if text.len() <= self.length || text.chars().count() <= self.length {
             return Ok(Some(Value::Text(text)));
@@ -140,7 +140,7 @@ pub(super) fn replace(step: &ReplaceStep, given: &Shape, place: &mut Place<'_, '
 }
 
 impl Run for Replace {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let text = value.text()?;
         if !text.contains(&self.find) {
             return Ok(Some(Value::Text(text)));
@@ -174,7 +174,7 @@ pub(super) fn concat(step: &ConcatStep, given: &Shape, place: &mut Place<'_, '_>
 }
 
 impl Run for Concat {
-    fn run<'a>(&self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, row: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         let mut text = value.text()?.into_owned();
         for slot in &self.slots {
             let Some(more) = row.origin(slot)?.filter(|value| !value.is_null()) else { continue };

@@ -52,7 +52,7 @@ fn default_shape(step: &DefaultStep, given: &Shape, place: &mut Place<'_, '_>) -
 }
 
 impl Run for Default {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         Ok(Some(if self.empty && value.is_empty_text() { self.value.clone() } else { value }))
     }
 
@@ -65,7 +65,7 @@ impl Run for Default {
 struct Itself;
 
 impl Run for Itself {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         value.text().map(|text| Some(Value::Text(text)))
     }
 }
@@ -88,7 +88,7 @@ pub(super) fn json(_: &Shape) -> Option<Prepared> {
 }
 
 impl Run for AsJson {
-    fn run<'a>(&self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
+    fn run<'a>(&'a self, value: Value<'a>, _: &mut Row<'a>) -> Result<Option<Value<'a>>, String> {
         Ok(Some(Value::Text(value.json())))
     }
 }

@@ -35,7 +35,7 @@ impl Samples {
             let Ok(values) = picker.pick_present(record) else { continue };
             for (path, value) in paths.iter().zip(values) {
                 if let Some(value) = value {
-                    seen.0.entry(path.clone()).or_default().add(value.get());
+                    seen.0.entry(path.clone()).or_default().add(value);
                 }
             }
         }

@@ -11,14 +11,12 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{Conversion, ReadPage, Shape, convert};
+use crate::record::scan::Scan;
 use crate::record::{Key, KeyPart, Record};
-
-/// Deepest nesting below a row that is followed here.
-const MOST_DEPTH: usize = 32;
 
 /// Where a member stands in the page.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+pub(super) struct Place {
     name: usize,
     value: usize,
     end: usize,
@@ -33,7 +31,7 @@ struct Written {
 
 /// Reads a page; `None` when it has to be read the slow way.
 pub(super) fn read<'a>(body: &'a [u8], rows: &str, shape: &Shape) -> Option<ReadPage<'a>> {
-    let pass = Pass { text: std::str::from_utf8(body).ok()?, bytes: body };
+    let pass = Scan::new(std::str::from_utf8(body).ok()?);
     let mut rest = Vec::new();
     let mut written = None;
     let mut out = Vec::new();
@@ -66,7 +64,7 @@ pub(super) fn read<'a>(body: &'a [u8], rows: &str, shape: &Shape) -> Option<Read
             }
         }
     }
-    if pass.space(at) != body.len() {
+    if !pass.is_end(at) {
         return None;
     }
     let buffer = Bytes::from(out);
@@ -77,6 +75,18 @@ pub(super) fn read<'a>(body: &'a [u8], rows: &str, shape: &Shape) -> Option<Read
     Some(ReadPage { records: records.collect(), has_rows, rest })
 }
 
+/// Reads one row; `None` when it has to be read the slow way, whatever was written by then.
+pub(super) fn row(
+    row: &[u8],
+    shape: &Shape,
+    found: &mut Vec<Option<Place>>,
+    out: &mut Vec<u8>,
+) -> Option<(Key, Option<String>)> {
+    let pass = Scan::new(std::str::from_utf8(row).ok()?);
+    let end = pass.object(pass.space(0), shape, found, out)?;
+    if pass.is_end(end) { pass.key_and_version(shape, found) } else { None }
+}
+
 /// How far the writing of an object is.
 struct Pen {
     /// Members that are to be copied in one piece.
@@ -85,53 +95,7 @@ struct Pen {
     between: &'static [u8],
 }
 
-/// The page, with positions in it handed about: every function takes where it begins and gives where it ended.
-#[derive(Clone, Copy)]
-struct Pass<'a> {
-    text: &'a str,
-    bytes: &'a [u8],
-}
-
-impl<'a> Pass<'a> {
-    fn byte(self, at: usize) -> Option<u8> {
-        self.bytes.get(at).copied()
-    }
-
-    #[inline]
-    fn space(self, mut at: usize) -> usize {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte(at) {
-            at += 1;
-        }
-        at
-    }
-
-    #[inline]
-    fn after(self, at: usize, byte: u8) -> Option<usize> {
-        (self.byte(at)? == byte).then_some(at + 1)
-    }
-
-    /// What follows a part of a list or an object: the next part, or with `false` the end behind `close`.
-    #[inline]
-    fn next(self, at: usize, close: u8) -> Option<(usize, bool)> {
-        let at = self.space(at);
-        match self.byte(at)? {
-            b',' => Some((self.space(at + 1), true)),
-            byte if byte == close => Some((at + 1, false)),
-            _ => None,
-        }
-    }
-
-    /// A member's name without escapes, and where its value begins.
-    fn name(self, at: usize) -> Option<(&'a str, usize)> {
-        let start = self.after(at, b'"')?;
-        let end = self.string(start)?;
-        let name = self.text.get(start..end - 1)?;
-        if name.as_bytes().contains(&b'\\') {
-            return None;
-        }
-        Some((name, self.space(self.after(self.space(end), b':')?)))
-    }
-
+impl Scan<'_> {
     fn rows(self, at: usize, shape: &Shape, out: &mut Vec<u8>) -> Option<(Vec<Written>, usize)> {
         let mut written: Vec<Written> = Vec::new();
         let mut found = Vec::new();
@@ -178,7 +142,7 @@ impl<'a> Pass<'a> {
         let mut expected = 0;
         loop {
             let label = shape.labels.get(expected).map_or("", String::as_str).as_bytes();
-            let known = !label.is_empty() && self.bytes.get(at..)?.starts_with(label);
+            let known = !label.is_empty() && self.starts_with(at, label);
             let (slot, value) = if known {
                 (Some(expected), self.space(at + label.len()))
             } else {
@@ -212,7 +176,7 @@ impl<'a> Pass<'a> {
             pen.between = b",";
         }
         self.write_members(shape, found, &mut pen, out)?;
-        out.extend_from_slice(&self.bytes[pen.run]);
+        out.extend_from_slice(self.bytes(pen.run)?);
         out.extend_from_slice(if pen.between == b"{" { b"{}" } else { b"}" });
         Some(())
     }
@@ -229,7 +193,7 @@ impl<'a> Pass<'a> {
         for member in &shape.members {
             let Some(place) = found[member.slot] else {
                 if shape.complete || matches!(member.conversion, Conversion::OrNull | Conversion::Or(_)) {
-                    out.extend_from_slice(&self.bytes[std::mem::take(run)]);
+                    out.extend_from_slice(self.bytes(std::mem::take(run))?);
                     out.extend_from_slice(std::mem::replace(between, b","));
                     out.extend_from_slice(member.label.as_bytes());
                     convert(out, "null", &member.conversion).ok()?;
@@ -241,14 +205,14 @@ impl<'a> Pass<'a> {
                 run.end = place.end;
                 continue;
             }
-            out.extend_from_slice(&self.bytes[std::mem::take(run)]);
+            out.extend_from_slice(self.bytes(std::mem::take(run))?);
             out.extend_from_slice(std::mem::replace(between, b","));
             if as_it_is {
                 *run = place.name..place.end;
                 continue;
             }
             out.extend_from_slice(member.label.as_bytes());
-            let raw = self.text.get(place.value..place.end)?;
+            let raw = self.text(place.value..place.end)?;
             match &member.conversion {
                 Conversion::Nested(inner) if raw != "null" => {
                     self.object(place.value, inner, &mut Vec::new(), out)?;
@@ -266,7 +230,7 @@ impl<'a> Pass<'a> {
     }
 
     fn key_and_version(self, shape: &Shape, found: &[Option<Place>]) -> Option<(Key, Option<String>)> {
-        let raw = |slot: usize| found[slot].and_then(|place| self.text.get(place.value..place.end));
+        let raw = |slot: usize| found[slot].and_then(|place| self.text(place.value..place.end));
         let mut parts = shape.key_front.clone();
         for slot in &shape.key {
             parts.push(match plain(raw(*slot)?) {
@@ -284,124 +248,6 @@ impl<'a> Pass<'a> {
             }),
         };
         Some((Key::of(parts), version))
-    }
-
-    /// The end of the value that begins here, every byte of it checked.
-    #[inline]
-    fn value(self, at: usize, depth: usize) -> Option<usize> {
-        match self.byte(at)? {
-            b'"' => self.string(at + 1),
-            b'-' | b'0'..=b'9' => self.number(at),
-            b't' => self.word(at, b"true"),
-            b'f' => self.word(at, b"false"),
-            b'n' => self.word(at, b"null"),
-            b'{' | b'[' => self.nested(at, depth),
-            _ => None,
-        }
-    }
-
-    fn nested(self, at: usize, depth: usize) -> Option<usize> {
-        if depth == MOST_DEPTH {
-            return None;
-        }
-        let (is_object, close) = if self.byte(at)? == b'{' { (true, b'}') } else { (false, b']') };
-        let mut at = self.space(at + 1);
-        if self.byte(at)? == close {
-            return Some(at + 1);
-        }
-        loop {
-            if is_object {
-                let name = self.string(self.after(at, b'"')?)?;
-                at = self.space(self.after(self.space(name), b':')?);
-            }
-            let end = self.value(at, depth + 1)?;
-            let (after, more) = self.next(end, close)?;
-            if !more {
-                return Some(after);
-            }
-            at = after;
-        }
-    }
-
-    fn word(self, at: usize, word: &[u8]) -> Option<usize> {
-        self.bytes.get(at..)?.starts_with(word).then_some(at + word.len())
-    }
-
-    fn number(self, mut at: usize) -> Option<usize> {
-        if self.byte(at)? == b'-' {
-            at += 1;
-        }
-        at = if self.byte(at)? == b'0' { at + 1 } else { self.digits(at)? };
-        if self.byte(at) == Some(b'.') {
-            at = self.digits(at + 1)?;
-        }
-        if let Some(b'e' | b'E') = self.byte(at) {
-            let signed = matches!(self.byte(at + 1), Some(b'+' | b'-'));
-            at = self.digits(at + 1 + usize::from(signed))?;
-        }
-        Some(at)
-    }
-
-    fn digits(self, start: usize) -> Option<usize> {
-        let mut at = start;
-        while let Some(b'0'..=b'9') = self.byte(at) {
-            at += 1;
-        }
-        (at > start).then_some(at)
-    }
-
-    /// The end of a string, from behind its opening quote.
-    #[inline]
-    fn string(self, mut at: usize) -> Option<usize> {
-        loop {
-            at = self.ordinary(at);
-            match self.byte(at)? {
-                b'"' => return Some(at + 1),
-                b'\\' => at = self.escape(at)?,
-                0..=0x1F => return None,
-                _ => at += 1,
-            }
-        }
-    }
-
-    /// Passes by text of a string, eight bytes at a time, up to a quote, a backslash or a control character; it
-    /// may stop earlier near the end of the page.
-    #[inline]
-    fn ordinary(self, mut at: usize) -> usize {
-        const EACH: u64 = 0x0101_0101_0101_0101;
-        const TOP: u64 = 0x8080_8080_8080_8080;
-        while let Some(chunk) = self.bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-            let word = u64::from_le_bytes(*chunk);
-            // The top bit of each byte that is zero; above the first such byte it may be set wrongly.
-            let zero = |word: u64| word.wrapping_sub(EACH) & !word;
-            let quote = zero(word ^ (EACH * u64::from(b'"')));
-            let backslash = zero(word ^ (EACH * u64::from(b'\\')));
-            let control = word.wrapping_sub(EACH * 0x20) & !word;
-            let special = (quote | backslash | control) & TOP;
-            if special != 0 {
-                return at + special.trailing_zeros() as usize / 8;
-            }
-            at += 8;
-        }
-        at
-    }
-
-    /// The end of an escape, of both halves where it is a pair.
-    fn escape(self, at: usize) -> Option<usize> {
-        match self.byte(at + 1)? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 2),
-            b'u' => match self.unit(at)? {
-                0xD800..=0xDBFF => matches!(self.unit(at + 6)?, 0xDC00..=0xDFFF).then_some(at + 12),
-                0xDC00..=0xDFFF => None,
-                _ => Some(at + 6),
-            },
-            _ => None,
-        }
-    }
-
-    fn unit(self, at: usize) -> Option<u32> {
-        let digits = self.bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        digits.iter().try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))
     }
 }
 
