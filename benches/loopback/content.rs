@@ -2,6 +2,8 @@
 //! the machine can; and transfers by reqwest alone, to compare with.
 
 use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::{Body, HttpBody as _};
@@ -22,17 +24,42 @@ const BLOCK: usize = 4 * 1024 * 1024;
 /// Bytes that are written to a connection at once.
 const PIECE: usize = 256 * 1024;
 
+/// How late bytes may be and still make up for it, as a socket's buffers let them.
+const SLACK: Duration = Duration::from_millis(5);
+
 /// A file.
 #[derive(Debug, Default)]
 pub(crate) struct Content {
     block: Bytes,
     blocks: usize,
     metadata: Value,
+    /// The line that it goes over, when that is slower than this machine.
+    line: Option<Arc<Line>>,
+}
+
+/// A line that lets so many bytes pass in a second.
+#[derive(Debug)]
+struct Line {
+    bytes_a_second: f64,
+    free: Mutex<Instant>,
+}
+
+impl Line {
+    /// Waits until these bytes have passed.
+    async fn pass(&self, bytes: usize) {
+        let until = {
+            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+            let begins = Instant::now().checked_sub(SLACK).map_or(*free, |earliest| earliest.max(*free));
+            *free = begins + Duration::from_secs_f64(bytes as f64 / self.bytes_a_second);
+            *free
+        };
+        tokio::time::sleep_until(until.into()).await;
+    }
 }
 
 impl Content {
-    /// A file of so many blocks.
-    pub(crate) fn of(blocks: usize) -> Self {
+    /// A file of so many blocks, over a line of so many megabytes a second if not at once.
+    pub(crate) fn of(blocks: usize, megabytes: u64) -> Self {
         let mut block = vec![0; BLOCK];
         StdRng::seed_from_u64(7).fill(block.as_mut_slice());
         let one = digest(&SHA256, &block);
@@ -43,7 +70,10 @@ impl Content {
             "client_modified": "2026-01-01T00:00:00Z", "server_modified": "2026-01-01T00:00:05Z",
             "rev": "0123456789abcdef0", "size": blocks * BLOCK, "is_downloadable": true, "content_hash": hash,
         });
-        Self { block: block.into(), blocks, metadata }
+        let line = (megabytes > 0).then(|| {
+            Arc::new(Line { bytes_a_second: megabytes as f64 * 1e6, free: Mutex::new(Instant::now()) })
+        });
+        Self { block: block.into(), blocks, metadata, line }
     }
 
     fn pieces(&self) -> impl Iterator<Item = Bytes> + use<> {
@@ -83,7 +113,17 @@ impl Content {
                 }),
             ),
             "/2/files/download" => {
-                let body = Body::from_stream(stream::iter(self.pieces().map(Ok::<Bytes, std::io::Error>)));
+                let line = self.line.clone();
+                let pieces = stream::iter(self.pieces()).then(move |piece| {
+                    let line = line.clone();
+                    async move {
+                        if let Some(line) = line {
+                            line.pass(piece.len()).await;
+                        }
+                        Ok::<Bytes, std::io::Error>(piece)
+                    }
+                });
+                let body = Body::from_stream(pieces);
                 let mut response = Response::new(body);
                 let headers = response.headers_mut();
                 headers.insert(header::CONTENT_LENGTH, (self.blocks * BLOCK).into());
@@ -96,9 +136,12 @@ impl Content {
             }
             _ if path.starts_with("/2/files/upload") => {
                 let mut body = request.into_body();
-                while let Some(Ok(_)) =
+                while let Some(Ok(frame)) =
                     std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await
                 {
+                    if let (Some(line), Some(data)) = (&self.line, frame.data_ref()) {
+                        line.pass(data.len()).await;
+                    }
                 }
                 let started = path.ends_with("/start");
                 let answer = if started { json!({ "session_id": "bench" }) } else { self.metadata.clone() };

@@ -27,7 +27,7 @@ fn main() -> Result<ExitCode> {
         }
         ["get", address] => runtime()?.block_on(content::get(address))?,
         ["put", address, file] => runtime()?.block_on(content::put(address, file))?,
-        ["content", blocks] => content::Content::of(blocks.parse()?).write()?,
+        ["content", blocks] => content::Content::of(blocks.parse()?, 0).write()?,
         ["rows", count] => pages::new_rows(count.parse()?)?,
         _ => {
             let folder = env!("CARGO_MANIFEST_DIR");

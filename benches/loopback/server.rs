@@ -120,7 +120,9 @@ async fn set(
         Some("dropbox") => (Service::Dropbox, dropbox::bodies(distinct, page)),
         _ => (Service::Salesforce, pages::bodies(distinct, page)),
     };
-    let content = Some(number("blocks") as usize).filter(|&blocks| blocks > 0).map(Content::of);
+    let content = Some(number("blocks") as usize)
+        .filter(|&blocks| blocks > 0)
+        .map(|blocks| Content::of(blocks, number("line")));
     let think = Duration::from_millis(number("think"));
     let address = server.address.clone();
     let mut served = Served { service, address, records, page, think, bodies, packed: Vec::new(), content };

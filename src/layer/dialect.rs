@@ -14,6 +14,7 @@ use crate::error::{Error, Result, Retry};
 use crate::http::dialect::Dialect;
 use crate::http::retry_after::retry_after;
 use crate::http::{Call, Http, Reply, SharedHttp};
+use crate::record::scan::is_ordinary;
 
 /// Up to this size a JSON body is read through to its end before it is believed; above, only its ends are
 /// looked at, and a body that breaks off inside is found when its records are read.
@@ -98,7 +99,7 @@ fn is_whole(call: &Call, reply: &Reply) -> bool {
         return true;
     }
     if body.len() <= READ_THROUGH {
-        return serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        return is_ordinary(body) || serde_json::from_slice::<IgnoredAny>(body).is_ok();
     }
     matches!((body.first(), body.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
 }

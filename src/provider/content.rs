@@ -138,11 +138,18 @@ impl Blocks {
                     None => break,
                 },
             };
-            let fits = piece.len().min(self.size - block.len());
-            block.extend_from_slice(&piece.split_to(fits));
+            let taken = piece.split_to(piece.len().min(self.size - block.len()));
             if !piece.is_empty() {
                 self.held.push_front(piece);
             }
+            if taken.len() == self.size {
+                return Ok(Some(taken));
+            }
+            if !block.is_empty() {
+                // Several pieces: one more allocation for the whole block, instead of one each time it grows.
+                block.reserve(self.size - block.len());
+            }
+            block.extend_from_slice(&taken);
         }
         Ok((!block.is_empty()).then(|| block.freeze()))
     }

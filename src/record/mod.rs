@@ -3,6 +3,7 @@
 pub mod capability;
 pub mod draft;
 pub mod key;
+mod names;
 pub mod native;
 pub mod nearest;
 pub mod number;
@@ -15,7 +16,7 @@ pub mod query;
 pub mod record_type;
 pub mod residual;
 pub mod rules;
-mod scan;
+pub(crate) mod scan;
 pub mod schema;
 pub mod transcode;
 pub mod typing;

@@ -7,6 +7,7 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::FieldPath;
+use super::names::Names;
 use super::scan::Scan;
 use crate::error::{Error, Result};
 
@@ -97,18 +98,8 @@ impl<'de> serde::Deserialize<'de> for Name<'de> {
 /// Which values to pick, arranged by first name so that each object on the way is read once.
 #[derive(Debug, Clone, Default)]
 pub struct Picker {
-    /// By name, in the order of [`Picker::place`].
-    nodes: Vec<(String, Node)>,
-    /// A bit for each name that is picked, so that most others need no search.
-    marks: u64,
+    nodes: Names<Node>,
     slots: usize,
-}
-
-/// The bit of a name.
-fn mark(name: &str) -> u64 {
-    let ends = name.as_bytes().first().zip(name.as_bytes().last());
-    let (first, last) = ends.map_or((0, 0), |(first, last)| (usize::from(*first), usize::from(*last)));
-    1 << ((name.len() + 3 * first + 7 * last) % 64)
 }
 
 #[derive(Debug, Clone, Default)]
@@ -145,7 +136,7 @@ impl Node {
     /// Calls `each` with every place that this value or something inside it takes.
     fn every_slot(&self, each: &mut impl FnMut(usize)) {
         self.slots.iter().for_each(|slot| each(*slot));
-        for (_, node) in self.inside.iter().flat_map(|inside| &inside.nodes) {
+        for (_, node) in self.inside.iter().flat_map(|inside| inside.nodes.iter()) {
             node.every_slot(each);
         }
     }
@@ -170,23 +161,12 @@ impl Picker {
 
     fn add(&mut self, segments: &[String], slot: usize) {
         let Some((first, rest)) = segments.split_first() else { return };
-        let index = self.place(first).unwrap_or_else(|free| {
-            self.nodes.insert(free, (first.clone(), Node::default()));
-            self.marks |= mark(first);
-            free
-        });
-        let (_, node) = &mut self.nodes[index];
+        let node = self.nodes.get_or_insert(first, Node::default);
         if rest.is_empty() {
             node.slots.push(slot);
         } else {
             node.inside.get_or_insert_default().add(rest, slot);
         }
-    }
-
-    /// Where a name stands, or where it would.
-    fn place(&self, name: &str) -> std::result::Result<usize, usize> {
-        let order = |known: &str| known.len().cmp(&name.len()).then_with(|| known.cmp(name));
-        self.nodes.binary_search_by(|(known, _)| order(known))
     }
 
     /// The values at the paths, as JSON text; `None` where a value, or an object on the way to it, is absent or null.
@@ -225,10 +205,9 @@ impl Picker {
         }
         loop {
             let (name, value) = scan.name(at)?;
-            let wanted = if self.marks & mark(name) == 0 { None } else { self.place(name).ok() };
-            let end = match wanted.and_then(|index| self.nodes.get(index)) {
+            let end = match self.nodes.get(name) {
                 None => scan.value(value, 0)?,
-                Some((_, node)) => node.scan(scan, value, nulls, out)?,
+                Some(node) => node.scan(scan, value, nulls, out)?,
             };
             let (after, more) = scan.next(end, b'}')?;
             if !more {
@@ -239,7 +218,7 @@ impl Picker {
     }
 
     fn fill<'a>(&self, json: &'a str, nulls: bool, out: &mut [Option<&'a str>]) -> Result<()> {
-        let names: Vec<&str> = self.nodes.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = self.nodes.iter().map(|(name, _)| name).collect();
         for ((_, node), found) in self.nodes.iter().zip(members(json, &names)?) {
             let Some(raw) = found.map(RawValue::get) else { continue };
             if raw == "null" {

@@ -19,6 +19,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use self::convert::convert;
+use super::names::Names;
 use super::{Key, KeyPart, Record, RowError};
 use crate::error::{Error, Position, Result};
 
@@ -31,7 +32,7 @@ pub struct Shape {
     slots: Vec<String>,
     /// The slots' names as JSON with their colons.
     labels: Vec<String>,
-    index: HashMap<String, usize>,
+    index: Names<usize>,
     members: Vec<Placed>,
     key: Vec<usize>,
     /// Parts of the key that stand before those of the row: the same for all rows.
@@ -186,7 +187,7 @@ impl Shape {
         let slot = self.slots.len();
         self.slots.push(wire.to_owned());
         self.labels.push(label(wire));
-        self.index.insert(wire.to_owned(), slot);
+        self.index.get_or_insert(wire, || slot);
         slot
     }
 }
@@ -253,10 +254,24 @@ fn member<T: serde::de::DeserializeOwned>(rest: &[(Cow<'_, str>, &[u8])], name: 
 /// # Errors
 /// Protocol when the page is not one complete JSON object.
 pub fn read_page<'a>(body: &'a [u8], rows: &str, shape: &Shape) -> Result<ReadPage<'a>> {
-    if let Some(page) = one_pass::read(body, rows, shape) {
+    read_page_of(body, rows, shape, |_| true)
+}
+
+/// Reads the text of a page as [`read_page`] does, of its rows those alone for whose text `keep` holds.
+///
+/// # Errors
+/// Protocol when the page is not one complete JSON object.
+pub fn read_page_of<'a>(
+    body: &'a [u8],
+    rows: &str,
+    shape: &Shape,
+    keep: impl Fn(&[u8]) -> bool,
+) -> Result<ReadPage<'a>> {
+    if let Some(page) = one_pass::read(body, rows, shape, &keep) {
         return Ok(page);
     }
-    let cut = cut_page(body, rows)?;
+    let mut cut = cut_page(body, rows)?;
+    cut.rows.retain(|row| keep(row));
     Ok(ReadPage { records: records(&cut.rows, shape), has_rows: cut.has_rows, rest: cut.rest })
 }
 

@@ -93,7 +93,7 @@ impl Lookups {
     /// What a provider refuses; what concerns one record stands in its place.
     pub async fn apply(&self, program: &Program, records: &[Given<'_>]) -> Result<Vec<Result<Mapped>>> {
         let answers = self.answers(program, records).await?;
-        Ok(records.iter().map(|given| program.apply_with(*given, &answers)).collect())
+        Ok(program.apply_all(records, &answers))
     }
 
     /// Finds out what a program has to know to map these records.

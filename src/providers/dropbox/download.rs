@@ -111,7 +111,7 @@ impl Reading {
                         if self.at > self.told.size {
                             return Err(broken("the file is longer than was announced"));
                         }
-                        self.hash.update(&piece);
+                        self.hash.update(piece.clone()).await?;
                         self.breaks = 0;
                         return Ok(Some(piece));
                     }
@@ -122,7 +122,7 @@ impl Reading {
                 self.pieces = None;
             }
             if self.at == self.told.size {
-                return self.end().map(|()| None);
+                return self.end().await.map(|()| None);
             }
             if self.breaks >= BREAKS_MAX {
                 return Err(broken("the file ended before all of it had come"));
@@ -158,8 +158,8 @@ impl Reading {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<()> {
-        let hash = std::mem::take(&mut self.hash).finish();
+    async fn end(&mut self) -> Result<()> {
+        let hash = std::mem::take(&mut self.hash).finish().await?;
         match &self.told.content_hash {
             Some(wanted) if *wanted != hash => {
                 Err(Error::protocol("the bytes that came are not those of the file: their hash differs")

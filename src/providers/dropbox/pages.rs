@@ -19,6 +19,8 @@ use crate::record::{Cursor, Key, Page, Record, RowError};
 pub(super) const AT_ONCE: usize = 8;
 /// Entries that are looked up for one page.
 const LOOKED_UP: usize = 50;
+/// The member of a page that has its rows.
+const ENTRIES: &str = "entries";
 /// Matches that the search index gives in all.
 const INDEX_MAX: u64 = 10_000;
 
@@ -181,18 +183,25 @@ impl DropboxRecords {
             }
             asked => asked?,
         };
-        let Listed { rows, cursor, has_more } = listed(&reply.body)?;
+        // A folder is not in itself.
+        let itself = path.to_lowercase();
+        let keep =
+            |row: &[u8]| self.is_own(row) && !is_itself(row, &itself) && (listing.deleted || !is_gone(row));
+        let (mut records, cursor, has_more) = if self.templates.is_empty() {
+            let page = transcode::read_page_of(&reply.body, ENTRIES, shape, keep)
+                .map_err(|error| error.with_provider("dropbox").with_retry(Retry::IfIdempotent))?;
+            match (page.has_rows, page.member("cursor")?, page.member("has_more")?) {
+                (true, Some(cursor), Some(has_more)) => (page.records, cursor, has_more),
+                _ => return Err(without_end()),
+            }
+        } else {
+            let Listed { rows, cursor, has_more } = listed(&reply.body)?;
+            let own: Vec<Vec<u8>> = rows.into_iter().filter(|row| keep(row)).map(<[u8]>::to_vec).collect();
+            (self.records_of(&own, shape), cursor, has_more)
+        };
         if has_more && position.cursor.as_ref() == Some(&cursor) {
             return Err(repeated());
         }
-        // A folder is not in itself.
-        let itself = path.to_lowercase();
-        let own: Vec<Vec<u8>> = rows
-            .into_iter()
-            .filter(|row| self.is_own(row) && !is_itself(row, &itself) && (listing.deleted || !is_gone(row)))
-            .map(<[u8]>::to_vec)
-            .collect();
-        let mut records = self.records_of(&own, shape);
         if position.again {
             let keys: Vec<Option<&Key>> =
                 records.iter().map(|record| record.as_ref().ok().map(|record| &record.key)).collect();
@@ -313,7 +322,7 @@ impl DropboxRecords {
     ) -> Result<Rows> {
         let call = api::revisions(file, request.size, position.cursor.as_deref());
         let reply = self.account.send(cx, call).await?;
-        let page = cut(&reply.body, "entries")?;
+        let page = cut(&reply.body, ENTRIES)?;
         let more = page.member::<bool>("has_more")?.unwrap_or(page.rows.len() >= request.size as usize);
         let rows: Vec<Vec<u8>> = page.rows.into_iter().map(<[u8]>::to_vec).collect();
         let last = rows.last().map(|row| Head::of(row)).transpose()?.and_then(|head| head.rev);
@@ -372,11 +381,15 @@ pub(super) struct Listed<'a> {
 /// # Errors
 /// Protocol when it does not say whether and where it goes on.
 pub(super) fn listed(body: &[u8]) -> Result<Listed<'_>> {
-    let page = cut(body, "entries")?;
+    let page = cut(body, ENTRIES)?;
     match (page.member("cursor")?, page.member("has_more")?) {
         (Some(cursor), Some(has_more)) => Ok(Listed { rows: page.rows, cursor, has_more }),
-        _ => Err(incomplete("Dropbox's page neither is the last one nor says where the next begins")),
+        _ => Err(without_end()),
     }
+}
+
+fn without_end() -> Error {
+    incomplete("Dropbox's page has no rows, or neither is the last one nor says where the next begins")
 }
 
 fn cut<'a>(body: &'a [u8], rows: &str) -> Result<transcode::CutPage<'a>> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::hash::{self, BLOCK, ContentHash};
+use super::hash::{self, BLOCK, ContentHash, HashedPart};
 use super::pages::Head;
 use super::records::DropboxRecords;
 use super::writes::{instant, is_on, written};
@@ -52,8 +52,8 @@ impl DropboxRecords {
         let place = self.target(cx, key, options).await?;
         let Content { length, bytes, memory, .. } = content;
         let mut blocks = Blocks::new(bytes, PIECE);
-        let first = blocks.next().await?.unwrap_or_default();
-        let second = blocks.next().await?;
+        let first = next(&mut blocks).await?;
+        let second = next(&mut blocks).await?;
         let since = cx.clock.now();
         let done = |key: Key| match &place.present {
             Some(present) if *present == key => Outcome::Updated(key),
@@ -61,10 +61,13 @@ impl DropboxRecords {
         };
         let (hash, sent) = match second {
             None => {
-                let hash = hash::of(&first);
+                let (hash, bytes) = match first {
+                    Some(first) => (first.hash(), first.bytes),
+                    None => (hash::of(b""), Bytes::new()),
+                };
                 let mut argument = place.commit.clone();
                 argument["content_hash"] = hash.as_str().into();
-                let call = api::upload("content put", "files/upload", &argument, first)?;
+                let call = api::upload("content put", "files/upload", &argument, bytes)?;
                 (hash, self.account.send(cx, call).await)
             }
             Some(second) => {
@@ -79,10 +82,20 @@ impl DropboxRecords {
                     about: Begun { session_id: String::new(), path: place.path.clone(), length },
                 };
                 session.recall().await?;
-                session.push(first).await?;
-                session.push(second).await?;
-                while let Some(block) = blocks.next().await? {
-                    session.push(block).await?;
+                let mut now = first;
+                let mut ahead = Ok(Some(second));
+                while let Some(part) = now {
+                    now = ahead?;
+                    let reading = async {
+                        match now {
+                            Some(_) => next(&mut blocks).await,
+                            None => Ok(None),
+                        }
+                    };
+                    // The next part is read and hashed while this one is on its way.
+                    let (sent, read) = tokio::join!(session.push(part), reading);
+                    sent?;
+                    ahead = read;
                 }
                 session.finish(&place.commit).await?
             }
@@ -159,6 +172,14 @@ impl DropboxRecords {
     }
 }
 
+/// The next part of the content, with its hash.
+async fn next(blocks: &mut Blocks) -> Result<Option<HashedPart>> {
+    match blocks.next().await? {
+        Some(block) => HashedPart::of(block).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// An upload piece by piece.
 struct Session<'a> {
     records: &'a DropboxRecords,
@@ -197,8 +218,10 @@ impl Session<'_> {
     }
 
     /// Sends the next bytes, as far as Dropbox does not have them.
-    async fn push(&mut self, block: Bytes) -> Result<()> {
-        let mut hash = self.hash.part(&block);
+    async fn push(&mut self, part: HashedPart) -> Result<()> {
+        self.hash.part(&part);
+        let mut hash = part.hash();
+        let block = part.bytes;
         let start = self.offset;
         self.offset += block.len() as u64;
         let Some(id) = self.id.clone() else {
@@ -273,7 +296,7 @@ impl Session<'_> {
         });
         let call = api::upload("content put", "files/upload_session/finish", &argument, Bytes::new())?;
         let sent = self.records.account.send(self.cx, call).await;
-        Ok((self.hash.finish(), sent))
+        Ok((self.hash.finish().await?, sent))
     }
 }
 

@@ -30,7 +30,12 @@ struct Written {
 }
 
 /// Reads a page; `None` when it has to be read the slow way.
-pub(super) fn read<'a>(body: &'a [u8], rows: &str, shape: &Shape) -> Option<ReadPage<'a>> {
+pub(super) fn read<'a>(
+    body: &'a [u8],
+    rows: &str,
+    shape: &Shape,
+    keep: &impl Fn(&[u8]) -> bool,
+) -> Option<ReadPage<'a>> {
     let pass = Scan::new(std::str::from_utf8(body).ok()?);
     let mut rest = Vec::new();
     let mut written = None;
@@ -47,7 +52,7 @@ pub(super) fn read<'a>(body: &'a [u8], rows: &str, shape: &Shape) -> Option<Read
                     return None;
                 }
                 out.reserve(body.len());
-                let (list, end) = pass.rows(value, shape, &mut out)?;
+                let (list, end) = pass.rows(value, shape, keep, &mut out)?;
                 written = Some(list);
                 end
             } else {
@@ -96,7 +101,13 @@ struct Pen {
 }
 
 impl Scan<'_> {
-    fn rows(self, at: usize, shape: &Shape, out: &mut Vec<u8>) -> Option<(Vec<Written>, usize)> {
+    fn rows(
+        self,
+        at: usize,
+        shape: &Shape,
+        keep: &impl Fn(&[u8]) -> bool,
+        out: &mut Vec<u8>,
+    ) -> Option<(Vec<Written>, usize)> {
         let mut written: Vec<Written> = Vec::new();
         let mut found = Vec::new();
         let mut at = self.space(at + 1);
@@ -105,9 +116,12 @@ impl Scan<'_> {
         }
         loop {
             let start = out.len();
-            let end = self.object(at, shape, &mut found, out)?;
-            let (key, version) = self.key_and_version(shape, &found)?;
-            written.push(Written { text: start..out.len(), key, version });
+            let end = self.places(at, shape, &mut found)?;
+            if keep(self.bytes(at..end)?) {
+                self.write(shape, &found, out)?;
+                let (key, version) = self.key_and_version(shape, &found)?;
+                written.push(Written { text: start..out.len(), key, version });
+            }
             let (after, more) = self.next(end, b']')?;
             if !more {
                 return Some((written, after));
@@ -124,11 +138,16 @@ impl Scan<'_> {
         found: &mut Vec<Option<Place>>,
         out: &mut Vec<u8>,
     ) -> Option<usize> {
-        found.clear();
-        found.resize(shape.width(), None);
-        let end = self.members(at, shape, found)?;
+        let end = self.places(at, shape, found)?;
         self.write(shape, found, out)?;
         Some(end)
+    }
+
+    /// Checks one object and leaves its members' places in `found`.
+    fn places(self, at: usize, shape: &Shape, found: &mut Vec<Option<Place>>) -> Option<usize> {
+        found.clear();
+        found.resize(shape.width(), None);
+        self.members(at, shape, found)
     }
 
     /// Checks one object and leaves its members' places in `found`, those of the object inside it behind them.
