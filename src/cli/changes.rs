@@ -25,8 +25,8 @@ pub(crate) async fn run(session: &mut Session, args: args::Changes) -> Done {
             .into());
     }
     let select = if args.select.is_empty() { Vec::new() } else { paths(&args.select)? };
-    let connected = session.connection(&args.connection, Use::default()).await?;
-    let records = connected.open(&args.record_type).await?;
+    let connected = session.connection(&args.of.connection, Use::default()).await?;
+    let records = connected.open(&args.of.record_type).await?;
     let start = match &args.since {
         Some(text) => Start::read(text, records.record_type())?,
         None => Start::default(),

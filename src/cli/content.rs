@@ -36,8 +36,8 @@ pub(crate) async fn run(session: &mut Session, action: ContentAction) -> Done {
 }
 
 async fn get(session: &mut Session, args: ContentGet) -> Done {
-    let connected = session.connection(&args.connection, Use::default()).await?;
-    let records = connected.open(&args.record_type).await?;
+    let connected = session.connection(&args.of.connection, Use::default()).await?;
+    let records = connected.open(&args.of.record_type).await?;
     let key = Key::parse(&args.key, &records.record_type().key)?;
     let field = field(&records, args.field.as_deref())?;
     let reading = records.read_content(&connected.context, &key, &field);
@@ -62,8 +62,7 @@ async fn get(session: &mut Session, args: ContentGet) -> Done {
 }
 
 async fn put(session: &mut Session, args: ContentPut) -> Done {
-    let (connected, records, dry_run) =
-        write::open(session, &args.connection, &args.record_type, &args.write).await?;
+    let (connected, records, dry_run) = write::open(session, &args.of, &args.write).await?;
     let key = Key::parse(&args.key, &records.record_type().key)?;
     let field = field(&records, args.field.as_deref())?;
     let mut options = match &records.record_type().capability.content {

@@ -8,8 +8,8 @@ use super::write::{self, Operation};
 
 /// Creates rows.
 pub(crate) async fn run(session: &mut Session, args: args::Create) -> Done {
-    let (connected, records, dry_run) =
-        write::open(session, &args.connection, &args.record_type, &args.write).await?;
-    let source = Source::File(args.file.as_deref());
-    write::run(session, &connected, &records, Operation::Create, source, &args.write, dry_run).await
+    let rows = args.rows;
+    let (connected, records, dry_run) = write::open(session, &rows.of, &rows.write).await?;
+    let source = Source::File(rows.file.as_deref());
+    write::run(session, &connected, &records, Operation::Create, source, &rows.write, dry_run).await
 }

@@ -12,8 +12,7 @@ use crate::record::Key;
 
 /// Deletes records by key, by rows on stdin, or by condition.
 pub(crate) async fn run(session: &mut Session, args: args::Delete) -> Done {
-    let (connected, records, dry_run) =
-        write::open(session, &args.connection, &args.record_type, &args.write).await?;
+    let (connected, records, dry_run) = write::open(session, &args.of, &args.write).await?;
     let source = if args.condition.is_some() || args.all {
         let wanted =
             found::Wanted { condition: args.condition.as_deref(), all: args.all, max: args.max.unwrap_or(0) };

@@ -12,8 +12,8 @@ use crate::workspace::Use;
 
 /// Reads and prints records in the order of the keys.
 pub(crate) async fn run(session: &mut Session, args: args::Get) -> Done {
-    let connected = session.connection(&args.connection, Use::default()).await?;
-    let records = connected.open(&args.record_type).await?;
+    let connected = session.connection(&args.of.connection, Use::default()).await?;
+    let records = connected.open(&args.of.record_type).await?;
     let record_type = records.record_type();
     let by = if args.by.is_empty() {
         record_type.key.clone()
@@ -39,8 +39,8 @@ pub(crate) async fn run(session: &mut Session, args: args::Get) -> Done {
             Err(error) => error,
         };
         let error = error
-            .with_connection(args.connection.as_str())
-            .with_record_type(args.record_type.as_str())
+            .with_connection(args.of.connection.as_str())
+            .with_record_type(args.of.record_type.as_str())
             .with_operation("get")
             .with_key(key.to_string());
         if !single {

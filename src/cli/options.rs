@@ -14,8 +14,8 @@ const PAGES: usize = 100;
 
 /// Lists values, page by page.
 pub(crate) async fn run(session: &mut Session, args: FieldOptions) -> Done {
-    let connected = session.connection(&args.connection, Use::default()).await?;
-    let records = connected.open(&args.record_type).await?;
+    let connected = session.connection(&args.of.connection, Use::default()).await?;
+    let records = connected.open(&args.of.record_type).await?;
     let field = FieldPath::parse(&args.field);
     let on = args
         .on

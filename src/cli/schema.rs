@@ -17,8 +17,8 @@ use crate::workspace::Use;
 /// Prints one schema.
 pub(crate) async fn show(session: &mut Session, args: SchemaShow) -> Done {
     let connected =
-        session.connection(&args.connection, Use { refresh: args.refresh, dry_run: None }).await?;
-    let records = connected.open(&args.record_type).await?;
+        session.connection(&args.of.connection, Use { refresh: args.refresh, dry_run: None }).await?;
+    let records = connected.open(&args.of.record_type).await?;
     let record_type = records.record_type();
     let options = SchemaOptions {
         annotations: match args.annotations {

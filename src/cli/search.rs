@@ -20,10 +20,10 @@ use crate::workspace::{Connected, Use};
 
 /// Runs the search, explains it, or counts.
 pub(crate) async fn run(session: &mut Session, args: args::Search) -> Done {
-    let connected = session.connection(&args.connection, Use::default()).await?;
+    let connected = session.connection(&args.of.connection, Use::default()).await?;
     let mut draft = draft(session, &args)?;
     let saved = args.checkpoint.as_deref().map(Place::read).transpose()?.flatten();
-    let records = connected.open(&args.record_type).await?;
+    let records = connected.open(&args.of.record_type).await?;
     if let Some(saved) = &saved {
         draft.cursor.clone_from(&saved.cursor);
     }

@@ -13,8 +13,7 @@ use crate::provider::{Change, Edit, Edits};
 
 /// Updates records by rows, or all that a condition finds in the same way.
 pub(crate) async fn run(session: &mut Session, args: args::Update) -> Done {
-    let (connected, records, dry_run) =
-        write::open(session, &args.connection, &args.record_type, &args.write).await?;
+    let (connected, records, dry_run) = write::open(session, &args.of, &args.write).await?;
     let source = if args.condition.is_some() || args.all {
         let edits = assignments(&args.assignments)?;
         let wanted =

@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt as _};
 use serde_json::{Map, Value as Json, json};
 
 use super::Session;
-use super::args::{Format, WriteFlags};
+use super::args::{Format, OfType, WriteFlags};
 use super::feed::{Feed, Row, Source};
 use super::output::{Done, Halt, Out, harmless, note};
 use super::progress::Progress;
@@ -79,14 +79,14 @@ impl Operation {
 /// Opens connection and type for writing.
 pub(crate) async fn open(
     session: &mut Session,
-    connection: &str,
-    record_type: &str,
+    of: &OfType,
     flags: &WriteFlags,
 ) -> Done<(Connected, Arc<dyn Records>, Option<DryRun>)> {
     let dry_run = flags.dry_run.then(DryRun::new);
-    let connected = session.connection(connection, Use { refresh: false, dry_run: dry_run.clone() }).await?;
+    let connected =
+        session.connection(&of.connection, Use { refresh: false, dry_run: dry_run.clone() }).await?;
     connected.check_may_write()?;
-    let records = connected.open(record_type).await?;
+    let records = connected.open(&of.record_type).await?;
     Ok((connected, records, dry_run))
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::parse_pair;
+use super::{OfType, parse_pair};
 
 /// What all writing commands take.
 #[derive(Debug, Args)]
@@ -20,21 +20,27 @@ pub struct WriteFlags {
     pub csv_raw: bool,
 }
 
-/// `create`
+/// What rows are written to, and where they stand.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  echo '{\"LastName\":\"Moreau\"}' | recordport create work Contact\n\n\
-    Rows are one JSON object, a JSON array, NDJSON, or CSV (--format csv or a .csv name).")]
-pub struct Create {
-    /// The connection.
-    pub connection: String,
-    /// The record type.
-    #[arg(value_name = "TYPE")]
-    pub record_type: String,
+pub struct Rows {
+    /// Whose records.
+    #[command(flatten)]
+    pub of: OfType,
     /// The rows; stdin unless given.
     pub file: Option<PathBuf>,
     /// What all writing commands take.
     #[command(flatten)]
     pub write: WriteFlags,
+}
+
+/// `create`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  echo '{\"LastName\":\"Moreau\"}' | recordport create work Contact\n\n\
+    Rows are one JSON object, a JSON array, NDJSON, or CSV (--format csv or a .csv name).")]
+pub struct Create {
+    /// The rows and what they are written to.
+    #[command(flatten)]
+    pub rows: Rows,
 }
 
 /// `update`
@@ -46,11 +52,9 @@ pub struct Create {
     recordport update work Contact --where \"Title = 'Buyer'\" --set 'Title=\"Purchasing\"' --max 100 --yes"
 )]
 pub struct Update {
-    /// The connection.
-    pub connection: String,
-    /// The record type.
-    #[arg(value_name = "TYPE")]
-    pub record_type: String,
+    /// Whose records.
+    #[command(flatten)]
+    pub of: OfType,
     /// The rows; stdin unless given.
     #[arg(conflicts_with = "found")]
     pub file: Option<PathBuf>,
@@ -78,19 +82,12 @@ pub struct Update {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  recordport upsert work Contact --by Erp_Id__c contacts.csv")]
 pub struct Upsert {
-    /// The connection.
-    pub connection: String,
-    /// The record type.
-    #[arg(value_name = "TYPE")]
-    pub record_type: String,
     /// The key to go by.
     #[arg(long, required = true, value_delimiter = ',', value_name = "FIELD")]
     pub by: Vec<String>,
-    /// The rows; stdin unless given.
-    pub file: Option<PathBuf>,
-    /// What all writing commands take.
+    /// The rows and what they are written to.
     #[command(flatten)]
-    pub write: WriteFlags,
+    pub rows: Rows,
 }
 
 /// `delete`
@@ -101,11 +98,9 @@ pub struct Upsert {
     recordport search work Lead --where \"Status = 'Junk'\" --select Id --meta | recordport delete work Lead -"
 )]
 pub struct Delete {
-    /// The connection.
-    pub connection: String,
-    /// The record type.
-    #[arg(value_name = "TYPE")]
-    pub record_type: String,
+    /// Whose records.
+    #[command(flatten)]
+    pub of: OfType,
     /// The keys; `-` reads rows with @key (and @version) from stdin.
     #[arg(value_name = "KEY", required_unless_present_any = ["condition", "all"], conflicts_with = "found")]
     pub keys: Vec<String>,
