@@ -203,11 +203,11 @@ impl Records for DropboxRecords {
     async fn upsert(
         &self,
         cx: &Context,
-        by: &KeyFields,
+        _: &KeyFields,
         rows: &[Change],
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
-        if self.kind != Kind::File || *by != KeyFields::single("path") {
+        if self.kind != Kind::File {
             return Err(self.unsupported("upsert"));
         }
         self.upsert_files(cx, rows, options).await.map_err(self.about("upsert"))

@@ -165,10 +165,6 @@ impl DynamicsRecords {
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
         let switches = self.switches("upsert", options)?;
-        let record_type = self.record_type_here();
-        if record_type.capability.upsert.as_ref().is_none_or(|upsert| !upsert.by.contains(by)) {
-            return Err(self.unsupported("upsert", &format!("does not upsert {} by {by}", record_type.name)));
-        }
         let present = self.present(cx, by, rows).await?;
         let edits: Vec<Edits> = rows.iter().map(|row| self.with_parents(&row.edits)).collect();
         let binds = self.binds(cx, &edits).await?;

@@ -302,11 +302,11 @@ impl Records for GoogleRecords {
     async fn upsert(
         &self,
         cx: &Context,
-        by: &KeyFields,
+        _: &KeyFields,
         rows: &[Change],
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
-        self.upsert_rows(cx, by, rows, options).await.map_err(self.about("upsert"))
+        self.upsert_rows(cx, rows, options).await.map_err(self.about("upsert"))
     }
 
     async fn delete(

@@ -87,15 +87,9 @@ impl GoogleRecords {
     pub(super) async fn upsert_rows(
         &self,
         cx: &Context,
-        by: &KeyFields,
         rows: &[Change],
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
-        let known = self.record_type.capability.upsert.as_ref().is_some_and(|upsert| upsert.by.contains(by));
-        if !known {
-            let name = &self.record_type.name;
-            return Err(self.unsupported("upsert", &format!("Google does not upsert {name} by {by}")));
-        }
         let uids: Vec<String> = rows.iter().map(|row| uid_of(&row.key)).collect();
         let found = self.rows_by_uid(cx, "upsert", &uids).await?;
         let mut made = Vec::with_capacity(rows.len());

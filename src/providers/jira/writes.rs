@@ -375,11 +375,6 @@ impl IssueRecords {
         rows: &[Change],
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
-        if *by != KeyFields::single("key") {
-            return Err(
-                self.unsupported("upsert", &format!("Jira does not find issues by {by} for an upsert"))
-            );
-        }
         let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
         let found = self.read_by(cx, by, &keys, &[FieldPath::of(["id"])]).await?;
         let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();

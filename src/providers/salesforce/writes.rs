@@ -138,11 +138,10 @@ impl SalesforceRecords {
     ) -> Result<Vec<Outcome>> {
         let switches = self.switches("upsert", options)?;
         let record_type = self.record_type_here();
-        let known = record_type.capability.upsert.as_ref().filter(|upsert| upsert.by.contains(by));
-        let ([field], Some(upsert)) = (by.0.as_slice(), known) else {
-            return Err(self.unsupported("upsert", &format!("does not upsert {} by {by}", record_type.name)));
+        let [field] = by.0.as_slice() else {
+            return Err(Error::bug(format!("no key of {} has several fields: {by}", record_type.name)));
         };
-        if upsert.match_only.contains(by) {
+        if record_type.capability.upsert.as_ref().is_some_and(|upsert| upsert.match_only.contains(by)) {
             return self.update_matches(cx, field, rows, &switches).await.map_err(self.about("upsert"));
         }
         let present = self.present(cx, field, rows).await.map_err(self.about("upsert"))?;

@@ -11,7 +11,7 @@ use recordport::provider::{
     Change, ChangeKind, Edit, Edits, NewRow, Outcome, Records, VersionedKey, WriteOptions,
 };
 use recordport::record::record_type::{Field, FieldType};
-use recordport::record::{Checkpoint, Key, RecordType, TypeName};
+use recordport::record::{Checkpoint, Key, KeyFields, RecordType, TypeName};
 use serde_json::{Value, json};
 
 use super::subject::Subject;
@@ -554,6 +554,16 @@ async fn unsupported_stays_here(subject: Arc<Subject>, name: TypeName) -> bool {
         let error = records.changes(&subject.cx, None, &[]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         refused += 1;
+    }
+    // A field that is no key of the type, whether it has an upsert or not.
+    let keys = record_type.capability.upsert.as_ref().map(|upsert| upsert.by.as_slice()).unwrap_or_default();
+    let fields = record_type.fields.iter().map(|field| KeyFields::single(field.name.as_str()));
+    let by = fields.into_iter().find(|by| !keys.contains(by)).expect("a field that is no key");
+    let row = Change { key: Key::text("x"), edits: Vec::new(), if_version: None };
+    let error = records.upsert(&subject.cx, &by, &[row], &WriteOptions::new()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    for key in keys {
+        assert!(error.advice().is_some_and(|advice| advice.contains(&key.to_string())), "{error:?}");
     }
     assert!(refused > 0);
     assert!(subject.requests().await.is_empty(), "nothing was sent");
