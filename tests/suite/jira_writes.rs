@@ -440,3 +440,41 @@ async fn an_interrupted_create_is_found_by_its_marker_or_sent_again_when_it_is_s
     let settled = bugs.settle(&site.org.cx, std::slice::from_ref(&nowhere)).await.unwrap();
     assert_eq!(settled, [Settled::CannotTell]);
 }
+
+#[tokio::test]
+async fn rows_in_doubt_are_found_among_hundreds_that_no_search_knows_yet_or_told_unknown() {
+    let site = site().await;
+    // No search finds what is created here.
+    site.control("jira/index", &json!({ "lag_seconds": 3_600 })).await;
+    let bugs = site.open("issue:OPS/Bug").await;
+    let since = site.org.cx.clock.now().to_string();
+    let rows: Vec<NewRow> = (0..201)
+        .map(|row| NewRow {
+            fields: edits(&bug(json!({}))),
+            marker: Some(json!({ "run": "r9", "row": row })),
+        })
+        .collect();
+    let outcomes = bugs.create(&site.org.cx, &rows, &WriteOptions::new()).await.unwrap();
+    let mut keys: Vec<Key> = outcomes.iter().map(|outcome| outcome.key().expect("created").clone()).collect();
+    // Batches go several at once: the keys follow each other, the rows need not.
+    let settled = async |rows: &[usize]| {
+        let marks: Vec<Value> =
+            rows.iter().map(|row| json!({ "run": "r9", "row": row, "@since": since })).collect();
+        bugs.settle(&site.org.cx, &marks).await.unwrap()
+    };
+    let arrived = |row: usize| Settled::Arrived(keys[row].clone());
+    assert_eq!(settled(&[0, 100, 200, 999]).await, [arrived(0), arrived(100), arrived(200), Settled::Absent]);
+    // The hundredth is deleted: where the first look ends it is as if there were no more.
+    let place = |key: &Key| key.to_string().parse::<u64>().expect("a number");
+    keys.sort_by_key(place);
+    let gone = VersionedKey { key: keys[99].clone(), if_version: None };
+    let gone_row = outcomes.iter().position(|outcome| outcome.key() == Some(&gone.key)).expect("a row");
+    let last_row = outcomes.iter().position(|outcome| outcome.key() == keys.last()).expect("a row");
+    assert!(matches!(
+        bugs.delete(&site.org.cx, &[gone], &WriteOptions::new()).await.unwrap()[0],
+        Outcome::Deleted(_)
+    ));
+    let told = settled(&[last_row, gone_row, 999]).await;
+    let found = Settled::Arrived(keys.last().expect("a key").clone());
+    assert_eq!(told, [found, Settled::CannotTell, Settled::CannotTell], "nobody sends these again");
+}
