@@ -135,11 +135,18 @@ impl Program {
     ) -> Result<(Vec<Transfer>, Vec<FieldError>), Vec<FieldError>> {
         let mut warnings = Vec::new();
         let mut transfers = Vec::with_capacity(self.contents.len());
-        for content in &self.contents {
+        for (index, content) in self.contents.iter().enumerate() {
             let mut options = WriteOptions::new();
             if let Some(block) = &content.options {
                 let (json, more) = block.run(given.json, &Here::Record(given), answers, asked, false)?;
-                options = serde_json::from_str(&json).unwrap_or_default();
+                options = serde_json::from_str(&json).map_err(|error| {
+                    let message = format!("cannot be read: {error}");
+                    vec![FieldError {
+                        field: format!("/contents/{index}/options"),
+                        message,
+                        accepted: Vec::new(),
+                    }]
+                })?;
                 // An option without a value is one that is not given.
                 options.retain(|_, value| !value.is_null());
                 warnings.extend(more);
@@ -270,6 +277,8 @@ pub(super) struct Row<'a> {
     /// The field that is being made.
     field: &'a str,
     warnings: Vec<FieldError>,
+    /// What is wrong inside of a list, by the place below the field: `/2/email`.
+    inside: Vec<FieldError>,
 }
 
 impl Block {
@@ -295,8 +304,16 @@ impl Block {
                 accepted: Vec::new(),
             }]
         })?;
-        let mut row =
-            Row { here: *here, json, slots, answers, asked: Vec::new(), field: "", warnings: Vec::new() };
+        let mut row = Row {
+            here: *here,
+            json,
+            slots,
+            answers,
+            asked: Vec::new(),
+            field: "",
+            warnings: Vec::new(),
+            inside: Vec::new(),
+        };
         let mut values: Vec<Option<Value<'_>>> = Vec::with_capacity(self.rules.len());
         let mut reasons = Vec::new();
         for rule in self.rules.iter().filter(|rule| rule.looks_up || !only_lookups) {
@@ -389,15 +406,19 @@ impl RuleProgram {
                 OnMissing::Error => Err(reason("there is no value for it".to_owned())),
             },
             Err(reasons) if self.on_invalid == OnInvalid::Null && !self.needed => {
-                let why: Vec<&str> = reasons.iter().map(|reason| reason.message.as_str()).collect();
-                row.warn(format!("was cleared, because it {}", why.join("; ")));
+                let why: Vec<String> = reasons
+                    .iter()
+                    .map(|reason| match reason.field.as_str() {
+                        "" => format!("it {}", reason.message),
+                        place => format!("{}{place} {}", self.to, reason.message),
+                    })
+                    .collect();
+                row.warn(format!("was cleared, because {}", why.join("; ")));
                 Ok(Some(Value::Null))
             }
             Err(mut reasons) => {
                 for reason in &mut reasons {
-                    if reason.field.is_empty() {
-                        reason.field.clone_from(&self.to);
-                    }
+                    reason.field.insert_str(0, &self.to);
                 }
                 Err(reasons)
             }
@@ -418,7 +439,11 @@ impl Branch {
         let plain =
             |message: String| vec![FieldError { field: String::new(), message, accepted: Vec::new() }];
         let value = row.origin(&self.origin).map_err(plain)?;
-        let Some(value) = row.steps(&self.steps, value).map_err(plain)? else { return Ok(None) };
+        let stepped = row.steps(&self.steps, value).map_err(|message| {
+            let inside = std::mem::take(&mut row.inside);
+            if inside.is_empty() { plain(message) } else { inside }
+        });
+        let Some(value) = stepped? else { return Ok(None) };
         if value.is_null() {
             return Ok(Some(Value::Null));
         }
@@ -525,17 +550,36 @@ impl<'a> Row<'a> {
         }
         match made {
             Ok((text, warnings)) => {
-                for warning in warnings {
-                    self.warn(format!("of element {index}, {} {}", warning.field, warning.message));
-                }
+                let field = self.field;
+                self.warnings.extend(warnings.into_iter().map(|warning| FieldError {
+                    field: format!("{field}/{index}/{}", warning.field),
+                    ..warning
+                }));
                 Ok(text)
             }
-            Err(reasons) => Err(reasons
-                .into_iter()
-                .map(|reason| format!("of element {index}, {}: {}", reason.field, reason.message))
-                .collect::<Vec<_>>()
-                .join("; ")),
+            Err(reasons) => {
+                self.inside = reasons;
+                for reason in self.inside.iter_mut().filter(|reason| !reason.field.is_empty()) {
+                    reason.field.insert(0, '/');
+                }
+                Err(self.within(index, String::new()))
+            }
         }
+    }
+
+    /// Notes that something is wrong with an element of a list; gives the message back.
+    pub(super) fn within(&mut self, index: usize, message: String) -> String {
+        if self.inside.is_empty() {
+            self.inside.push(FieldError {
+                field: String::new(),
+                message: message.clone(),
+                accepted: Vec::new(),
+            });
+        }
+        for reason in &mut self.inside {
+            reason.field.insert_str(0, &format!("/{index}"));
+        }
+        message
     }
 }
 

@@ -153,7 +153,7 @@ impl Run for EachValue {
         let mut mapped = Vec::new();
         for (index, item) in value.items()?.into_iter().enumerate() {
             let item = Value::Raw(Cow::Owned(item.to_owned()));
-            let one = row.steps(&self.0, Some(item)).map_err(|why| format!("of element {index} {why}"))?;
+            let one = row.steps(&self.0, Some(item)).map_err(|why| row.within(index, why))?;
             // A list holds no nulls.
             if let Some(one) = one.filter(|one| !one.is_null()) {
                 mapped.push(one.json().into_owned());

@@ -325,6 +325,8 @@ fn a_program_is_pure_it_tells_what_it_must_know_and_runs_on_the_answers() {
     let mapped = program.apply_with(given, &answers).expect("fits");
     assert_eq!(mapped.json, r#"{"People":[{"who":"1"},{"who":"2"},{"who":"1"}]}"#);
     answers.insert(asks[1].clone(), Answer::None);
-    let told = program.apply_with(given, &answers).expect_err("refused").fields()[0].message.clone();
-    assert!(told.starts_with("of element 1, who: cannot be found"), "{told}");
+    let refused = program.apply_with(given, &answers).expect_err("refused");
+    let told = &refused.fields()[0];
+    assert_eq!(told.field, "People/1/who");
+    assert!(told.message.starts_with("cannot be found"), "{told:?}");
 }

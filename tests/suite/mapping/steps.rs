@@ -1,8 +1,11 @@
 //! What the steps make of values.
 
+use recordport::mapping::Given;
+use recordport::record::capability::ContentCapability;
+use recordport::record::{Capability, RecordType};
 use serde_json::{Value, json};
 
-use super::{compiled, document, made, places, updated};
+use super::{able, compiled, compiled_between, document, made, places, updated};
 
 /// What steps make of a text in a field of any length.
 fn text(steps: Value, value: &str) -> Result<String, String> {
@@ -328,9 +331,70 @@ fn objects_are_built_by_their_parts_and_lists_element_by_element() {
     );
     let bare = updated(Value::Array(rules.clone()), "{}").expect("fits");
     assert_eq!(bare.json, r#"{"@key":"k"}"#, "an object of nothing is left out");
-    let told =
-        updated(Value::Array(rules), r#"{"Guests":[{"email":"a@x"},{"email":null}]}"#).expect_err("refused");
-    assert_eq!(told, ["Guests: of element 1, email: is null, and the field must have a value"]);
+    let refused = |record: &str| updated(Value::Array(rules.clone()), record).expect_err("refused");
+    let told = refused(r#"{"Guests":[{"email":"a@x"},{"email":null}]}"#);
+    assert_eq!(told, ["Guests/1/email: is null, and the field must have a value"]);
+}
+
+#[test]
+fn what_is_wrong_inside_of_a_list_is_told_with_its_whole_place() {
+    let rules = |email: Value, tags: Value| {
+        json!([
+            {"to": "Guests", "from": "Guests", "steps": [{"op": "each", "fields": [
+                {"to": "email", "from": "email", "steps": email}]}]},
+            {"to": "Aliases", "from": "Tags", "steps": tags},
+        ])
+    };
+    let only_yes = json!([{"op": "picklist", "map": {"yes": "y"}, "else": "error"}]);
+    let each = json!([{"op": "each", "steps": only_yes}]);
+    let fields = |record: &str| -> Vec<String> {
+        let told = updated(rules(only_yes.clone(), each.clone()), record).expect_err("refused");
+        told.iter().map(|told| told.split_once(": ").expect("a field").0.to_owned()).collect()
+    };
+    let guests = |guests: &str| format!(r#"{{"Guests":{guests}}}"#);
+    assert_eq!(fields(&guests(r#"[{"email":"yes"},{"email":"yes"},{"email":"no"}]"#)), ["Guests/2/email"]);
+    // An element that has no fields is named itself.
+    assert_eq!(fields(&guests(r#"[{"email":"yes"},7]"#)), ["Guests/1"]);
+    assert_eq!(fields(r#"{"Tags":["yes","no"]}"#), ["Aliases/1"]);
+    assert_eq!(fields(r#"{"Guests":[{"email":"no"}],"Tags":["no"]}"#), ["Guests/0/email", "Aliases/0"]);
+
+    let mut cleared = rules(only_yes.clone(), each.clone());
+    cleared[1]["on_invalid"] = json!("null");
+    let mapped = updated(cleared, r#"{"Tags":["yes","no"]}"#).expect("is cleared");
+    let [warning] = &mapped.warnings[..] else { panic!("{:?}", mapped.warnings) };
+    assert_eq!(warning.field, "Aliases");
+    assert!(warning.message.starts_with("was cleared, because Aliases/1 "), "{}", warning.message);
+
+    let cut = json!([{"op": "truncate", "length": 2}]);
+    let mapped = updated(rules(cut, each), &guests(r#"[{"email":"a"},{"email":"abc"}]"#)).expect("is cut");
+    assert_eq!(
+        mapped.warnings.iter().map(|told| told.field.as_str()).collect::<Vec<_>>(),
+        ["Guests/1/email"]
+    );
+}
+
+#[test]
+fn options_of_content_that_cannot_be_read_fail_their_record_instead_of_being_left_out() {
+    let with_content = |writable| {
+        let options = json!({"type": "object", "properties": {"file_name": {"type": "string"}}});
+        let content =
+            ContentCapability { fields: vec!["Photo".to_owned()], writable, bytes_max: None, options };
+        let able = able();
+        RecordType { capability: Capability { content: Some(content), ..able.capability }, ..able }
+    };
+    let mut document = document("update", json!([{"to": "@key", "const": "k"}]));
+    document["contents"] = json!([
+        {"from": "Photo", "to": "Photo"},
+        {"from": "Photo", "to": "Photo", "options": [{"to": "file_name", "from": "Name"}]},
+    ]);
+    let compiled = compiled_between(&document, &with_content(false), &with_content(true));
+    let program = compiled.program.unwrap_or_else(|| panic!("{:#?}", compiled.problems));
+    let apply = |record: &str| program.apply(Given { json: record, key: Some("k"), row: 1 });
+    let mapped = apply(r#"{"Name":"a.png"}"#).expect("fits");
+    assert_eq!(mapped.contents[1].options["file_name"], "a.png");
+    // Half of a pair of surrogates is JSON, and no text.
+    let refused = apply(r#"{"Name":"\ud800.png"}"#).expect_err("refused");
+    assert_eq!(refused.fields()[0].field, "/contents/1/options", "{refused}");
 }
 
 #[test]
