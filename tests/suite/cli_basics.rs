@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::support::command::{EmulatorProcess, Home, finish, mode, program, signal};
+use crate::support::command::{EmulatorProcess, Home, finish, mode, on_read_only, program, signal};
 
 #[test]
 fn wrong_usage_ends_with_2_and_suggests_what_was_meant() {
@@ -191,29 +191,31 @@ fn a_home_on_a_read_only_file_system_ends_with_7_and_is_left_as_it_was() {
     let emulator = EmulatorProcess::start(&["--empty"]);
     let home = Home::connected(&emulator);
     let before = std::fs::read(home.path().join("recordport.db")).expect("a store");
-    let inner = home.command(&["types", "sf"]);
-    let mut read_only = std::process::Command::new("unshare");
-    read_only.args([
-        "-rm",
-        "sh",
-        "-c",
-        "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"",
-    ]);
-    read_only.arg(home.path()).arg(inner.get_program()).args(inner.get_args());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => read_only.env(name, value),
-            None => read_only.env_remove(name),
-        };
-    }
-    let ran = finish(read_only, None);
-    if ran.stderr.contains("unshare:") || ran.stderr.contains("mount:") {
-        eprintln!("this machine lets nobody mount: {}", ran.stderr);
-        return;
-    }
+    let Some(ran) = on_read_only(&home.path(), &home.command(&["types", "sf"])) else { return };
     ran.expect(7).says("read-only");
     assert_eq!(std::fs::read(home.path().join("recordport.db")).expect("a store"), before);
     home.run(&["types", "sf"]).expect(0);
+}
+
+#[test]
+fn a_file_of_the_home_that_cannot_be_written_is_named_with_what_to_do_and_left_as_it_was() {
+    let home = Home::new();
+    for (name, words) in [
+        ("recordport.db", ["connections", "list"]),
+        ("mappings.db", ["map", "list"]),
+        ("runs.db", ["runs", "list"]),
+    ] {
+        home.run(&words).expect(0);
+        let file = home.path().join(name);
+        let before = std::fs::read(&file).expect("a file");
+        let Some(ran) = on_read_only(&file, &home.command(&words)) else { return };
+        let ran = ran.expect(7);
+        ran.says(name);
+        ran.says("read-only");
+        ran.says("--home");
+        assert_eq!(std::fs::read(&file).expect("a file"), before, "{name}");
+        home.run(&words).expect(0);
+    }
 }
 
 #[test]

@@ -112,7 +112,9 @@ fn fault_42_a_full_disk_keeps_the_mapping_as_it_was() {
     let mut command = std::process::Command::new("bash");
     command.args(["-c", &format!("trap '' XFSZ; ulimit -f 120; exec {program} map save {file}")]);
     command.current_dir(home.file("")).env("RECORDPORT_HOME", home.path()).env("RECORDPORT_KEYRING", "off");
-    crate::support::command::finish(command, None).expect(7);
+    let full = crate::support::command::finish(command, None).expect(7);
+    full.says("mappings.db");
+    full.says("Check the disk");
     let listed = home.run(&["map", "list"]).expect(0).lines();
     assert_eq!((listed.len(), &listed[0]["version"]), (1, &json!(1)));
     home.run(&["map", "save", &file]).expect(0);

@@ -138,6 +138,22 @@ pub(crate) fn finish(mut command: Command, input: Option<&[u8]>) -> Ran {
     }
 }
 
+/// Runs a command while a file or a folder is on a read-only file system; nothing where this machine lets nobody mount.
+pub(crate) fn on_read_only(path: &Path, inner: &Command) -> Option<Ran> {
+    let mut outer = Command::new("unshare");
+    let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+    outer.args(["-rm", "sh", "-c", mount]).arg(path).arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    let ran = finish(outer, None);
+    let refused = ["unshare:", "mount:"].iter().any(|told| ran.stderr.contains(told));
+    (!refused).then_some(ran)
+}
+
 /// Reads a pipe to its end beside the test. A process whose words nobody takes stands still once its pipe is full,
 /// which at trace level is soon.
 pub(crate) fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
