@@ -30,25 +30,13 @@ impl Progress {
         Self { bar, started: Instant::now(), shown: false, possible: std::io::stderr().is_terminal() }
     }
 
-    /// Whether there is a terminal to show it on.
-    pub(crate) fn possible(&self) -> bool {
-        self.possible
-    }
-
-    /// Says how many there will be, so that what remains is shown.
-    pub(crate) fn toward(&mut self, total: u64) {
-        let style = ProgressStyle::with_template(
-            "{spinner} {msg}: {human_pos} of {human_len} in {elapsed} ({per_sec}, {eta} left)",
-        );
-        if let Ok(style) = style {
-            self.bar.set_style(style);
-        }
-        self.bar.set_length(total);
-    }
-
     /// Counts on.
     pub(crate) fn add(&mut self, count: u64) {
         self.bar.inc(count);
+        self.appear();
+    }
+
+    fn appear(&mut self) {
         if self.possible && !self.shown && self.started.elapsed() > SILENCE {
             self.shown = true;
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -65,5 +53,31 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Tells on stderr how far something is that counts for itself.
+#[derive(Debug)]
+pub(crate) struct Line(Progress);
+
+impl Line {
+    /// Hidden at first.
+    pub(crate) fn new() -> Self {
+        let progress = Progress::of("");
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
+            progress.bar.set_style(style);
+        }
+        Self(progress)
+    }
+
+    /// Whether there is a terminal to show it on.
+    pub(crate) fn possible(&self) -> bool {
+        self.0.possible
+    }
+
+    /// Tells this from now on.
+    pub(crate) fn show(&mut self, what: &impl std::fmt::Display) {
+        self.0.bar.set_message(what.to_string());
+        self.0.appear();
     }
 }

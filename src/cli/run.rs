@@ -8,7 +8,7 @@ use super::dry_run::DryTarget;
 use super::feed::{open_file, row_format};
 use super::map;
 use super::output::{self, Done, Halt, note};
-use super::progress::Progress;
+use super::progress::Line;
 use super::replacement::Replacement;
 use super::signals::Signals;
 use super::write::named_options;
@@ -19,7 +19,7 @@ use crate::mapping::{Creating, Mapping, Opened, Settings};
 use crate::rows::RowReader;
 use crate::run::conduct::TOO_MANY_FAILURES;
 use crate::run::plan::{capability_of, hashes, mapping_hash, refusal, zone_name};
-use crate::run::{Conducted, Counts, Journal, Mode, Plan, Route, Run, RunState, Watch};
+use crate::run::{Conducted, Journal, Mode, Plan, Progress, Route, Run, RunState, Skip, Summary, Watch};
 
 /// Exit code of a run of which rows failed.
 const ROWS_FAILED: u8 = 1;
@@ -33,7 +33,7 @@ pub(crate) async fn run(session: &mut Session, args: args::Run) -> Done {
         return super::dry_run::run(session, (&mapping, &plan, &route), &record, rows).await;
     }
     let journal = Journal::open(session.workspace().await?.home()).await?;
-    let (run, rows) = match &args.resume {
+    let (mut run, rows) = match &args.resume {
         Some(id) => {
             let found = journal.run(id).await?;
             if found.summary.state == RunState::Finished {
@@ -46,11 +46,10 @@ pub(crate) async fn run(session: &mut Session, args: args::Run) -> Done {
     };
     let id = run.id().to_owned();
     note(&format!("run {id}"));
-    let mut watch = OnTerminal { progress: Progress::of("rows"), signals: session.signals.clone(), seen: 0 };
-    if let Some(total) = run.total(watch.progress.possible()).await {
-        watch.progress.toward(total);
+    let mut watch = OnTerminal { line: Line::new(), signals: session.signals.clone() };
+    if watch.line.possible() {
+        run.count_all().await;
     }
-    watch.seen = run.counts().read;
     let conducted = session.signals.finishing(run.conduct(rows, &mut watch)).await;
     drop(watch);
     let Conducted { summary, stopped } = match conducted {
@@ -65,6 +64,7 @@ pub(crate) async fn run(session: &mut Session, args: args::Run) -> Done {
     }
     super::runs::shown(session, &summary)?;
     session.out.flush()?;
+    tell_skipped(&summary);
     let Some(error) = stopped else { return Ok(if summary.counts.failed > 0 { ROWS_FAILED } else { 0 }) };
     if error.kind() == ErrorKind::Cancelled
         && let Some(code) = session.signals.arrived()
@@ -222,17 +222,25 @@ async fn report(journal: &Journal, id: &str, path: &Path) -> Result<()> {
     file.finish()
 }
 
+/// Tells what was left alone although the sides differ there.
+fn tell_skipped(summary: &Summary) {
+    for why in Skip::ALL.into_iter().filter(|why| why.parts_sides()) {
+        let count = summary.counts.skipped_because.of(why);
+        if count > 0 {
+            note(&format!("note: skipped {count}: {}", why.told()));
+        }
+    }
+}
+
 /// Shows progress on a terminal, and stops at a signal.
 struct OnTerminal {
-    progress: Progress,
+    line: Line,
     signals: Signals,
-    seen: u64,
 }
 
 impl Watch for OnTerminal {
-    fn progress(&mut self, counts: &Counts) {
-        self.progress.add(counts.read - self.seen.min(counts.read));
-        self.seen = counts.read;
+    fn progress(&mut self, progress: &Progress) {
+        self.line.show(progress);
     }
 
     fn stop(&self) -> bool {

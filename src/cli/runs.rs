@@ -36,16 +36,20 @@ pub(crate) async fn run(session: &mut Session, action: Option<RunsAction>) -> Do
             listed(session, &runs)?;
         }
         RunsAction::Prune(args) => prune(session, &journal, &args).await?,
-        RunsAction::Show(RunsShow { id, failed: false }) => {
+        RunsAction::Show(RunsShow { id, failed: false, skipped: false }) => {
             let found = journal.run(&id).await?;
             shown(session, &found.summary)?;
         }
-        RunsAction::Show(RunsShow { id, failed: true }) => {
+        RunsAction::Show(RunsShow { id, failed, .. }) => {
             let mut from = Some(0);
             journal.run(&id).await?;
             while let Some(number) = from {
                 session.signals.check()?;
-                let (lines, next) = journal.failures(&id, number, LINES).await?;
+                let (lines, next) = if failed {
+                    journal.failures(&id, number, LINES).await?
+                } else {
+                    journal.skipped(&id, number, LINES).await?
+                };
                 lines.iter().try_for_each(|line| session.out.line(line))?;
                 from = next;
             }

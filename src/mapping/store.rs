@@ -19,7 +19,7 @@ const FILE: DatabaseFile = DatabaseFile {
     // RPRM
     application_id: 0x5250_524D,
     version: 1,
-    layout: "
+    layout: &["
 CREATE TABLE mapping (
     name TEXT NOT NULL COLLATE NOCASE,
     version INTEGER NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE judged (
     accepted INTEGER NOT NULL,
     PRIMARY KEY (source, target, to_path, from_path)
 ) STRICT, WITHOUT ROWID;
-",
+"],
     upgrades: &[],
 };
 

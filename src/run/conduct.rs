@@ -3,19 +3,19 @@
 
 use std::collections::HashSet;
 
-use super::content::{Copier, Parcel};
-use super::entry::{Counts, Decided, Found, Intent, Kind, Place, RunState, Step, Summary, failure_line};
+use super::content::{Copier, Parcel, Written};
+use super::counts::{Counts, Skip};
+use super::entry::{Decided, Failure, Intent, Kind, Place, RunState, Step, Summary, skip_line};
 use super::journal::Journal;
 use super::lock::Lock;
-use super::made::Made;
+use super::pace::{Pace, Progress};
 use super::plan::{Mode, Plan};
-use super::source::{Item, Read, Source, What};
+use super::source::{Item, Read, Source, What, name_of};
 use super::write::{Verdict, Writer, on_delete};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::document::{OnSourceDelete, Operation};
 use crate::mapping::{Given, Lookups, Mapped, Mapping, Program, Side};
 use crate::provider::Outcome;
-use crate::provider::changes::mark;
 use crate::rows::RowReader;
 
 /// Records that are decided without being sent, and wait to be written down.
@@ -23,8 +23,8 @@ const DECIDED: usize = 200;
 
 /// Who looks on while a run is conducted.
 pub trait Watch: Send {
-    /// What became of its records so far.
-    fn progress(&mut self, counts: &Counts);
+    /// How far it is.
+    fn progress(&mut self, progress: &Progress);
 
     /// Whether it shall stop behind the present batch.
     fn stop(&self) -> bool;
@@ -46,25 +46,32 @@ pub struct Route {
 /// A run that can be conducted. While it lives, no other run of its mapping can begin.
 #[derive(Debug)]
 pub struct Run {
-    journal: Journal,
-    id: String,
-    mapping: Mapping,
-    plan: Plan,
-    route: Route,
-    state: State,
-    _lock: Lock,
+    pub(super) journal: Journal,
+    pub(super) id: String,
+    pub(super) mapping: Mapping,
+    pub(super) plan: Plan,
+    pub(super) route: Route,
+    pub(super) state: State,
+    pub(super) pace: Pace,
+    pub(super) _lock: Lock,
 }
 
 /// How far a run is.
 #[derive(Debug, Clone, Default)]
-struct State {
-    counts: Counts,
+pub(super) struct State {
+    pub(super) counts: Counts,
     next_number: u64,
     /// Where reading goes on after a crash.
     place: Place,
     pending: Vec<Intent>,
     identities: HashSet<String>,
     decided: Vec<DecidedNow>,
+}
+
+impl State {
+    pub(super) fn at(counts: Counts, next_number: u64, place: Place) -> Self {
+        Self { counts, next_number, place, ..Self::default() }
+    }
 }
 
 /// A record that was decided without being sent.
@@ -74,7 +81,16 @@ struct DecidedNow {
     identity: String,
     source_key: Option<String>,
     mark: u64,
-    failure: Option<String>,
+    how: How,
+}
+
+/// How a record was decided without being sent.
+#[derive(Debug, Clone)]
+enum How {
+    /// It failed; its line in the report.
+    Failed(String),
+    /// There is nothing to do for it; its line, when a record of the target may be behind it.
+    Skipped(Skip, Option<String>),
 }
 
 /// What came of conducting a run.
@@ -87,84 +103,20 @@ pub struct Conducted {
 }
 
 impl Run {
-    /// Begins a run of a mapping. One that did not come to its end is given up: silently where writing again does no
-    /// harm, for creates only when `anew` says so.
-    ///
-    /// # Errors
-    /// Conflict, while the mapping is running; invalid, when an unfinished run would be doubled; local, when the
-    /// journal cannot be written.
-    pub async fn start(
-        journal: Journal,
-        mapping: Mapping,
-        plan: Plan,
-        route: Route,
-        anew: bool,
-    ) -> Result<Self> {
-        let id = new_id(&plan);
-        let lock = Lock::take(journal.home(), &mapping.name, &id).await?;
-        let unfinished = journal.unfinished(&mapping.name).await?;
-        if let Some(old) = unfinished.first()
-            && mapping.target.operation == Operation::Create
-            && !anew
-        {
-            return Err(Error::invalid(format!(
-                "the run {} of {:?} did not come to its end; another would create its rows again",
-                old.run, mapping.name
-            ))
-            .with_code("unfinished_run")
-            .with_advice(format!(
-                "Go on with it: recordport run --resume {}; or give it up with --anew",
-                old.run
-            )));
-        }
-        let place = beginning(&journal, &mapping, &plan).await?;
-        let abandoned = unfinished.into_iter().map(|old| old.run).collect();
-        journal.begin(&id, &mapping, &plan, &place, abandoned).await?;
-        let state = State { place, ..State::default() };
-        let route = keeping(route, &journal, &id);
-        Ok(Self { journal, id, mapping, plan, route, state, _lock: lock })
-    }
-
-    /// Takes up a run where it stopped.
-    ///
-    /// # Errors
-    /// Conflict, while the mapping is running; invalid, when there is nothing to go on with.
-    pub async fn resume(journal: Journal, found: Found, route: Route) -> Result<Self> {
-        let id = found.summary.run.clone();
-        let lock = Lock::take(journal.home(), &found.mapping.name, &id).await?;
-        // What was read before the lock was held may be old.
-        let Found { summary: now, mapping, place, next_number } = journal.run(&id).await?;
-        let plan = found.summary.plan;
-        if matches!(now.state, RunState::Finished | RunState::Abandoned) {
-            return Err(Error::invalid(format!("the run {id} is over"))
-                .with_code("run_over")
-                .with_advice("Begin a new one: recordport run MAPPING"));
-        }
-        let state = State { counts: now.counts, next_number, place, ..State::default() };
-        let route = keeping(route, &journal, &id);
-        let run = Self { journal, id, mapping, plan, route, state, _lock: lock };
-        run.step(Step { state: Some((RunState::Running, None)), ..Step::default() }).await?;
-        Ok(run)
-    }
-
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What became of its records so far.
-    #[must_use]
-    pub fn counts(&self) -> &Counts {
-        &self.state.counts
-    }
-
-    /// How many records it reads in all, when that is `wanted` and the provider can tell without listing them.
-    pub async fn total(&self, wanted: bool) -> Option<u64> {
-        if !wanted || self.plan.mode != Mode::Full {
-            return None;
+    /// Asks how many records it reads in all, when the provider can tell without listing them, so that whoever looks
+    /// on learns what remains.
+    pub async fn count_all(&mut self) {
+        if self.plan.mode == Mode::Full {
+            let total = super::source::total(&self.mapping, &self.plan, &self.route.source).await;
+            let now = self.route.target.cx.clock.now();
+            self.pace = Pace::new(now, self.state.counts.read, total.ok().flatten());
         }
-        super::source::total(&self.mapping, &self.plan, &self.route.source).await.ok().flatten()
     }
 
     /// Conducts it to its end, or to where it has to stop. `rows` are those of a run of given rows.
@@ -249,11 +201,13 @@ impl Run {
         } else {
             items.iter().map(|_| None).collect()
         };
-        let mut mapped = self.map(&items, &handled).await?.into_iter();
-        for ((item, handled), link) in items.into_iter().zip(handled).zip(links) {
-            let content = content_mark(&item);
-            let done = self.is_done(&item, handled);
-            let mapped = if done || !matches!(item.what, What::Record(_)) { None } else { mapped.next() };
+        let done: Vec<bool> =
+            items.iter().zip(&handled).map(|(item, handled)| self.is_done(item, *handled)).collect();
+        let mut mapped = self.map(&items, &done, &links).await?.into_iter();
+        let mut taken = HashSet::new();
+        for (((item, handled), mut link), done) in items.into_iter().zip(handled).zip(links).zip(done) {
+            let content = item.mark();
+            let mut row = if done { None } else { mapped.next().flatten() };
             if let (Mode::Rows(file), Some(known)) = (&self.plan.mode, handled)
                 && known != content
             {
@@ -267,15 +221,19 @@ impl Run {
             if self.is_full() {
                 break;
             }
-            if self.state.identities.contains(&item.identity) {
-                if !follows {
-                    continue;
-                }
-                // Two changes of one record are written one after the other.
+            if !follows && self.state.identities.contains(&item.identity) {
+                continue;
+            }
+            if follows && !taken.insert(item.identity.clone()) {
+                // Two changes of one record are written one after the other, the later one with what came of the earlier.
                 self.state.place.clone_from(at);
                 self.flush(watch).await?;
+                let keys = vec![item.source_key.clone()];
+                let links = self.journal.links(&self.mapping.name, keys).await?;
+                row = self.map(std::slice::from_ref(&item), &[false], &links).await?.pop().flatten();
+                link = links.into_iter().next().flatten();
             }
-            self.take(item, mapped, (content, link), at, watch).await?;
+            self.take(item, row, (content, link), at, watch).await?;
             if self.state.decided.len() >= DECIDED {
                 self.write_decided().await?;
             }
@@ -284,7 +242,7 @@ impl Run {
             self.flush(watch).await?;
             self.state.place.clone_from(&next);
             if let Place::Checkpoint(checkpoint) = &next {
-                let source = source_of(&self.mapping);
+                let source = name_of(&self.mapping);
                 let decided = self.decided();
                 let followed = Some((source.as_str(), checkpoint.as_str()));
                 self.step(Step { decided, followed, ..Step::default() }).await?;
@@ -300,25 +258,33 @@ impl Run {
         Ok(())
     }
 
-    /// Maps the records of a page that are new to the run, having looked up what they need together.
-    async fn map(&self, items: &[Item], handled: &[Option<u64>]) -> Result<Vec<Result<Mapped>>> {
-        let new = items.iter().zip(handled).filter(|(item, handled)| !self.is_done(item, **handled));
-        let given: Vec<Given<'_>> = new
+    /// Maps the records of a page that are new to the run, having looked up what they need together; nothing stands for
+    /// one for which nothing is done.
+    async fn map(
+        &self,
+        items: &[Item],
+        done: &[bool],
+        links: &[Option<String>],
+    ) -> Result<Vec<Option<Result<Mapped>>>> {
+        let new = items.iter().zip(links).zip(done).filter(|(_, done)| !**done);
+        let wanted: Vec<Option<Given<'_>>> = new
             .zip(self.state.next_number + 1..)
-            .filter_map(|((item, _), row)| match &item.what {
-                What::Record(record) => {
+            .map(|(((item, link), _), row)| match &item.what {
+                What::Record(record) if item.skip(&self.mapping, link.as_deref()).is_none() => {
                     Some(Given { json: record.as_str(), key: item.source_key.as_deref(), row })
                 }
                 _ => None,
             })
             .collect();
-        self.route.lookups.apply(&self.route.program, &given).await
+        let given: Vec<Given<'_>> = wanted.iter().flatten().copied().collect();
+        let mut mapped = self.route.lookups.apply(&self.route.program, &given).await?.into_iter();
+        Ok(wanted.into_iter().map(|given| given.and_then(|_| mapped.next())).collect())
     }
 
     /// Whether the run is done with something that it has read.
     fn is_done(&self, item: &Item, handled: Option<u64>) -> bool {
         match self.plan.mode {
-            Mode::Changes => handled == Some(content_mark(item)),
+            Mode::Changes => handled == Some(item.mark()),
             Mode::Full | Mode::Rows(_) => handled.is_some(),
         }
     }
@@ -334,56 +300,57 @@ impl Run {
     ) -> Result<()> {
         let number = self.state.next_number;
         self.state.next_number += 1;
-        let Item { identity, source_key, what } = item;
-        let decide = |failure: Option<String>| DecidedNow {
-            number,
-            identity: identity.clone(),
-            source_key: source_key.clone(),
-            mark: content,
-            failure,
+        let skip = item.skip(&self.mapping, link.as_deref());
+        let Item { identity, source_key, written, what } = item;
+        let mut decide = |how: How| {
+            let (identity, source_key) = (identity.clone(), source_key.clone());
+            self.state.decided.push(DecidedNow { number, identity, source_key, mark: content, how });
         };
-        let creates = self.mapping.target.operation == Operation::Create;
+        if let Some(why) = skip {
+            let line = link.map(|target| skip_line(number, source_key.as_deref(), &target, why));
+            decide(How::Skipped(why, line));
+            return Ok(());
+        }
+        // What stands at the target is told again, or the row would be created anew the next time.
+        let stands = written.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let failed = |error: Error, record: &str| {
+            let failure = Failure::of(number, source_key.as_deref(), &error);
+            Failure { written: stands.clone(), ..failure }.line(record).map(How::Failed)
+        };
         let (kind, record, row, parcel) = match what {
-            What::LeftOut => {
-                self.state.decided.push(decide(None));
-                return Ok(());
-            }
             What::Unreadable(error) => {
-                let line = failure_line(number, source_key.as_deref(), "{}", None, "failed", &error)?;
-                self.state.decided.push(decide(Some(line)));
+                decide(failed(error, "{}")?);
                 return Ok(());
             }
+            What::LeftOut => return Err(Error::bug("a record that is left out was taken up")),
             What::Deleted => {
                 let rule = self.mapping.on_source_delete.as_ref().unwrap_or(&OnSourceDelete::Ignore);
                 let by = &self.route.target.records.record_type().key;
-                let row = match link.as_deref().filter(|target| !target.is_empty()) {
-                    Some(target) => on_delete(rule, target, by)?,
-                    None => None,
-                };
-                let Some((kind, row)) = row else {
-                    self.state.decided.push(decide(None));
-                    return Ok(());
-                };
+                let row = on_delete(rule, link.as_deref().unwrap_or_default(), by)?;
+                let (kind, row) = row.ok_or_else(|| Error::bug("a deletion that does nothing"))?;
                 (kind, "{}".to_owned(), row, None)
             }
-            // It was created by this mapping before.
-            What::Record(_) if creates && link.is_some() => {
-                self.state.decided.push(decide(None));
-                return Ok(());
-            }
             What::Record(record) => {
-                match mapped.unwrap_or_else(|| Err(Error::bug("a record was not mapped"))) {
-                    Ok(mapped) => {
+                let target = &self.mapping.target;
+                let mapped = mapped.unwrap_or_else(|| Err(Error::bug("a record was not mapped")));
+                let made = mapped.and_then(|mapped| {
+                    let written = written.map(|text| Written::read(&text, target)).transpose()?;
+                    Ok((mapped, written))
+                });
+                match made {
+                    Ok((mapped, written)) => {
                         for warning in &mapped.warnings {
                             tracing::info!(row = number, field = warning.field, "{}", warning.message);
                         }
-                        let parcel = Parcel::of(mapped.contents);
+                        let created = target.operation == Operation::Create;
+                        let parcel = match written {
+                            Some(written) => Some(Parcel::rest(mapped.contents, written, created)),
+                            None => Parcel::of(mapped.contents),
+                        };
                         (Kind::Write, record.as_str().to_owned(), mapped.json, parcel)
                     }
                     Err(error) => {
-                        let text = record.as_str();
-                        let line = failure_line(number, source_key.as_deref(), text, None, "failed", &error)?;
-                        self.state.decided.push(decide(Some(line)));
+                        decide(failed(error, record.as_str())?);
                         return Ok(());
                     }
                 }
@@ -446,7 +413,7 @@ impl Run {
             }
         }
         self.step(Step { decided, unsent, ..Step::default() }).await?;
-        watch.progress(&self.state.counts);
+        watch.progress(&self.pace.at(self.route.target.cx.clock.now(), self.state.counts));
         if let Some(error) = stop {
             return Err(error);
         }
@@ -487,33 +454,19 @@ impl Run {
 
     /// What became of a row that was sent.
     fn done(&mut self, row: Intent, outcome: &Outcome) -> Result<Decided> {
-        let counts = &mut self.state.counts;
-        counts.read += 1;
-        match outcome {
-            Outcome::Created(_) => counts.created += 1,
-            Outcome::Updated(_) => counts.updated += 1,
-            Outcome::Unchanged(_) => counts.unchanged += 1,
-            Outcome::Deleted(_) => counts.deleted += 1,
-            Outcome::Failed(_) => counts.failed += 1,
-            Outcome::Unknown { .. } => {
-                counts.failed += 1;
-                counts.unknown += 1;
-            }
-        }
+        self.state.counts.sent(outcome);
         let failure = match outcome.error() {
-            Some(error) => Some(failure_line(
-                row.number,
-                row.source_key.as_deref(),
-                &row.record,
-                Some(&row.content),
-                outcome.status(),
-                error,
-            )?),
+            Some(error) => {
+                let parcel = row.parcel.as_ref();
+                let written = parcel.and_then(|parcel| parcel.report(&self.mapping.target, outcome));
+                let written = written.and_then(|written| serde_json::value::to_raw_value(&written).ok());
+                let failure = Failure { written, ..Failure::of_row(&row, outcome.status(), error) };
+                Some(failure.line(&row.record)?)
+            }
             None => None,
         };
         let target = &self.mapping.target;
-        let deletes = !matches!(self.mapping.on_source_delete, None | Some(OnSourceDelete::Ignore));
-        let linked = row.kind == Kind::Write && (deletes || target.operation == Operation::Create);
+        let linked = row.kind == Kind::Write && self.keeps_links();
         let target_key = match outcome {
             // It may be there, so that a later change must not create it again.
             Outcome::Unknown { .. } if target.operation == Operation::Create => Some(String::new()),
@@ -530,6 +483,7 @@ impl Run {
             source_key: row.source_key,
             mark: row.mark,
             failure,
+            skipped: None,
             target_key,
             unlink,
         })
@@ -539,26 +493,30 @@ impl Run {
     fn decided(&mut self) -> Vec<Decided> {
         let decided = std::mem::take(&mut self.state.decided);
         let counts = &mut self.state.counts;
-        decided
-            .into_iter()
-            .map(|one| {
-                counts.read += 1;
-                if one.failure.is_some() {
+        let each = decided.into_iter().map(|one| {
+            let DecidedNow { number, identity, source_key, mark, how } = one;
+            let (failure, skipped) = match how {
+                How::Failed(line) => {
+                    counts.read += 1;
                     counts.failed += 1;
-                } else {
-                    counts.skipped += 1;
+                    (Some(line), None)
                 }
-                Decided {
-                    number: one.number,
-                    identity: one.identity,
-                    source_key: one.source_key,
-                    mark: one.mark,
-                    failure: one.failure,
-                    target_key: None,
-                    unlink: false,
+                How::Skipped(why, line) => {
+                    counts.skipped(why);
+                    (None, line)
                 }
-            })
-            .collect()
+            };
+            Decided { number, identity, source_key, mark, failure, skipped, target_key: None, unlink: false }
+        });
+        each.collect()
+    }
+
+    /// Whether later runs have to know which record became which: what a deletion, a change or a record that leaves
+    /// the conditions means depends on it.
+    fn keeps_links(&self) -> bool {
+        let deletes = !matches!(self.mapping.on_source_delete, None | Some(OnSourceDelete::Ignore));
+        let narrows = self.plan.mode == Mode::Changes && self.mapping.source.query.is_some();
+        deletes || narrows || self.mapping.target.operation == Operation::Create
     }
 
     async fn write_decided(&mut self) -> Result<()> {
@@ -570,7 +528,7 @@ impl Run {
         self.judge()
     }
 
-    async fn step(&self, step: Step<'_>) -> Result<()> {
+    pub(super) async fn step(&self, step: Step<'_>) -> Result<()> {
         let step = Step {
             place: Some(&self.state.place),
             counts: self.state.counts,
@@ -600,21 +558,6 @@ impl Run {
     }
 }
 
-/// A route whose lookups keep in the journal what they create.
-fn keeping(route: Route, journal: &Journal, id: &str) -> Route {
-    let lookups = route.lookups.kept_in(std::sync::Arc::new(Made::new(journal, id)));
-    Route { lookups, ..route }
-}
-
-/// Where a new run begins to read.
-pub(super) async fn beginning(journal: &Journal, mapping: &Mapping, plan: &Plan) -> Result<Place> {
-    let followed = match plan.mode {
-        Mode::Changes => journal.followed(&mapping.name, &source_of(mapping)).await?,
-        Mode::Full | Mode::Rows(_) => None,
-    };
-    Ok(followed.map_or(Place::Start, Place::Checkpoint))
-}
-
 /// Code of the error that stops a run which fails too much.
 pub const TOO_MANY_FAILURES: &str = "too_many_failures";
 
@@ -623,25 +566,4 @@ fn check(watch: &mut dyn Watch) -> Result<()> {
         return Err(Error::new(ErrorKind::Cancelled, "stopped").with_code("stopped"));
     }
     Ok(())
-}
-
-/// The source that a checkpoint is of.
-fn source_of(mapping: &Mapping) -> String {
-    format!("{} {}", mapping.source.connection, mapping.source.record_type)
-}
-
-/// A number that stands for a record's content.
-fn content_mark(item: &Item) -> u64 {
-    match &item.what {
-        What::Record(record) => mark(&[b"record", record.as_str().as_bytes()]),
-        What::Deleted => mark(&[b"deleted"]),
-        What::LeftOut => mark(&[b"left out"]),
-        What::Unreadable(_) => mark(&[b"unreadable"]),
-    }
-}
-
-/// An id that sorts by time.
-fn new_id(plan: &Plan) -> String {
-    let random = uuid::Uuid::new_v4().simple().to_string();
-    format!("{}-{}", plan.now.strftime("%Y%m%d-%H%M%S"), random.get(..6).unwrap_or_default())
 }

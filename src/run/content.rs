@@ -17,6 +17,7 @@ use super::entry::Intent;
 use super::journal::Journal;
 use super::write::{Verdict, was_not_sent};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mapping::document::Target;
 use crate::mapping::{Side, Transfer};
 use crate::provider::Outcome;
 use crate::provider::content::UploadMemory;
@@ -42,12 +43,89 @@ pub(super) struct Parcel {
     /// What the provider keeps of the upload of the next one.
     #[serde(default)]
     mark: Option<Json>,
+    /// What an earlier run wrote, when its report was fed back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fed: Option<Box<Written>>,
+}
+
+/// From which field of the source to which of the target a content went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Way {
+    from: String,
+    to: String,
+}
+
+impl Way {
+    fn of(transfer: &Transfer) -> Self {
+        Self { from: transfer.from.clone(), to: transfer.to.clone() }
+    }
+}
+
+/// What stands of a row that failed for its content, as a line of the report tells it: fed back, the row is not
+/// created again, and what arrived is not copied again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    connection: String,
+    #[serde(rename = "type")]
+    record_type: String,
+    key: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    contents: Vec<Way>,
+    /// What the provider keeps of an upload of which nobody knows whether it arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upload: Option<(Way, Json)>,
+}
+
+impl Written {
+    /// Reads the member of a row that was fed back, which must be of the mapping's target.
+    pub(super) fn read(text: &str, target: &Target) -> Result<Self> {
+        let inner = serde_json::from_str::<String>(text);
+        let written: Self = serde_json::from_str(inner.as_deref().unwrap_or(text)).map_err(|error| {
+            Error::invalid(format!("\"@written\" cannot be read: {error}"))
+                .with_advice("Leave it as the report has it, or take it out to write the row anew")
+        })?;
+        if (written.connection.as_str(), written.record_type.as_str())
+            != (target.connection.as_str(), target.record_type.as_str())
+        {
+            return Err(Error::invalid(format!(
+                "the row was written to {} of {:?}, and the mapping writes to {} of {:?}",
+                written.record_type, written.connection, target.record_type, target.connection
+            ))
+            .with_code("written_elsewhere")
+            .with_advice("Take \"@written\" out to write the row here"));
+        }
+        Ok(written)
+    }
 }
 
 impl Parcel {
     /// The parcel of a row that is to be written; none without content.
     pub(super) fn of(transfers: Vec<Transfer>) -> Option<Self> {
-        (!transfers.is_empty()).then_some(Self { transfers, written: None, done: 0, mark: None })
+        let parcel = Self { transfers, written: None, done: 0, mark: None, fed: None };
+        (!parcel.transfers.is_empty()).then_some(parcel)
+    }
+
+    /// What is left of a row that was fed back. One that was `created` is not written again.
+    pub(super) fn rest(transfers: Vec<Transfer>, written: Written, created: bool) -> Self {
+        let mut before = written.contents.clone();
+        let mut left = transfers;
+        left.retain(|transfer| {
+            let done = before.iter().position(|way| *way == Way::of(transfer));
+            done.map(|place| before.swap_remove(place)).is_none()
+        });
+        let done = if left.is_empty() { "unchanged" } else { "updated" };
+        let first = left.first().map(Way::of);
+        let mark =
+            written.upload.clone().filter(|(way, _)| first.as_ref() == Some(way)).map(|(_, mark)| mark);
+        Self {
+            transfers: left,
+            written: created.then(|| (done.to_owned(), written.key.clone())),
+            done: 0,
+            mark,
+            fed: Some(Box::new(written)),
+        }
     }
 
     /// As it stands in the journal.
@@ -69,6 +147,22 @@ impl Parcel {
     /// The key of the row, once it is written.
     pub(super) fn key(&self) -> Option<&str> {
         self.written.as_ref().map(|(_, key)| key.as_str())
+    }
+
+    /// What stands of the row with this outcome, for the report; nothing before it is written.
+    pub(super) fn report(&self, target: &Target, outcome: &Outcome) -> Option<Written> {
+        let arrived = self.transfers.iter().take(self.done).map(Way::of);
+        let open = self.transfers.get(self.done).map(Way::of);
+        let upload = open.zip(self.mark.clone()).filter(|_| matches!(outcome, Outcome::Unknown { .. }));
+        let Some(key) = self.key() else { return self.fed.as_deref().cloned() };
+        let before = self.fed.iter().flat_map(|fed| fed.contents.iter().cloned());
+        Some(Written {
+            connection: target.connection.clone(),
+            record_type: target.record_type.clone(),
+            key: key.to_owned(),
+            contents: before.chain(arrived).collect(),
+            upload,
+        })
     }
 }
 
@@ -104,7 +198,13 @@ impl Copier<'_> {
         // What arrived in one record can be told only one after another.
         let at_once = if apart { AT_ONCE } else { 1 };
         let each = rows.iter().zip(verdicts).map(|(row, verdict)| self.row(row, verdict));
-        Ok(futures::stream::iter(each).buffered(at_once).collect().await)
+        let copied: Vec<(Verdict, Option<Parcel>)> =
+            futures::stream::iter(each).buffered(at_once).collect().await;
+        let verdicts = rows.iter_mut().zip(copied).map(|(row, (verdict, parcel))| {
+            row.parcel = parcel;
+            verdict
+        });
+        Ok(verdicts.collect())
     }
 
     async fn keep(&self, parcels: Vec<(u64, String)>) -> Result<()> {
@@ -124,25 +224,25 @@ impl Copier<'_> {
             .await
     }
 
-    /// Copies the contents of one row.
-    async fn row(&self, row: &Intent, verdict: Verdict) -> Verdict {
-        let (Some(parcel), Verdict::Done(outcome)) = (&row.parcel, &verdict) else { return verdict };
-        let Some(target) = outcome.key() else { return verdict };
+    /// Copies the contents of one row; gives its parcel as it is then.
+    async fn row(&self, row: &Intent, verdict: Verdict) -> (Verdict, Option<Parcel>) {
+        let (Some(parcel), Verdict::Done(outcome)) = (&row.parcel, &verdict) else {
+            return (verdict, row.parcel.clone());
+        };
+        let Some(target) = outcome.key() else { return (verdict, row.parcel.clone()) };
         let kept = Arc::new(Kept {
             journal: self.journal.clone(),
             run: self.run.to_owned(),
             number: row.number,
             parcel: Mutex::new(parcel.clone()),
         });
-        while let Some(transfer) = kept.next() {
-            if let Err(verdict) = self.transfer(row, target, &transfer, &kept).await {
-                return verdict;
-            }
-            if let Err(error) = kept.done() {
-                return Verdict::Open(error);
-            }
+        let mut failed = None;
+        while let (None, Some(transfer)) = (&failed, kept.next()) {
+            let copied = self.transfer(row, target, &transfer, &kept).await;
+            failed = copied.and_then(|()| kept.done().map_err(Verdict::Open)).err();
         }
-        verdict
+        let parcel = kept.parcel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (failed.unwrap_or(verdict), Some(parcel))
     }
 
     /// Copies one content, or tells what that makes of its row.
@@ -157,7 +257,7 @@ impl Copier<'_> {
             if was_not_sent(&error) {
                 return Verdict::Open(error);
             }
-            Verdict::Done(Outcome::Failed(incomplete(target, transfer, error)))
+            Verdict::Done(Outcome::Failed(incomplete(target, transfer, &error)))
         };
         let key =
             row.source_key.as_deref().ok_or_else(|| Error::invalid("the row has no key to read content by"));
@@ -183,6 +283,7 @@ impl Copier<'_> {
             let (records, cx) = (&self.target.records, &self.target.cx);
             match records.write_content(cx, target, &transfer.to, content, &transfer.options).await {
                 Ok(Outcome::Unknown { error, .. }) => {
+                    let error = incomplete(target, transfer, &error);
                     last = Some(Verdict::Done(Outcome::lost(&error, None)));
                 }
                 Err(error) if error.kind() == ErrorKind::Unavailable => last = Some(Verdict::Open(error)),
@@ -195,13 +296,13 @@ impl Copier<'_> {
 }
 
 /// The error of a row that is written without its content.
-fn incomplete(target: &Key, transfer: &Transfer, error: Error) -> Error {
+fn incomplete(target: &Key, transfer: &Transfer, error: &Error) -> Error {
     let told = format!("the record was written as {target}, but not its content {}: {error}", transfer.to);
     let whole = Error::new(error.kind(), told)
         .with_code(error.code().unwrap_or("content_missing"))
         .with_field(&transfer.to, error.message())
         .with_advice(
-            "Write it with `recordport content put`; feeding the row back would write the record again",
+            "Mend the cause and feed the row back: it goes on with what is missing, and no record is written again",
         );
     match error.status() {
         Some(status) => whole.with_status(status),

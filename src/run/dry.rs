@@ -5,11 +5,13 @@
 
 use serde::Serialize;
 
-use super::conduct::{Route, beginning};
+use super::conduct::Route;
+use super::content::Written;
+use super::counts::{Skip, Skips};
 use super::entry::{Intent, Kind};
 use super::journal::Journal;
 use super::plan::{Mode, Plan};
-use super::source::{Item, Read, Source, What};
+use super::source::{Item, Read, Source, What, beginning};
 use super::write::{Writer, on_delete};
 use crate::error::{Error, Result};
 use crate::layer::dry_run::{DryRun, RecordedRequest};
@@ -38,6 +40,9 @@ pub struct DrySummary {
     pub rejected: u64,
     /// Records for which nothing would be done.
     pub skipped: u64,
+    /// How many of these for which reason.
+    #[serde(skip_serializing_if = "Skips::is_empty")]
+    pub skipped_because: Skips,
     /// Requests that would be sent: what they cost at a service that counts calls.
     pub requests: u64,
 }
@@ -154,16 +159,26 @@ pub async fn dry_run(
         let page = page((mapping, route), items, links, before, &mut seen).await?;
         let mut intents: Vec<Intent> = Vec::new();
         for (one, number) in page.into_iter().zip(before..) {
-            let Some((kind, one)) = one else {
-                summary.skipped += 1;
-                continue;
+            let (kind, one) = match one {
+                Planned::Row(kind, one) => (kind, one),
+                // Only what is missing of its content goes there.
+                Planned::Content(one) => {
+                    summary.count(if one.error.is_some() { Would::Fail } else { Would::Update });
+                    tell(Told::Record(one))?;
+                    continue;
+                }
+                Planned::Skip(why) => {
+                    summary.skipped += 1;
+                    summary.skipped_because.add(why);
+                    continue;
+                }
             };
             let operation = writer.operation(kind);
             summary.count(Would::of(operation, one.error.is_some(), one.exists, one.changes.as_deref()));
             if let (None, Some(row)) = (&one.error, &one.row) {
                 intents.push(intent(kind, row.get(), number, &route.target));
             }
-            tell(Told::Record(Box::new(one)))?;
+            tell(Told::Record(one))?;
         }
         for alike in intents.chunk_by(|one, next| one.kind == next.kind) {
             for batch in alike.chunks(writer.batch(alike[0].kind)) {
@@ -180,34 +195,50 @@ pub async fn dry_run(
     Ok(summary)
 }
 
-/// Maps a page and compares it with the target; nothing stands for a record for which nothing would be done.
+/// What would become of a record.
+enum Planned {
+    /// A row is sent.
+    Row(Kind, Box<Previewed>),
+    /// The row was written by an earlier run, and content goes along.
+    Content(Box<Previewed>),
+    /// Nothing is done.
+    Skip(Skip),
+}
+
+/// Maps a page and compares it with the target.
 async fn page(
     (mapping, route): (&Mapping, &Route),
     items: Vec<Item>,
     links: Vec<Option<String>>,
     before: u64,
     seen: &mut Seen,
-) -> Result<Vec<Option<(Kind, Previewed)>>> {
+) -> Result<Vec<Planned>> {
+    let mut out: Vec<Option<Planned>> = items
+        .iter()
+        .zip(&links)
+        .map(|(item, link)| item.skip(mapping, link.as_deref()).map(Planned::Skip))
+        .collect();
     let mut given = Vec::new();
-    for (item, row) in items.iter().zip(before + 1..) {
-        if let What::Record(record) = &item.what {
+    for ((item, row), skipped) in items.iter().zip(before + 1..).zip(&out) {
+        if let (What::Record(record), None) = (&item.what, skipped) {
             given.push(Given { json: record.as_str(), key: item.source_key.as_deref(), row });
         }
     }
     let mut mapped = route.lookups.apply(&route.program, &given).await?.into_iter();
-    let created = |link: &Option<String>| mapping.target.operation == Operation::Create && link.is_some();
-    let mut out: Vec<Option<(Kind, Previewed)>> = items.iter().map(|_| None).collect();
     let (mut places, mut records) = (Vec::new(), Vec::new());
     let (mut gone, mut deletions, mut how) = (Vec::new(), Vec::new(), Kind::Delete);
-    for (place, (item, link)) in items.iter().zip(&links).enumerate() {
+    for (place, (item, link)) in
+        items.iter().zip(&links).enumerate().filter(|(place, _)| out[*place].is_none())
+    {
         let key = item.source_key.clone();
         let (json, mapped) = match &item.what {
             What::Record(record) => {
                 let mapped = mapped.next().unwrap_or_else(|| Err(Error::bug("a record was not mapped")));
-                if created(link) {
-                    continue;
-                }
-                (record.as_str(), mapped)
+                let checked = |mapped| match &item.written {
+                    Some(text) => Written::read(text, &mapping.target).map(|_| mapped),
+                    None => Ok(mapped),
+                };
+                (record.as_str(), mapped.and_then(checked))
             }
             What::Unreadable(error) => ("{}", Err(error.clone())),
             What::LeftOut => continue,
@@ -223,25 +254,26 @@ async fn page(
         places.push(place);
         records.push(Shown { key, json, mapped });
     }
+    let creates = mapping.target.operation == Operation::Create;
     let shown = previewed(mapping, records, &route.target, seen).await?;
     for (place, one) in places.into_iter().zip(shown) {
-        out[place] = Some((Kind::Write, one));
+        let one = Box::new(one);
+        let stands = creates && items[place].written.is_some();
+        out[place] = Some(if stands { Planned::Content(one) } else { Planned::Row(Kind::Write, one) });
     }
     let write = if how == Kind::Delete { Keyed::Delete } else { Keyed::Update };
     let shown = previewed_deletions(deletions, write, &route.target).await?;
     for (place, one) in gone.into_iter().zip(shown) {
-        out[place] = Some((how, one));
+        out[place] = Some(Planned::Row(how, Box::new(one)));
     }
-    Ok(out)
+    let planned = out.into_iter().map(|one| one.ok_or_else(|| Error::bug("a record was not planned")));
+    planned.collect()
 }
 
 /// The row that the deletion of a source's record makes, of one kind for all of a mapping.
 fn deletion((mapping, route): (&Mapping, &Route), link: Option<&str>) -> Result<Option<(Kind, String)>> {
     let rule = mapping.on_source_delete.as_ref().unwrap_or(&OnSourceDelete::Ignore);
-    match link.filter(|target| !target.is_empty()) {
-        Some(link) => on_delete(rule, link, &route.target.records.record_type().key),
-        None => Ok(None),
-    }
+    on_delete(rule, link.unwrap_or_default(), &route.target.records.record_type().key)
 }
 
 fn intent(kind: Kind, row: &str, number: u64, target: &crate::mapping::Side) -> Intent {

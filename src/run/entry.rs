@@ -1,4 +1,4 @@
-//! What the journal of runs keeps: runs with their counts, rows under way, what became of them.
+//! What the journal of runs keeps: runs, rows under way, what became of them.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::content::Parcel;
+use super::counts::{Counts, Skip};
 use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::mapping::Mapping;
@@ -41,36 +42,6 @@ impl RunState {
         [Self::Running, Self::Stopped, Self::Finished, Self::Abandoned]
             .into_iter()
             .find(|state| state.name() == name)
-    }
-}
-
-/// What became of a run's records: `read` is the sum of the others but `unknown`, which is a part of `failed`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Counts {
-    /// Records that were read and are decided.
-    pub read: u64,
-    /// Rows that were created.
-    pub created: u64,
-    /// Rows that were updated.
-    pub updated: u64,
-    /// Rows that were deleted.
-    pub deleted: u64,
-    /// Rows that needed no change.
-    pub unchanged: u64,
-    /// Rows that failed, or of which nobody knows.
-    pub failed: u64,
-    /// Those of which nobody knows whether they were written.
-    pub unknown: u64,
-    /// Records that this run had nothing to do for.
-    pub skipped: u64,
-}
-
-impl Counts {
-    /// Rows that were written.
-    #[must_use]
-    pub fn written(&self) -> u64 {
-        self.created + self.updated + self.deleted
     }
 }
 
@@ -187,6 +158,8 @@ pub(super) struct Decided {
     pub(super) mark: u64,
     /// Its line in the report, when it failed.
     pub(super) failure: Option<String>,
+    /// Its line among those that were left alone, when a record of the target may be behind it.
+    pub(super) skipped: Option<String>,
     /// The record of the target that it became.
     pub(super) target_key: Option<String>,
     /// Whether the record of the target is gone, and what it became with it.
@@ -211,38 +184,60 @@ pub(super) struct Step<'a> {
 
 /// The line of a row that failed: the source's record as it can be mended and fed back, with what went wrong in
 /// members that begin with `@`.
-pub(super) fn failure_line(
-    number: u64,
-    source_key: Option<&str>,
-    record: &str,
-    content: Option<&str>,
-    status: &str,
-    error: &Error,
-) -> Result<String> {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        #[serde(rename = "@number")]
-        number: u64,
-        #[serde(rename = "@key", skip_serializing_if = "Option::is_none")]
-        key: Option<&'a str>,
-        #[serde(rename = "@status")]
-        status: &'a str,
-        #[serde(rename = "@error")]
-        error: &'a Error,
-        #[serde(rename = "@row", skip_serializing_if = "Option::is_none")]
-        row: Option<&'a RawValue>,
+#[derive(Debug, Serialize)]
+pub(super) struct Failure<'a> {
+    #[serde(rename = "@number")]
+    pub(super) number: u64,
+    #[serde(rename = "@key", skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<&'a str>,
+    #[serde(rename = "@status")]
+    pub(super) status: &'a str,
+    #[serde(rename = "@error")]
+    pub(super) error: &'a Error,
+    /// What stands of the row although it failed.
+    #[serde(rename = "@written", skip_serializing_if = "Option::is_none")]
+    pub(super) written: Option<Box<RawValue>>,
+    #[serde(rename = "@row", skip_serializing_if = "Option::is_none")]
+    pub(super) row: Option<&'a RawValue>,
+}
+
+impl<'a> Failure<'a> {
+    /// That of a record of which no row was made.
+    pub(super) fn of(number: u64, key: Option<&'a str>, error: &'a Error) -> Self {
+        Self { number, key, status: "failed", error, written: None, row: None }
     }
-    let row = content.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
-    let line = serde_json::to_string(&Line { number, key: source_key, status, error, row });
-    let mut line = line.map_err(|error| Error::bug("a failure has no JSON").with_source(error))?;
-    let members =
-        record.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or("").trim();
-    if !members.is_empty() {
-        line.pop();
-        line.push(',');
-        // A record is one line here, whatever blanks its provider wrote.
-        line.extend(members.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
-        line.push('}');
+
+    /// That of a row that was sent.
+    pub(super) fn of_row(row: &'a Intent, status: &'a str, error: &'a Error) -> Self {
+        let sent = serde_json::from_str::<&RawValue>(&row.content).ok();
+        Self { status, row: sent, ..Self::of(row.number, row.source_key.as_deref(), error) }
     }
-    Ok(line)
+
+    /// The line, with the members of a record.
+    pub(super) fn line(&self, record: &str) -> Result<String> {
+        let line = serde_json::to_string(self);
+        let mut line = line.map_err(|error| Error::bug("a failure has no JSON").with_source(error))?;
+        let members =
+            record.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or("").trim();
+        if !members.is_empty() {
+            line.pop();
+            line.push(',');
+            // A record is one line here, whatever blanks its provider wrote.
+            line.extend(members.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
+            line.push('}');
+        }
+        Ok(line)
+    }
+}
+
+/// The line of a record that was left alone although the mapping made, or may have made, a record of it.
+pub(super) fn skip_line(number: u64, source_key: Option<&str>, target: &str, why: Skip) -> String {
+    let mut line = serde_json::json!({
+        "@number": number, "@key": source_key, "@status": "skipped", "@reason": why.name(), "@message": why.told(),
+    });
+    // It is not known of a row whose answer was lost.
+    if let (false, Some(members)) = (target.is_empty(), line.as_object_mut()) {
+        members.insert("@target".to_owned(), target.into());
+    }
+    line.to_string()
 }

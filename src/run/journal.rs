@@ -1,8 +1,9 @@
 //! The journal of runs: one SQLite file in the home, synchronised with the disk at each step.
 //!
 //! `intent` holds the rows that are about to be sent or whose answer is not known; `handled` the source records that
-//! a run is done with; `failure` what its report tells; `link` which record of the target a source record became;
-//! `feed` up to where a mapping has followed its source's changes; `made` the records that lookups create.
+//! a run is done with; `failure` what its report tells; `skip` records that it left alone although they have records
+//! at the target; `link` which record of the target a source record became; `feed` up to where a mapping has followed
+//! its source's changes; `made` the records that lookups create.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +12,8 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, TransactionBehavior, pa
 use serde::Serialize;
 
 use super::content::Parcel;
-use super::entry::{Counts, Decided, Found, Intent, Kind, Place, RunState, Step, Summary};
+use super::counts::Counts;
+use super::entry::{Decided, Found, Intent, Kind, Place, RunState, Step, Summary};
 use super::lock::Lock;
 use super::plan::Plan;
 use crate::connect::home::Home;
@@ -24,8 +26,12 @@ const FILE: DatabaseFile = DatabaseFile {
     file: "runs.db",
     what: "journal of runs",
     application_id: 0x5250_524A,
-    version: 2,
-    layout: "
+    version: 3,
+    layout: &[RUNS, MADE, SKIP],
+    upgrades: &[&["ALTER TABLE intent ADD COLUMN parcel TEXT;", MADE], &[SKIP]],
+};
+
+const RUNS: &str = "
 CREATE TABLE run (
     id TEXT PRIMARY KEY,
     mapping_name TEXT NOT NULL,
@@ -77,6 +83,10 @@ CREATE TABLE feed (
     source TEXT NOT NULL,
     checkpoint TEXT NOT NULL
 ) STRICT;
+";
+
+/// Since layout 2.
+const MADE: &str = "
 CREATE TABLE made (
     run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     name TEXT NOT NULL,
@@ -84,18 +94,17 @@ CREATE TABLE made (
     key TEXT,
     PRIMARY KEY (run, name)
 ) STRICT, WITHOUT ROWID;
-",
-    upgrades: &["
-ALTER TABLE intent ADD COLUMN parcel TEXT;
-CREATE TABLE made (
+";
+
+/// Since layout 3.
+const SKIP: &str = "
+CREATE TABLE skip (
     run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
-    name TEXT NOT NULL,
-    since TEXT NOT NULL,
-    key TEXT,
-    PRIMARY KEY (run, name)
+    number INTEGER NOT NULL,
+    line TEXT NOT NULL,
+    PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
-"],
-};
+";
 
 /// The journal of a home.
 #[derive(Clone)]
@@ -418,12 +427,31 @@ impl Journal {
     /// # Errors
     /// Local, when the journal cannot be read.
     pub async fn failures(&self, id: &str, from: u64, most: u32) -> Result<(Vec<String>, Option<u64>)> {
+        self.lines("failure", id, from, most).await
+    }
+
+    /// A part of the records that a run left alone although it has, or may have, made records of them before: as
+    /// [`failures`](Self::failures).
+    ///
+    /// # Errors
+    /// Local, when the journal cannot be read.
+    pub async fn skipped(&self, id: &str, from: u64, most: u32) -> Result<(Vec<String>, Option<u64>)> {
+        self.lines("skip", id, from, most).await
+    }
+
+    async fn lines(
+        &self,
+        table: &'static str,
+        id: &str,
+        from: u64,
+        most: u32,
+    ) -> Result<(Vec<String>, Option<u64>)> {
         let id = id.to_owned();
         let lines = self
             .work(move |db| {
-                db.prepare(
-                    "SELECT number, line FROM failure WHERE run = ?1 AND number >= ?2 ORDER BY number LIMIT ?3",
-                )?
+                db.prepare(&format!(
+                    "SELECT number, line FROM {table} WHERE run = ?1 AND number >= ?2 ORDER BY number LIMIT ?3"
+                ))?
                 .query_map(params![id, from, most], |row| Ok((row.get::<_, u64>(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<Vec<_>>>()
             })
@@ -488,9 +516,13 @@ fn intend(tx: &Transaction<'_>, id: &str, intent: &Intent) -> rusqlite::Result<(
 fn settle(tx: &Transaction<'_>, id: &str, mapping: &str, one: &Decided) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM intent WHERE run = ?1 AND number = ?2")?
         .execute(params![id, one.number])?;
-    if let Some(line) = &one.failure {
-        tx.prepare_cached("INSERT OR REPLACE INTO failure (run, number, line) VALUES (?1, ?2, ?3)")?
-            .execute(params![id, one.number, line])?;
+    for (line, into) in [
+        (&one.failure, "INSERT OR REPLACE INTO failure (run, number, line) VALUES (?1, ?2, ?3)"),
+        (&one.skipped, "INSERT OR REPLACE INTO skip (run, number, line) VALUES (?1, ?2, ?3)"),
+    ] {
+        if let Some(line) = line {
+            tx.prepare_cached(into)?.execute(params![id, one.number, line])?;
+        }
     }
     tx.prepare_cached("INSERT OR REPLACE INTO handled (run, identity, mark) VALUES (?1, ?2, ?3)")?
         .execute(params![id, one.identity, one.mark.cast_signed()])?;

@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
+use super::counts::Skip;
 use super::entry::Place;
+use super::journal::Journal;
 use super::plan::{Mode, Plan};
 use crate::error::{Error, ErrorKind, Position, Result};
+use crate::mapping::document::{OnSourceDelete, Operation};
 use crate::mapping::preview::selection;
 use crate::mapping::{Mapping, Side};
-use crate::provider::changes::Feed;
+use crate::provider::changes::{Feed, mark};
 use crate::provider::search::{Prepared, RecordsExt as _, Search};
 use crate::provider::{ChangeEntry, ChangeKind};
 use crate::record::residual::Residual;
 use crate::record::{Checkpoint, FieldPath, QueryDraft, Record};
 use crate::rows::RowReader;
 
+/// The member of a row that is fed back which tells what stands of it at the target.
+const WRITTEN: &str = "@written";
 /// Rows of a file that are handed out at once.
 const ROWS: usize = 500;
 
@@ -24,7 +29,38 @@ pub(super) struct Item {
     pub(super) identity: String,
     /// The record's key, when it has one.
     pub(super) source_key: Option<String>,
+    /// What a row that is fed back says of its record at the target, as JSON text.
+    pub(super) written: Option<String>,
     pub(super) what: What,
+}
+
+impl Item {
+    /// A number that stands for its content.
+    pub(super) fn mark(&self) -> u64 {
+        match &self.what {
+            What::Record(record) => mark(&[b"record", record.as_str().as_bytes()]),
+            What::Deleted => mark(&[b"deleted"]),
+            What::LeftOut => mark(&[b"left out"]),
+            What::Unreadable(_) => mark(&[b"unreadable"]),
+        }
+    }
+
+    /// Why nothing is done for it; `link` is the record of the target that was made of it, as far as that is kept.
+    pub(super) fn skip(&self, mapping: &Mapping, link: Option<&str>) -> Option<Skip> {
+        let ignores = matches!(mapping.on_source_delete, None | Some(OnSourceDelete::Ignore));
+        match (&self.what, link) {
+            (What::Unreadable(_), _) => None,
+            (What::LeftOut, None) => Some(Skip::LeftOut),
+            (What::LeftOut, Some(_)) => Some(Skip::Left),
+            (What::Deleted, _) if ignores => Some(Skip::DeletionIgnored),
+            // Of a row whose answer was lost nobody knows the key.
+            (What::Deleted, None | Some("")) => Some(Skip::NeverWritten),
+            (What::Record(_), Some(_)) if mapping.target.operation == Operation::Create => {
+                Some(Skip::CreatedBefore)
+            }
+            (What::Deleted | What::Record(_), _) => None,
+        }
+    }
 }
 
 /// What was read.
@@ -167,7 +203,7 @@ impl Source {
                 let items = page.records.into_iter().zip(0_u64..).map(|(record, position)| match record {
                     Ok(record) => of_record(record),
                     Err(row) => {
-                        let at = crate::provider::changes::mark(&[at.as_bytes()]);
+                        let at = mark(&[at.as_bytes()]);
                         let error = row.error.with_position(Position::Row(row.position));
                         unreadable(format!("!{at:016x}:{position}"), error)
                     }
@@ -201,10 +237,15 @@ impl Source {
                         *ended = true;
                         break;
                     };
-                    let (json, key) = row?.into_record(kind);
+                    let row = row?;
+                    let written = row.members.iter().find(|(name, _)| name == WRITTEN);
+                    let written = written.map(|(_, value)| value.get()).filter(|text| *text != "null");
+                    let written = written.map(str::to_owned);
+                    let (json, key) = row.into_record(kind);
                     items.push(Item {
                         identity: format!("!row:{index}"),
                         source_key: key,
+                        written,
                         what: What::Record(Text::Own(json)),
                     });
                     *index += 1;
@@ -225,6 +266,20 @@ pub(super) async fn total(mapping: &Mapping, plan: &Plan, side: &Side) -> Result
     }
     let counted = side.records.count(&side.cx, &prepared.plan).await?;
     Ok(counted.map(|counted| limit.map_or(counted, |limit| counted.min(limit))))
+}
+
+/// Where a new run begins to read.
+pub(super) async fn beginning(journal: &Journal, mapping: &Mapping, plan: &Plan) -> Result<Place> {
+    let followed = match plan.mode {
+        Mode::Changes => journal.followed(&mapping.name, &name_of(mapping)).await?,
+        Mode::Full | Mode::Rows(_) => None,
+    };
+    Ok(followed.map_or(Place::Start, Place::Checkpoint))
+}
+
+/// The source that a checkpoint is of.
+pub(super) fn name_of(mapping: &Mapping) -> String {
+    format!("{} {}", mapping.source.connection, mapping.source.record_type)
 }
 
 /// The mapping's query.
@@ -249,18 +304,23 @@ fn is_gone(error: &Error) -> bool {
 
 fn of_record(record: Record) -> Item {
     let key = record.key.to_string();
-    Item { identity: key.clone(), source_key: Some(key), what: What::Record(Text::Record(record)) }
+    Item {
+        identity: key.clone(),
+        source_key: Some(key),
+        written: None,
+        what: What::Record(Text::Record(record)),
+    }
 }
 
 fn unreadable(identity: String, error: Error) -> Item {
-    Item { identity, source_key: None, what: What::Unreadable(error) }
+    Item { identity, source_key: None, written: None, what: What::Unreadable(error) }
 }
 
 fn of_change(change: ChangeEntry, position: u64, filter: Option<&Residual>) -> Item {
     match (change.change, change.record, change.key) {
         (ChangeKind::Deleted, _, Some(key)) => {
             let key = key.to_string();
-            Item { identity: key.clone(), source_key: Some(key), what: What::Deleted }
+            Item { identity: key.clone(), source_key: Some(key), written: None, what: What::Deleted }
         }
         (ChangeKind::Deleted, _, None) => {
             let alternate = change.alternate.unwrap_or_default().to_string();

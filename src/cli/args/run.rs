@@ -97,4 +97,7 @@ pub struct RunsShow {
     /// Print the rows that failed: the source's records, with what went wrong in members that begin with @.
     #[arg(long)]
     pub failed: bool,
+    /// Print the records that were left alone although the mapping has made records of them, with the reason.
+    #[arg(long, conflicts_with = "failed")]
+    pub skipped: bool,
 }

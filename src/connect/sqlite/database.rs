@@ -27,7 +27,7 @@ const STORE: DatabaseFile = DatabaseFile {
     what: "store",
     application_id: APPLICATION_ID,
     version: VERSION,
-    layout: LAYOUT,
+    layout: &[LAYOUT],
     upgrades: &[],
 };
 
@@ -43,9 +43,9 @@ pub struct DatabaseFile {
     /// The layout that this version writes.
     pub version: i32,
     /// The statements that make it.
-    pub layout: &'static str,
+    pub layout: &'static [&'static str],
     /// The statements that lead from each earlier layout to the next, from layout 1 on.
-    pub upgrades: &'static [&'static str],
+    pub upgrades: &'static [&'static [&'static str]],
 }
 
 pub(super) const LAYOUT: &str = "
@@ -152,13 +152,15 @@ impl DatabaseFile {
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let version: i32 = tx.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
         if version == 0 {
-            tx.execute_batch(self.layout).map_err(failed)?;
+            for statements in self.layout {
+                tx.execute_batch(statements).map_err(failed)?;
+            }
             tx.pragma_update(None, "application_id", self.application_id).map_err(failed)?;
             tx.pragma_update(None, "user_version", self.version).map_err(failed)?;
         } else if version < self.version {
             let known = usize::try_from(version).map_or(0, |version| version.saturating_sub(1));
-            for upgrade in self.upgrades.iter().skip(known) {
-                tx.execute_batch(upgrade).map_err(failed)?;
+            for statements in self.upgrades.iter().skip(known).copied().flatten() {
+                tx.execute_batch(statements).map_err(failed)?;
             }
             tx.pragma_update(None, "user_version", self.version).map_err(failed)?;
         }

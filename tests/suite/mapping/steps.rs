@@ -342,7 +342,7 @@ fn what_is_wrong_inside_of_a_list_is_told_with_its_whole_place() {
         json!([
             {"to": "Guests", "from": "Guests", "steps": [{"op": "each", "fields": [
                 {"to": "email", "from": "email", "steps": email}]}]},
-            {"to": "Aliases", "from": "Tags", "steps": tags},
+            {"to": "Aliases", "from": "Aliases", "steps": tags},
         ])
     };
     let only_yes = json!([{"op": "picklist", "map": {"yes": "y"}, "else": "error"}]);
@@ -355,12 +355,12 @@ fn what_is_wrong_inside_of_a_list_is_told_with_its_whole_place() {
     assert_eq!(fields(&guests(r#"[{"email":"yes"},{"email":"yes"},{"email":"no"}]"#)), ["Guests/2/email"]);
     // An element that has no fields is named itself.
     assert_eq!(fields(&guests(r#"[{"email":"yes"},7]"#)), ["Guests/1"]);
-    assert_eq!(fields(r#"{"Tags":["yes","no"]}"#), ["Aliases/1"]);
-    assert_eq!(fields(r#"{"Guests":[{"email":"no"}],"Tags":["no"]}"#), ["Guests/0/email", "Aliases/0"]);
+    assert_eq!(fields(r#"{"Aliases":["yes","no"]}"#), ["Aliases/1"]);
+    assert_eq!(fields(r#"{"Guests":[{"email":"no"}],"Aliases":["no"]}"#), ["Guests/0/email", "Aliases/0"]);
 
     let mut cleared = rules(only_yes.clone(), each.clone());
     cleared[1]["on_invalid"] = json!("null");
-    let mapped = updated(cleared, r#"{"Tags":["yes","no"]}"#).expect("is cleared");
+    let mapped = updated(cleared, r#"{"Aliases":["yes","no"]}"#).expect("is cleared");
     let [warning] = &mapped.warnings[..] else { panic!("{:?}", mapped.warnings) };
     assert_eq!(warning.field, "Aliases");
     assert!(warning.message.starts_with("was cleared, because Aliases/1 "), "{}", warning.message);

@@ -113,28 +113,71 @@ fn files_of_dropbox_become_attachments_of_issues_once_each_however_the_run_dies(
 }
 
 #[test]
-fn content_that_is_refused_fails_its_row_alone_and_says_what_was_written() {
-    let world = World::new(&[]);
-    world
-        .home
-        .run(&["connect", "dropbox", "box", "--emulator", &world.emulator.url(), "--no-browser"])
-        .expect(0);
+fn content_that_is_refused_fails_its_row_alone_and_goes_on_when_the_row_is_fed_back() {
+    let world = World::of(&[], &["jira", "box"]);
     world.emulator.fault(&json!({
-        "service": "jira", "method": "POST", "path": "*/attachments", "kind": "status", "status": 413, "nth": 2,
+        "service": "jira", "method": "POST", "path": "*/attachments", "kind": "status", "status": 413, "nth": 3,
         "times": 1,
     }));
-    let file = world.mapping(&files_to_bugs("refused", "/Notes/2022", 3));
-    let ran = world.run(&[&file]).expect(1);
+    let mut mapping = files_to_bugs("refused", "/Notes/2022", 3);
+    let second = json!({"from": "content", "to": "attachment", "options": [{"to": "file_name", "template": "copy of {name}"}]});
+    mapping["contents"].as_array_mut().expect("a list").push(second);
+    let file = world.mapping(&mapping);
+    let ran = world.run(&[&file, "--report", "failed.ndjson"]).expect(1);
     let counted = counts(&summary(&ran));
     assert_eq!((&counted["created"], &counted["failed"]), (&json!(2), &json!(1)));
-    let id = summary(&ran)["run"].as_str().expect("an id").to_owned();
-    let failed = world.home.run(&["runs", "show", &id, "--failed"]).expect(0).lines();
-    let error = &failed[0]["@error"];
+    let failed = std::fs::read_to_string(world.file("failed.ndjson")).expect("a report");
+    let line: Value = serde_json::from_str(&failed).expect("one line");
+    let error = &line["@error"];
     assert_eq!(error["fields"][0]["field"], "attachment", "{error}");
     assert!(
         error["message"].as_str().is_some_and(|told| told.starts_with("the record was written as")),
         "{error}"
     );
+    let bugs = || -> Vec<Value> {
+        let all = world.state("jira", "issue").into_iter();
+        all.filter(|issue| {
+            issue["fields"]["summary"].as_str().is_some_and(|text| text.starts_with("refused: "))
+        })
+        .collect()
+    };
+    let key = &line["@written"]["key"];
+    assert!(bugs().iter().any(|bug| bug["id"] == *key), "{line}");
+
+    // Of another mapping's target it says nothing, and nothing is created on its word.
+    let mut elsewhere = mapping.clone();
+    elsewhere["name"] = json!("elsewhere");
+    elsewhere["target"]["type"] = json!("issue:OPS/Task");
+    elsewhere["fields"][2]["const"] = json!("10004");
+    elsewhere["fields"][3] = json!({"to": "customfield_10030", "const": "C-1"});
+    let other = world.mapping(&elsewhere);
+    let told = world.run(&[&other, "--rows", "failed.ndjson"]).expect(1);
+    assert_eq!(counts(&summary(&told))["failed"], 1);
+    let id = summary(&told)["run"].as_str().expect("an id").to_owned();
+    let told = world.home.run(&["runs", "show", &id, "--failed"]).expect(0).lines();
+    assert_eq!(told[0]["@error"]["code"], "written_elsewhere", "{}", told[0]);
+    assert_eq!(told[0]["@written"], line["@written"], "whatever fails, it is not forgotten");
+
+    // The cause is gone: what is missing is copied, and neither a record nor a content is written twice.
+    let dry = world.run(&[&file, "--rows", "failed.ndjson", "--dry-run"]).expect(0).lines();
+    let foreseen = &dry.last().expect("a summary")["dry_run"];
+    assert_eq!((&foreseen["create"], &foreseen["update"]), (&json!(0), &json!(1)), "{foreseen}");
+    for turn in ["first", "again"] {
+        let counted = counts(&summary(&world.run(&[&file, "--rows", "failed.ndjson"]).expect(0)));
+        assert_eq!((&counted["read"], &counted["updated"]), (&json!(1), &json!(1)), "{turn}: {counted}");
+        let bugs = bugs();
+        assert_eq!(bugs.len(), 3, "{turn}");
+        if turn == "again" {
+            break;
+        }
+        for bug in &bugs {
+            let name = bug["fields"]["summary"].as_str().expect("text").trim_start_matches("refused: ");
+            let attached = bug["fields"]["attachment"].as_array().expect("a list");
+            let names = tally(attached.iter().filter_map(|file| file["filename"].as_str()));
+            let copy = format!("copy of {name}");
+            assert_eq!(names, BTreeMap::from([(name, 1), (copy.as_str(), 1)]), "{turn}");
+        }
+    }
 }
 
 #[test]

@@ -3,8 +3,11 @@
 mod along;
 mod dry;
 mod end_to_end;
+mod journal;
 mod killed;
 mod mappings;
+mod pace;
+mod skipped;
 mod stopped;
 mod sums;
 

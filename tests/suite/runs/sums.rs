@@ -14,17 +14,19 @@ use recordport::error::Result;
 use recordport::mapping::open::open;
 use recordport::mapping::{Creating, Mapping, Settings, Side, Sides};
 use recordport::rows::{RowFormat, RowReader};
-use recordport::run::{Counts, Journal, Mode, Plan, Route, Run, RunState, Threshold, Watch};
+use recordport::run::{Counts, Journal, Mode, Plan, Progress, Route, Run, RunState, Threshold, Watch};
 use serde_json::{Value, json};
 
 use crate::support::org::{Org, OrgSettings};
 
 const RUNS: u64 = 16;
 
-struct Quiet;
+/// Looks on, and sees that the counts add up.
+pub(super) struct Quiet;
 
 impl Watch for Quiet {
-    fn progress(&mut self, counts: &Counts) {
+    fn progress(&mut self, progress: &Progress) {
+        let counts = &progress.counts;
         assert_eq!(counts.read, sum(counts), "at every step: {counts:?}");
     }
 
@@ -78,7 +80,8 @@ fn fault(random: &mut StdRng) -> Option<Value> {
     }
 }
 
-async fn route(org: &Org, mapping: &Mapping) -> Route {
+/// A mapping within the org, ready to run.
+pub(super) async fn route(org: &Org, mapping: &Mapping) -> Route {
     let settings = |now| Settings { now, timezone: TimeZone::UTC, params: Vec::new() };
     let mut opened = open(&Both(org), mapping, settings).await.expect("opens");
     let problems = format!("{:?}", opened.compiled.problems);
