@@ -34,6 +34,7 @@ mod emulator_salesforce;
 mod faults;
 mod filters;
 mod google_calendar;
+mod google_discovery;
 mod google_filters;
 mod http_plane;
 mod jira;

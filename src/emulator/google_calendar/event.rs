@@ -237,6 +237,14 @@ pub(super) fn written(
     if members.get("attachments").and_then(Value::as_array).is_some_and(|all| all.len() > ATTACHMENTS) {
         return Err(Refusal::invalid("There are too many attachments."));
     }
+    if call.option("eventLabelVersion") != Some("1") {
+        restore(&mut members, "eventLabelId", present);
+    } else {
+        restore(&mut members, "colorId", present);
+        if members.get("eventLabelId").is_some_and(|label| label == "") {
+            members.remove("eventLabelId");
+        }
+    }
     if call.option("conferenceDataVersion") == Some("1") {
         conference(&mut members, requests);
     } else {

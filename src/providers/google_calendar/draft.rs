@@ -97,7 +97,8 @@ pub(super) fn draft(
             }
             continue;
         }
-        let switch = SWITCHES.iter().find(|(member, ..)| *member == name);
+        // What a new record is not to have needs no saying.
+        let switch = SWITCHES.iter().find(|(member, ..)| *member == name && !(creates && value.is_null()));
         if let Some((_, parameter, on)) = switch
             && draft.query.iter().all(|(known, _)| known != parameter)
         {

@@ -54,6 +54,11 @@ pub(super) fn check(values: &Map<String, Json>, creates: bool) -> Result<()> {
         }
     }
     reminders(values.get("reminders"), &mut reasons);
+    // With a label in it, Google ignores the colour of a request.
+    let labels = values.get("eventLabelId").is_some_and(|label| !creates || !label.is_null());
+    if labels && values.get("colorId").is_some_and(|colour| !colour.is_null()) {
+        reasons.add("colorId", "is not taken beside eventLabelId: write one of them, or one after the other");
+    }
     if values.get("attachments").and_then(Json::as_array).is_some_and(|all| all.len() > ATTACHMENTS_MAX) {
         reasons.add("attachments", format!("an event has at most {ATTACHMENTS_MAX}"));
     }
@@ -253,6 +258,9 @@ mod tests {
         let pair = json!({ "key": "a", "value": "1" });
         let twice = json!({ "privateExtendedProperties": [pair, pair] });
         assert_eq!(refused(twice, false), ["privateExtendedProperties"]);
+        let both = |label: Json| json!({ "eventLabelId": label, "colorId": "5" });
+        assert_eq!(refused(both(json!("one")), false), ["colorId"]);
+        assert_eq!(refused(both(Json::Null), false), ["colorId"]);
         for id in ["abcd", "ABCDE", "wxyz1", "a_bcde", "0f8fad5b-d9cb"] {
             assert_eq!(refused(json!({ "id": id }), false), ["id"], "{id}");
         }

@@ -267,6 +267,20 @@ fn a_document_of_another_calendar_is_taken_in() {
 }
 
 #[test]
+fn labels_are_for_clients_that_know_them_and_colours_for_the_others() {
+    let account = empty_account();
+    let mut event = meeting("Labelled", "2026-03-20T09:00:00");
+    (event["eventLabelId"], event["colorId"]) = (json!("one"), json!("5"));
+    let old = account.insert(&event);
+    assert_eq!((&old["eventLabelId"], &old["colorId"]), (&Value::Null, &json!("5")));
+    let new = account.write(Method::POST, &format!("{EVENTS}?eventLabelVersion=1"), &event);
+    assert_eq!((&new["eventLabelId"], &new["colorId"]), (&json!("one"), &Value::Null));
+    let one = format!("{EVENTS}/{}?eventLabelVersion=1", new["id"].as_str().expect("an id"));
+    let cleared = account.write(Method::PATCH, &one, &json!({ "eventLabelId": "" }));
+    assert_eq!(cleared["eventLabelId"], Value::Null);
+}
+
+#[test]
 fn quick_words_become_an_event() {
     let account = empty_account();
     let made =
