@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use recordport::provider::changes::Feed;
-use recordport::provider::{ChangeKind, Edit, Outcome};
-use recordport::record::{Checkpoint, Key};
+use recordport::provider::{Change, ChangeKind, Edit, NewRow, Outcome, WriteOptions};
+use recordport::record::{Checkpoint, Key, KeyFields};
 use serde_json::{Value, json};
 
 use crate::support::command::{EmulatorProcess, Home};
@@ -303,6 +303,24 @@ async fn an_event_is_moved_and_a_series_is_cut_in_two() {
 }
 
 #[tokio::test]
+async fn a_line_of_text_becomes_an_event_once_or_its_outcome_is_unknown() {
+    let diary = Diary::new().await;
+    let made = diary.create("quick_event:primary", json!({ "text": "Lunch & talk tomorrow 12:30" })).await;
+    let event = diary.get(EVENTS, &made).await.expect("is an event");
+    assert_eq!(event["summary"], "Lunch & talk tomorrow 12:30");
+    assert!(event["start"]["dateTime"].as_str().is_some_and(|at| at.contains("T12:30:00")), "{event}");
+    let records = diary.open("quick_event:primary").await;
+    let can = &records.record_type().capability;
+    assert!(can.create.is_some() && can.search.is_none() && can.get.is_none() && can.update.is_none());
+    let lost = json!({ "kind": "drop_after_commit", "path": "/batch/calendar/v3" });
+    diary.control(Method::POST, "faults", lost).await;
+    let outcome = diary.try_create("quick_event:primary", &json!({ "text": "Only once" })).await;
+    assert_eq!(outcome.status(), "unknown", "{outcome:?}");
+    let stored = diary.stored_in(OWN).await;
+    assert_eq!(stored.iter().filter(|row| row["summary"] == "Only once").count(), 1);
+}
+
+#[tokio::test]
 async fn the_small_types_are_read_and_rules_and_entries_are_written() {
     let diary = Diary::new().await;
     assert!(
@@ -351,10 +369,16 @@ async fn several_calendars_are_searched_at_once_and_one_alone_where_it_is_named(
     assert_eq!(own.len(), diary.stored().await.iter().filter(|row| row["calendar_id"] == OWN).count());
     let log = diary.control(Method::GET, "requests", Value::Null).await;
     let lists = |entry: &&Value| entry["path"].as_str().is_some_and(|path| path.contains("/events"));
-    let lists: Vec<&Value> = log["requests"].as_array().unwrap().iter().filter(lists).collect();
-    assert_eq!(lists.len(), 1, "{lists:?}");
-    // Only what was selected came, and what tells which event it is.
-    assert!(lists[0]["query"].as_str().unwrap().contains("fields=kind"), "{lists:?}");
+    let read: Vec<&Value> = log["requests"].as_array().unwrap().iter().filter(lists).collect();
+    assert_eq!(read.len(), 1, "{read:?}");
+    assert!(read[0]["query"].as_str().unwrap().contains("fields=kind"), "only what is needed: {read:?}");
+    diary.control(Method::DELETE, "requests", Value::Null).await;
+    let twice = "calendar_id IN ('ada@emulated.example', 'nobody@emulated.example', 'ada@emulated.example')";
+    let found = diary.search("event", json!({ "where": twice, "select": ["id"] })).await;
+    assert_eq!(found.len(), own.len());
+    let log = diary.control(Method::GET, "requests", Value::Null).await;
+    let read = log["requests"].as_array().unwrap().iter().filter(lists).count();
+    assert_eq!(read, 2, "a calendar that is named twice is read once: {log}");
     let none =
         json!({ "where": "calendar_id = 'ada@emulated.example' AND iCalUID = 'nobody'", "select": ["id"] });
     assert!(diary.search("event", none).await.is_empty(), "an empty list may lack its rows");
@@ -370,6 +394,82 @@ async fn several_calendars_are_searched_at_once_and_one_alone_where_it_is_named(
     };
     let found = ids(&single).await;
     assert!(!found.is_empty() && found == ids(before).await);
+}
+
+/// An answer to a batch: the request that each is for, its status and body.
+fn batch_answer(answers: &[(usize, &str, Value)]) -> Value {
+    let each = answers.iter().map(|(at, status, body)| {
+        format!(
+            "--a\r\nContent-Type: application/http\r\nContent-ID: <response-{at}>\r\n\r\nHTTP/1.1 {status}\r\n\
+             Content-Type: application/json\r\n\r\n{body}\r\n"
+        )
+    });
+    let body = each.collect::<String>() + "--a--\r\n";
+    json!({
+        "kind": "status", "status": 200, "path": "/batch/calendar/v3", "body": body,
+        "headers": { "content-type": "multipart/mixed; boundary=a" },
+    })
+}
+
+fn refusal(reason: &str, code: u16) -> Value {
+    let one = json!({ "domain": "global", "reason": reason, "message": reason });
+    json!({ "error": { "errors": [one], "code": code, "message": reason } })
+}
+
+#[tokio::test]
+async fn answers_of_a_batch_find_their_rows_by_name_also_where_one_is_missing() {
+    let diary = Diary::new().await;
+    let create = async |name: &str, rows: [Value; 3]| {
+        let rows = rows.map(|row| NewRow { fields: edits(&row), marker: None });
+        let records = diary.open(name).await;
+        records.create(&diary.org.cx, &rows, &WriteOptions::new()).await.expect("is answered")
+    };
+    let statuses = |outcomes: &[Outcome]| outcomes.iter().map(Outcome::status).collect::<Vec<_>>();
+    // Calendars get their ids from Google: the one whose answer is missing may have been made.
+    let third = json!({ "id": "third@group.calendar.google.com" });
+    let answer = [(2, "200 OK", third), (0, "403 Forbidden", refusal("forbidden", 403))];
+    diary.control(Method::POST, "faults", batch_answer(&answer)).await;
+    let outcomes = create("calendar", ["a", "b", "c"].map(|name| json!({ "summary": name }))).await;
+    assert_eq!(statuses(&outcomes), ["failed", "unknown", "created"], "{outcomes:?}");
+    assert_eq!(outcomes[2].key(), Some(&Key::text("third@group.calendar.google.com")));
+    // Events have ids of ours: those without an answer are sent again, the refused one is not.
+    let answer = [(1, "403 Forbidden", refusal("forbidden", 403))];
+    diary.control(Method::POST, "faults", batch_answer(&answer)).await;
+    let row = |name: &str| {
+        let mut row = days("2026-05-01", "2026-05-02");
+        row["summary"] = json!(name);
+        row
+    };
+    let outcomes = create(EVENTS, ["first", "second", "third"].map(row)).await;
+    assert_eq!(statuses(&outcomes), ["created", "failed", "created"], "{outcomes:?}");
+    let stored = diary.stored_in(OWN).await;
+    let count = |name: &str| stored.iter().filter(|row| row["summary"] == name).count();
+    assert_eq!(["first", "second", "third"].map(count), [1, 0, 1]);
+}
+
+#[tokio::test]
+async fn an_upsert_that_adds_to_a_list_reads_it_anew_when_somebody_changed_it_meanwhile() {
+    let diary = Diary::new().await;
+    let mut row = days("2026-05-01", "2026-05-02");
+    row["iCalUID"] = json!("lists@example.com");
+    row["attendees"] = json!([{ "email": "ann@emulated.example" }]);
+    let made = diary.create(EVENTS, row).await;
+    // The look comes first, then the change, which meets another version.
+    let mut stale = batch_answer(&[(0, "412 Precondition Failed", refusal("conditionNotMet", 412))]);
+    stale["nth"] = json!(2);
+    diary.control(Method::POST, "faults", stale).await;
+    let add = vec![json!({ "email": "bob@emulated.example" })];
+    let rows = [Change {
+        key: Key::text("lists@example.com"),
+        edits: vec![("attendees".to_owned(), Edit::List { add, remove: Vec::new() })],
+        if_version: None,
+    }];
+    let records = diary.open(EVENTS).await;
+    let by = KeyFields::single("iCalUID");
+    let outcomes =
+        records.upsert(&diary.org.cx, &by, &rows, &WriteOptions::new()).await.expect("is answered");
+    assert!(matches!(&outcomes[..], [Outcome::Updated(key)] if *key == made), "{outcomes:?}");
+    assert_eq!(diary.row(&made).await["attendees"].as_array().map(Vec::len), Some(2));
 }
 
 /// What a feed's lines come to when they are applied in order.

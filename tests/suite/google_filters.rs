@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use http::Method;
-use recordport::provider::At;
 use recordport::provider::search::Search;
+use recordport::provider::{At, Records};
 use recordport::record::FieldPath;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -79,10 +79,14 @@ impl Table {
         let sqlite = Connection::open_in_memory().unwrap();
         let names: Vec<String> = COLUMNS.iter().map(|path| flat(path)).collect();
         sqlite.execute_batch("PRAGMA case_sensitive_like = ON").unwrap();
-        sqlite.execute_batch(&format!("CREATE TABLE t (key TEXT, {})", names.join(", "))).unwrap();
+        sqlite
+            .execute_batch(&format!("CREATE TABLE t (key TEXT, recurrence TEXT, {})", names.join(", ")))
+            .unwrap();
         let mut values = vec![Vec::new(); COLUMNS.len()];
         for (key, record) in records {
-            let mut row = vec![quoted(key)];
+            // A list without lines is none.
+            let recurs = record["recurrence"].as_array().is_some_and(|lines| !lines.is_empty());
+            let mut row = vec![quoted(key), if recurs { quoted("RRULE") } else { "NULL".to_owned() }];
             for (path, seen) in COLUMNS.iter().zip(&mut values) {
                 let value = value(record, path);
                 row.push(value.as_deref().map_or_else(|| "NULL".to_owned(), quoted));
@@ -148,12 +152,21 @@ impl Table {
             format!("iCalUID = {}", seen("iCalUID")),
             format!("recurringEventId = {}", seen("recurringEventId")),
             "eventType IN ('focusTime', 'outOfOffice')".to_owned(),
-            format!("start.dateTime >= {}", seen("start.dateTime")),
+            format!("recurringEventId IS NOT NULL AND start.dateTime >= {}", seen("start.dateTime")),
             format!("recurringEventId IS NOT NULL AND start.dateTime <= {}", seen("start.dateTime")),
         ]
     }
 
-    fn condition(&self, dice: &mut Dice) -> String {
+    /// A condition; some say besides that they mean no series, where there are any.
+    fn condition(&self, dice: &mut Dice, series: bool) -> String {
+        let condition = self.any_condition(dice);
+        match series && dice.below(3) == 0 {
+            true => format!("recurrence IS NULL AND {condition}"),
+            false => condition,
+        }
+    }
+
+    fn any_condition(&self, dice: &mut Dice) -> String {
         let leaves: Vec<String> = (0..=dice.below(3)).map(|_| self.leaf(dice)).collect();
         let word = if dice.below(4) == 0 { " OR " } else { " AND " };
         let joined = format!("({})", leaves.join(word));
@@ -161,12 +174,15 @@ impl Table {
     }
 }
 
-async fn rows(diary: &Diary, name: &str, query: &Value) -> (Vec<(String, Value)>, String, bool) {
-    let records = diary.open(name).await;
-    let prepared = diary.prepare(&records, query).await;
+async fn rows(
+    diary: &Diary,
+    records: &Arc<dyn Records>,
+    query: &Value,
+) -> (Vec<(String, Value)>, String, bool) {
+    let prepared = diary.prepare(records, query).await;
     let native = prepared.plan.native.join(" ");
     let sent = prepared.plan.conditions.iter().any(|condition| condition.at != At::Here);
-    let search = Search::start(Arc::clone(&records), diary.org.cx.clone(), &prepared);
+    let search = Search::start(Arc::clone(records), diary.org.cx.clone(), &prepared);
     let found: Vec<_> = search.into_records().try_collect().await.expect("searches");
     let each = found.iter().map(|record| (record.key.to_string(), record.to_value().expect("JSON")));
     (each.collect(), native, sent)
@@ -190,17 +206,19 @@ async fn judge(name: &str, everything: &str, sendable: &[&str]) {
         "" => json!({}),
         bounds => json!({ "where": bounds }),
     };
-    let table = Table::load(&rows(&diary, name, &all).await.0);
+    let records = diary.open(name).await;
+    let table = Table::load(&rows(&diary, &records, &all).await.0);
     let mut dice = Dice(20_261_122);
     let (mut sent, mut telling) = (0, 0);
     let mut natives = String::new();
     let mut wrong = Vec::new();
-    let mut conditions: Vec<String> = (0..FILTERS).map(|_| table.condition(&mut dice)).collect();
+    let mut conditions: Vec<String> =
+        (0..FILTERS).map(|_| table.condition(&mut dice, everything.is_empty())).collect();
     conditions.extend(table.sendable());
     for (number, condition) in conditions.iter().enumerate() {
         let expected = table.ask(&narrowed(condition));
         let query = json!({ "where": narrowed(condition), "select": [FieldPath::of(["id"]).to_string()] });
-        let (found, native, pushed) = rows(&diary, name, &query).await;
+        let (found, native, pushed) = rows(&diary, &records, &query).await;
         let keys: BTreeSet<String> = found.iter().map(|(key, _)| key.clone()).collect();
         sent += usize::from(pushed);
         telling += usize::from(!expected.is_empty() && expected.len() < table.keys);

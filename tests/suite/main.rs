@@ -36,6 +36,7 @@ mod filters;
 mod google_calendar;
 mod google_discovery;
 mod google_filters;
+mod google_series;
 mod http_plane;
 mod jira;
 mod jira_changes;

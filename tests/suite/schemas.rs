@@ -330,7 +330,9 @@ async fn the_schemas_of_google_calendar_are_those_in_the_files() {
 
 /// The types of the whole account, and what only a calendar's own type has.
 fn is_common(name: &TypeName) -> bool {
-    let own = matches!(name.as_str(), "event:ada@emulated.example" | "acl_rule:ada@emulated.example");
+    let own =
+        ["event:ada@emulated.example", "quick_event:ada@emulated.example", "acl_rule:ada@emulated.example"]
+            .contains(&name.as_str());
     name.scope().is_none() || own
 }
 

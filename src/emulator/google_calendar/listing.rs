@@ -1,5 +1,7 @@
 //! Lists of events, whole or since a token, and the occurrences of a series.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
@@ -12,6 +14,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::errors::{Refusal, answer};
 use super::event::{Around, Event};
+use super::moments::Moment;
 use super::occurrences;
 use super::store::{Calendar, Store};
 use crate::emulator::service::Reply;
@@ -154,6 +157,12 @@ fn has_words(event: &Event, words: &str) -> bool {
 /// The rows of a list, in order: series as such, or their occurrences.
 fn rows(store: &Store, calendar: &Calendar, filter: &Filter, call: &Call<'_>, zone: &TimeZone) -> Vec<Event> {
     let mut out = Vec::new();
+    let range = (filter.from, filter.to);
+    let ranged = range != (None, None);
+    let exceptions: HashSet<String> = match ranged && !filter.single {
+        true => calendar.events(&store.seed, 0).filter(|own| own.of.is_some()).map(|own| own.id).collect(),
+        false => HashSet::new(),
+    };
     for event in calendar.events(&store.seed, 0) {
         if !filter.keeps(&event) || !filter.shows(&event) {
             continue;
@@ -165,14 +174,19 @@ fn rows(store: &Store, calendar: &Calendar, filter: &Filter, call: &Call<'_>, zo
             continue;
         }
         let lines = event.recurrence();
-        let expand = || occurrences::occurrences(&event.span, &lines, filter.from, filter.to, call.now, zone);
         if filter.single {
             if !event.is_cancelled() {
                 let exceptions = calendar.exceptions(&store.seed, &event.id);
-                let own = expand().into_iter().map(|span| event.occurrence(span));
+                let spans =
+                    occurrences::occurrences(&event.span, &lines, filter.from, filter.to, call.now, zone);
+                let own = spans.into_iter().map(|span| event.occurrence(span));
                 out.extend(own.filter(|own| exceptions.iter().all(|exception| exception.id != own.id)));
             }
-        } else if (filter.from.is_none() && filter.to.is_none()) || !expand().is_empty() {
+            continue;
+        }
+        // A series is listed for what is left of its occurrences.
+        let is_exception = |start: &Moment| exceptions.contains(&format!("{}_{}", event.id, start.compact()));
+        if !ranged || occurrences::takes_place(&event.span, &lines, range, call.now, zone, is_exception) {
             out.push(event);
         }
     }

@@ -109,6 +109,23 @@ pub(super) fn occurrences(
     out
 }
 
+/// Whether a series has an occurrence of its own in a range; exceptions stand in lists by themselves.
+pub(super) fn takes_place(
+    span: &Span,
+    lines: &[String],
+    (from, to): (Option<Timestamp>, Option<Timestamp>),
+    now: Timestamp,
+    zone: &TimeZone,
+    is_exception: impl Fn(&Moment) -> bool,
+) -> bool {
+    let Ok(set) = series(span, lines) else { return false };
+    let latest = now.max(span.start.instant(zone)).saturating_add(HORIZON).unwrap_or(Timestamp::MAX);
+    let until = to.unwrap_or(latest);
+    let own = set.into_iter().take(MOST).filter_map(|at| at_time(span, at.timestamp()));
+    own.take_while(|own| own.start.instant(zone) < until)
+        .any(|own| own.overlaps(from, to, zone) && !is_exception(&own.start))
+}
+
 /// The span moved so that it starts at an occurrence; days and wall time keep their length.
 fn at_time(span: &Span, seconds: i64) -> Option<Span> {
     let start = Timestamp::from_second(seconds).ok()?;

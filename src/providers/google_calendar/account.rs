@@ -19,6 +19,8 @@ use crate::record::record_type::Picklist;
 pub(super) const LIST_PAGE: u32 = 250;
 /// The name that stands for the user's own calendar.
 pub(super) const PRIMARY: &str = "primary";
+/// The code for answers that cannot be given to their requests.
+const MISCOUNTED: &str = "wrong_row_count";
 /// Colours that calendars and events have had for years, for when the service does not tell.
 const USUAL_COLOURS: usize = 11;
 
@@ -217,11 +219,12 @@ impl Account {
         self.colours.get(cx, false, ask).await
     }
 
-    /// Sends several requests in batches of as many as the service takes, and gives the answer to each; `None` for
-    /// one whose answer did not come. Answers that refuse the token are asked for again with a fresh one.
+    /// Sends several requests in one batch, and gives the answer to each; `None` for one whose answer did not come.
+    /// Answers that refuse the token are asked for again with a fresh one, and those that are missing once more where
+    /// the requests may be repeated.
     ///
     /// # Errors
-    /// What concerns a batch as a whole.
+    /// What concerns the batch as a whole.
     pub(super) async fn send_parts(
         &self,
         cx: &Context,
@@ -229,20 +232,36 @@ impl Account {
         parts: &[Part],
         idempotent: bool,
     ) -> Result<Vec<Option<PartReply>>> {
-        let mut answers = batch(cx, operation, parts, idempotent).await?;
+        let mut answers = match batch(cx, operation, parts, idempotent).await {
+            Err(error) if idempotent && error.code() == Some(MISCOUNTED) => {
+                return batch(cx, operation, parts, idempotent).await;
+            }
+            answers => answers?,
+        };
         let refused = |answer: &Option<PartReply>| {
             answer.as_ref().is_some_and(|answer| answer.status == StatusCode::UNAUTHORIZED)
         };
-        let places: Vec<usize> =
-            answers.iter().enumerate().filter(|(_, answer)| refused(answer)).map(|(at, _)| at).collect();
+        let places: Vec<usize> = (0..answers.len())
+            .filter(|at| refused(&answers[*at]) || (idempotent && answers[*at].is_none()))
+            .collect();
         if places.is_empty() {
             return Ok(answers);
         }
-        // Parts are refused inside a good answer, which no layer looks into: a plain request gets the token renewed.
-        cx.send(api::get(operation, "users/me/settings/timezone")).await?;
+        if answers.iter().any(refused) {
+            // Parts are refused inside a good answer, which no layer looks into: a plain request gets the token renewed.
+            let renewed = cx.send(api::get(operation, "users/me/settings/timezone")).await;
+            match renewed {
+                Err(error) if answers.iter().all(refused) => return Err(error),
+                // What was answered stays told.
+                Err(_) => return Ok(answers),
+                Ok(_) => {}
+            }
+        }
         let again: Vec<Part> = places.iter().filter_map(|at| parts.get(*at).cloned()).collect();
-        for (at, answer) in places.into_iter().zip(batch(cx, operation, &again, idempotent).await?) {
-            answers[at] = answer;
+        match batch(cx, operation, &again, idempotent).await {
+            Ok(came) => places.into_iter().zip(came).for_each(|(at, answer)| answers[at] = answer),
+            Err(error) if error.leaves_open() => places.into_iter().for_each(|at| answers[at] = None),
+            Err(_) => {}
         }
         Ok(answers)
     }
@@ -261,21 +280,36 @@ async fn batch(
         .map(|(at, part)| Part { id: Some(format!("<{at}>")), ..part.clone() })
         .collect();
     let reply = cx.send(api::batch(operation, &named, idempotent)).await?;
-    let Answers { replies, whole } =
-        multipart::read(reply.header("content-type").unwrap_or_default(), &reply.body)
-            .map_err(|error| error.with_provider("google-calendar"))?;
+    let answers = multipart::read(reply.header("content-type").unwrap_or_default(), &reply.body)
+        .map_err(|error| error.with_provider("google-calendar"))?;
+    matched(answers, parts.len())
+}
+
+/// Gives each answer to its request: to the one that it names, and without names in their order. A request that no
+/// answer is known to be of has none.
+///
+/// # Errors
+/// Protocol when there are more answers than requests, or two of one request.
+fn matched(Answers { replies, whole }: Answers, sent: usize) -> Result<Vec<Option<PartReply>>> {
     let came = replies.len();
-    let mut answers: Vec<Option<PartReply>> = vec![None; parts.len()];
-    for (position, reply) in replies.into_iter().enumerate() {
-        let place = place_of(&reply).unwrap_or(position);
-        let Some(slot) = answers.get_mut(place).filter(|slot| slot.is_none()) else {
-            return Err(miscounted(came, parts.len()));
+    let mut answers: Vec<Option<PartReply>> = vec![None; sent];
+    let mut nameless = Vec::new();
+    for reply in replies {
+        let Some(place) = place_of(&reply) else {
+            nameless.push(reply);
+            continue;
         };
-        *slot = Some(reply);
+        let slot = answers.get_mut(place).filter(|slot| slot.is_none());
+        *slot.ok_or_else(|| miscounted(came, sent))? = Some(reply);
     }
-    // Nobody knows whose answer is missing.
-    if whole && came < parts.len() {
-        return Err(miscounted(came, parts.len()));
+    let open = answers.iter_mut().filter(|slot| slot.is_none());
+    let missing = sent - (came - nameless.len());
+    if nameless.len() > missing {
+        return Err(miscounted(came, sent));
+    }
+    // Where some are missing, only a body without any names that broke off tells which: the last ones.
+    if nameless.len() == missing || (!whole && missing == sent) {
+        open.zip(nameless).for_each(|(slot, reply)| *slot = Some(reply));
     }
     Ok(answers)
 }
@@ -289,7 +323,7 @@ fn place_of(reply: &PartReply) -> Option<usize> {
 fn miscounted(came: usize, sent: usize) -> Error {
     Error::protocol(format!("Google answered {came} of {sent} requests of a batch"))
         .with_provider("google-calendar")
-        .with_code("wrong_row_count")
+        .with_code(MISCOUNTED)
 }
 
 /// The error for a list that leads to the same page again.
@@ -304,4 +338,46 @@ fn unknown_calendar(name: &str) -> Error {
         .with_provider("google-calendar")
         .with_code("unknown_calendar")
         .with_advice("`recordport search CONNECTION calendar_list_entry` lists the calendars with their ids")
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+
+    /// Answers with these names, whose statuses tell where they stood; and whose they are.
+    fn places(names: &[Option<&str>], whole: bool, sent: usize) -> Option<Vec<Option<u16>>> {
+        let replies = names.iter().zip(200_u16..).map(|(name, status)| PartReply {
+            id: name.map(|name| format!("<response-{name}>")),
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        });
+        let answers = matched(Answers { replies: replies.collect(), whole }, sent).ok()?;
+        Some(answers.into_iter().map(|own| own.map(|own| own.status.as_u16())).collect())
+    }
+
+    #[test]
+    fn an_answer_is_that_of_the_request_that_it_names() {
+        let named = [Some("2"), Some("0")];
+        assert_eq!(places(&named, true, 3), Some(vec![Some(201), None, Some(200)]));
+        assert_eq!(places(&named, false, 3), Some(vec![Some(201), None, Some(200)]));
+        assert_eq!(places(&[], true, 1), Some(vec![None]));
+        // One of no request, two of one, and more than requests.
+        assert_eq!(places(&[Some("3")], true, 3), None);
+        assert_eq!(places(&[Some("1"), Some("1")], true, 3), None);
+        assert_eq!(places(&[None, None], true, 1), None);
+    }
+
+    #[test]
+    fn answers_without_names_come_in_order_and_none_is_guessed() {
+        assert_eq!(places(&[None, None], true, 2), Some(vec![Some(200), Some(201)]));
+        assert_eq!(places(&[Some("1"), None], true, 2), Some(vec![Some(201), Some(200)]));
+        // Cut short, the first ones came; complete, any may be missing.
+        assert_eq!(places(&[None], false, 2), Some(vec![Some(200), None]));
+        assert_eq!(places(&[None], true, 2), Some(vec![None, None]));
+        assert_eq!(places(&[Some("2"), None], false, 3), Some(vec![None, None, Some(200)]));
+    }
 }

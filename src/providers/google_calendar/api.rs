@@ -42,6 +42,11 @@ pub(super) fn events(calendar: &str) -> String {
     format!("calendars/{}/events", encode(calendar))
 }
 
+/// Where an event is made from a line of text.
+pub(super) fn quick_add(calendar: &str, text: &str) -> String {
+    with_query(&format!("{}/quickAdd", events(calendar)), &[("text", text)])
+}
+
 /// One event.
 pub(super) fn event(calendar: &str, id: &str) -> String {
     format!("{}/{}", events(calendar), encode(id))

@@ -6,20 +6,19 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
 use super::account::endless;
+use super::following::Found;
 use super::kinds::EVENTS_MAX;
 use super::records::{Address, GoogleRecords};
-use super::series::{Cut, Found, KEPT};
+use super::series::{Cut, KEPT, length};
 use super::write_options::DROP_EXCEPTIONS;
 use super::{api, dialect, draft};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::http::multipart::Part;
 use crate::provider::{Context, WriteOptions};
 
 /// What makes an occurrence different from its series.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Exception {
-    /// Its id in the old series.
-    id: String,
     /// Where the series has it.
     original: Json,
     /// What it has of its own; nothing when it was taken away.
@@ -31,25 +30,13 @@ fn is_derived(name: &str) -> bool {
     KEPT.contains(&name) || matches!(name, "recurrence" | "start" | "end" | "status")
 }
 
-/// How long an event takes: days, or seconds.
-fn length(event: &Json) -> Option<i64> {
-    let at = |side: &str| -> Option<i64> {
-        match Cut::of(&event[side]).ok()? {
-            Cut::Day(day) => Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second()),
-            Cut::At(at) => Some(at.as_second()),
-        }
-    };
-    Some(at("end")? - at("start")?)
-}
-
 impl Exception {
     /// What an occurrence has of its own; nothing for one that is as its series has it. Wall time that shifts with the
     /// clocks is the series' own.
     fn of(occurrence: &Json, master: &Json) -> Option<Self> {
-        let id = occurrence["id"].as_str()?.to_owned();
         let original = occurrence["originalStartTime"].clone();
         if occurrence["status"] == "cancelled" {
-            return Some(Self { id, original, own: None });
+            return Some(Self { original, own: None });
         }
         let (Some(event), Some(series)) = (occurrence.as_object(), master.as_object()) else { return None };
         let mut own = Map::new();
@@ -71,15 +58,12 @@ impl Exception {
                 own.insert(side.to_owned(), occurrence[side].clone());
             }
         }
-        (!own.is_empty()).then_some(Self { id, original, own: Some(own) })
+        (!own.is_empty()).then_some(Self { original, own: Some(own) })
     }
 
     /// The id of the occurrence at the same place of another series.
     fn id_in(&self, series: &str) -> Result<String> {
-        Ok(match Cut::of(&self.original)? {
-            Cut::Day(day) => format!("{series}_{}", day.strftime("%Y%m%d")),
-            Cut::At(at) => format!("{series}_{}", at.strftime("%Y%m%dT%H%M%SZ")),
-        })
+        Ok(format!("{series}_{}", Cut::of(&self.original)?.compact()))
     }
 
     /// The request that makes the occurrence of a new series what this one is. What the change of the series sets is
@@ -122,16 +106,8 @@ impl Cut {
 }
 
 impl GoogleRecords {
-    /// The exceptions of a series from the cut on.
-    ///
-    /// # Errors
-    /// What the service refuses.
-    pub(super) async fn exceptions_behind(
-        &self,
-        cx: &Context,
-        operation: &'static str,
-        found: &Found,
-    ) -> Result<Vec<Exception>> {
+    /// The occurrences of a series from the cut on, with those that were taken away.
+    async fn behind(&self, cx: &Context, operation: &'static str, found: &Found) -> Result<Vec<Json>> {
         let size = EVENTS_MAX.to_string();
         let resource = format!("{}/instances", api::event(&found.series.calendar, &found.series.id));
         let mut out = Vec::new();
@@ -142,8 +118,7 @@ impl GoogleRecords {
             let call = api::get(operation, &api::with_query(&resource, &query));
             let page: super::account::ListPage<Json> =
                 dialect::read("occurrences", &cx.send(call).await?.body)?;
-            let behind = page.items.iter().filter(|own| found.cut.reaches(&own["originalStartTime"]));
-            out.extend(behind.filter_map(|own| Exception::of(own, &found.master)));
+            out.extend(page.items.into_iter().filter(|own| found.cut.reaches(&own["originalStartTime"])));
             if page.next_page_token.is_some() && page.next_page_token == token {
                 return Err(endless());
             }
@@ -152,6 +127,20 @@ impl GoogleRecords {
                 return Ok(out);
             }
         }
+    }
+
+    /// The exceptions of a series from the cut on.
+    ///
+    /// # Errors
+    /// What the service refuses.
+    pub(super) async fn exceptions_behind(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        found: &Found,
+    ) -> Result<Vec<Exception>> {
+        let all = self.behind(cx, operation, found).await?;
+        Ok(all.iter().filter_map(|own| Exception::of(own, &found.master)).collect())
     }
 
     /// Gives a new series the exceptions of the old one behind the cut.
@@ -174,40 +163,17 @@ impl GoogleRecords {
         self.send_all(cx, "update", &parts).await
     }
 
-    /// Takes exceptions of a series that was cut away: the rule that they are exceptions of has ended.
+    /// Takes away what is left of a series behind its end: the rule that these were exceptions of has ended.
     ///
     /// # Errors
     /// What the service refuses.
-    pub(super) async fn drop_exceptions(
-        &self,
-        cx: &Context,
-        operation: &'static str,
-        exceptions: &[Exception],
-        series: &Address,
-    ) -> Result<()> {
-        let live = exceptions.iter().filter(|own| own.own.is_some());
+    pub(super) async fn drop_left(&self, cx: &Context, operation: &'static str, found: &Found) -> Result<()> {
+        let all = self.behind(cx, operation, found).await?;
+        let live = all.iter().filter(|own| own["status"] != "cancelled").filter_map(|own| own["id"].as_str());
         let parts: Vec<Part> = live
-            .map(|own| api::part(Method::DELETE, &api::event(&series.calendar, &own.id), String::new()))
+            .map(|id| api::part(Method::DELETE, &api::event(&found.series.calendar, id), String::new()))
             .collect();
         self.send_all(cx, operation, &parts).await
-    }
-
-    /// Sends requests of which each may be repeated. What is gone already is as it shall be.
-    async fn send_all(&self, cx: &Context, operation: &'static str, parts: &[Part]) -> Result<()> {
-        for some in parts.chunks(api::BATCH) {
-            let answers = self.account.send_parts(cx, operation, some, true).await?;
-            for (part, answer) in some.iter().zip(answers) {
-                let answer = answer.ok_or_else(super::pages::cut_short)?;
-                if answer.status.is_success() {
-                    continue;
-                }
-                let error = dialect::part_error(operation, &answer);
-                if !(part.method == Method::DELETE && error.kind() == ErrorKind::NotFound) {
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) enum Home {
     Events,
     /// Events as they take place: each occurrence of a series is a record.
     Occurrences,
+    /// Events that are made from a line of text. What is made is one of [`Self::Events`].
+    Texts,
     /// Who may see a calendar.
     Rules,
     Settings,
@@ -41,11 +43,12 @@ pub(super) enum Home {
 }
 
 /// All of them with name, label, plural.
-pub(super) const HOMES: [(Home, &str, &str, &str); 8] = [
+pub(super) const HOMES: [(Home, &str, &str, &str); 9] = [
     (Home::Calendars, "calendar", "Calendar", "Calendars"),
     (Home::List, "calendar_list_entry", "Calendar list entry", "Calendar list entries"),
     (Home::Events, "event", "Event", "Events"),
     (Home::Occurrences, "event_instance", "Occurrence", "Occurrences"),
+    (Home::Texts, "quick_event", "Event from text", "Events from text"),
     (Home::Rules, "acl_rule", "Rule of access", "Rules of access"),
     (Home::Settings, "setting", "Setting", "Settings"),
     (Home::Colours, "color", "Colour", "Colours"),
@@ -64,7 +67,7 @@ impl Home {
 
     /// Whether the calendar is a part of the key.
     pub(super) fn has_calendar(self) -> bool {
-        matches!(self, Self::Events | Self::Occurrences | Self::Rules)
+        matches!(self, Self::Events | Self::Occurrences | Self::Texts | Self::Rules)
     }
 
     pub(super) fn is_of_events(self) -> bool {
@@ -73,12 +76,12 @@ impl Home {
 
     /// Whether types of it may name a calendar, and whether they must.
     pub(super) fn scope(self) -> (bool, bool) {
-        (self.has_calendar(), self == Self::Rules)
+        (self.has_calendar(), matches!(self, Self::Texts | Self::Rules))
     }
 
     pub(super) fn key(self) -> KeyFields {
         match self {
-            Self::Events | Self::Occurrences | Self::Rules => KeyFields::of([CALENDAR, "id"]),
+            Self::Events | Self::Occurrences | Self::Texts | Self::Rules => KeyFields::of([CALENDAR, "id"]),
             Self::Busy => KeyFields::of([CALENDAR, "start"]),
             Self::Colours => KeyFields::of(["group", "id"]),
             Self::Calendars | Self::List | Self::Settings => KeyFields::single("id"),
@@ -90,7 +93,7 @@ impl Home {
         match self {
             Self::Calendars => "calendars".to_owned(),
             Self::List => "users/me/calendarList".to_owned(),
-            Self::Events | Self::Occurrences => api::events(calendar),
+            Self::Events | Self::Occurrences | Self::Texts => api::events(calendar),
             Self::Rules => format!("calendars/{}/acl", api::encode(calendar)),
             Self::Settings => "users/me/settings".to_owned(),
             Self::Colours => "colors".to_owned(),
@@ -110,6 +113,13 @@ impl Home {
 
     fn capability(self, calendar: Option<&Calendar>) -> Capability {
         let events = self.is_of_events();
+        if self == Self::Texts {
+            let create = WriteCapability {
+                options: write_options::create(self),
+                ..WriteCapability::batches_of(api::BATCH)
+            };
+            return Capability { create: Some(create), ..Capability::default() };
+        }
         let mut can = Capability {
             search: Some(SearchCapability {
                 page_max: self.page_max(),
@@ -130,7 +140,7 @@ impl Home {
             Self::Events | Self::Occurrences => calendar.is_none_or(Calendar::is_writable),
             Self::Rules => calendar.is_none_or(Calendar::is_owned),
             Self::Calendars | Self::List => true,
-            Self::Settings | Self::Colours | Self::Busy => false,
+            Self::Texts | Self::Settings | Self::Colours | Self::Busy => false,
         };
         if writable {
             self.add_writes(&mut can, calendar.is_some());
@@ -192,6 +202,7 @@ pub(super) async fn describe(
         }),
         Home::List => other_fields::list_entry(&colours().await?.of_calendars()),
         Home::Calendars => other_fields::calendar(),
+        Home::Texts => other_fields::quick_event(),
         Home::Rules => other_fields::acl_rule(),
         Home::Settings => other_fields::setting(),
         Home::Colours => other_fields::colour(),
@@ -229,6 +240,10 @@ fn description(home: Home) -> Option<&'static str> {
         Home::Occurrences => {
             Some("An event as it takes place: a series gives a record for each of its occurrences")
         }
+        Home::Texts => Some(
+            "A line of text, such as \"Lunch with Ann tomorrow 12:30\", of which Google makes an event; its key is that of \
+             the event",
+        ),
         Home::Busy => Some("A stretch of time in which a calendar is busy; a search needs a time range"),
         Home::Rules | Home::Settings | Home::Colours => None,
     }
@@ -257,7 +272,7 @@ pub(super) fn summary(home: Home, calendar: Option<&Calendar>) -> TypeSummary {
         label,
         label_plural,
         custom: false,
-        searchable: true,
+        searchable: can.search.is_some(),
         creatable: can.create.is_some(),
         updatable: can.update.is_some(),
         deletable: can.delete.is_some(),

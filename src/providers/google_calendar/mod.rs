@@ -11,6 +11,7 @@ mod draft;
 mod event_fields;
 mod exceptions;
 mod fields;
+mod following;
 mod kinds;
 mod moments;
 mod other_fields;
@@ -162,7 +163,11 @@ impl Provider for GoogleCalendarProvider {
 fn of_calendar(calendar: &Calendar) -> impl Iterator<Item = TypeSummary> {
     let homes = HOMES.iter().map(|(home, ..)| *home).filter(|home| home.scope().0);
     homes
-        .filter(|home| *home != Home::Rules || calendar.is_owned())
+        .filter(|home| match home {
+            Home::Rules => calendar.is_owned(),
+            Home::Texts => calendar.is_writable(),
+            _ => true,
+        })
         .map(|home| kinds::summary(home, Some(calendar)))
 }
 

@@ -11,6 +11,8 @@ use super::fields::{
 use crate::record::record_type::{Picklist, TextForm};
 use crate::record::{Field, FieldType};
 
+/// Longest line of text for an event: it travels in an address.
+const QUICK_MAX: u64 = 1_000;
 /// Roles, from the least to the most.
 const ROLES: [(&str, &str); 6] = [
     ("none", "No access"),
@@ -193,6 +195,17 @@ pub(super) fn acl_rule() -> Vec<Field> {
         Field { nullable: false, required_on_create: true, updatable: false, ..settable(scope) },
         etag(),
         kind("calendar#aclRule"),
+    ]
+}
+
+/// Fields of an event that is made from a line of text.
+pub(super) fn quick_event() -> Vec<Field> {
+    let line = field("text", "Text", "Title with day and time, in words", FieldType::text(QUICK_MAX));
+    let examples = vec![json!("Lunch with Ann tomorrow 12:30")];
+    vec![
+        of_calendar(),
+        id("That of the event"),
+        Field { nullable: false, required_on_create: true, createable: true, examples, ..line },
     ]
 }
 

@@ -1,12 +1,13 @@
 //! Queries: which of their conditions the service narrows its lists by, and what is evaluated here.
 //!
 //! Lists of events take parameters that hold all at once, so only conditions that must hold in any case are sent.
-//! `timeMin` and `timeMax` bound end and start of what takes place. A series is listed when one of its occurrences lies
-//! within, and its first one may have been taken away; so an upper bound is sent for occurrences, and for events where
-//! another condition says that they are no series.
+//! `timeMin` and `timeMax` bound end and start of what takes place, so a series is listed for its occurrences. Those may
+//! all have been moved or taken away, while the series is a record with a start and an end of its own; so bounds are sent
+//! for occurrences, and for events where another condition says that they are no series.
 //!
 //! Source: "Events: list" (Google Calendar API).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -178,10 +179,10 @@ impl Narrowing {
             let path: Vec<&str> = condition.path.segments().iter().map(String::as_str).collect();
             let sent = match path.as_slice() {
                 [CALENDAR] if !scoped => out.calendars(&condition),
-                ["start" | "end", "dateTime" | "date"] if home.is_of_events() => {
-                    out.range(&condition, no_series)
+                ["start" | "end", "dateTime" | "date"] if home.is_of_events() && no_series => {
+                    out.range(&condition)
                 }
-                ["start" | "end"] if home == Home::Busy => out.range(&condition, true),
+                ["start" | "end"] if home == Home::Busy => out.range(&condition),
                 ["updated"] => out.updated(&condition, now),
                 ["iCalUID"] => out.ical_uid(&condition),
                 ["eventType"] => out.kinds(&condition),
@@ -201,15 +202,16 @@ impl Narrowing {
         if let Some(known) = &self.calendars {
             wanted.retain(|own| known.contains(own));
         }
-        wanted.dedup();
+        // One that is named twice is read once.
+        let mut seen = HashSet::new();
+        wanted.retain(|own| seen.insert(own.clone()));
         let sent = format!("calendars {}", wanted.join(", "));
         self.calendars = Some(wanted);
         Some(sent)
     }
 
-    fn range(&mut self, condition: &Condition, upper: bool) -> Option<String> {
+    fn range(&mut self, condition: &Condition) -> Option<String> {
         let (from, to) = bounds(condition)?;
-        let to = to.filter(|_| upper);
         if from.is_none() && to.is_none() {
             return None;
         }
@@ -429,8 +431,8 @@ fn why_not(home: Home, condition: &Condition) -> String {
         path.first().is_some_and(|first| WORDS.contains(&first.as_str())) && condition.test != Test::IsNull;
     match home {
         Home::Events if in_time => {
-            "a series whose first occurrence is gone would be missing from a list with this \
-                                    bound; with recurrence IS NULL it is sent"
+            "a series without an occurrence within would be missing from a list with this bound; with recurrence IS NULL \
+             it is sent"
                 .to_owned()
         }
         Home::Events | Home::Occurrences if in_words => {

@@ -1,23 +1,12 @@
-//! An occurrence and all that follow it. The service has no such operation: the series ends before the occurrence, and for
-//! a change a new series begins with it ("Recurring events", Google Calendar API).
-//!
-//! The new series is made first, under an id that follows from the old one and the occurrence. What breaks off in between
-//! can so be done again and ends the same, while a series that was shortened first would have lost what follows.
+//! Series as text: where one is cut, and what the lines of its recurrence are on both sides of the cut (RFC 5545).
 
-use http::Method;
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use rrule::RRuleSet;
 use serde_json::{Map, Value as Json, json};
 
-use super::records::{Address, GoogleRecords};
-use super::writes::{checked_version, gone, id_of_mark};
-use super::{api, dialect, draft, exceptions};
-use crate::error::{Error, ErrorKind, Result};
-use crate::http::multipart::Part;
-use crate::provider::{Change, Context, Outcome, VersionedKey, WriteOptions};
-use crate::record::Key;
+use crate::error::{Error, Result};
 
 /// What the service keeps of an event, and a new one must not be given.
 pub(super) const KEPT: [&str; 15] = [
@@ -53,23 +42,40 @@ impl Cut {
             .ok_or_else(|| Error::protocol("an occurrence does not tell when it was to start"))
     }
 
+    /// The place that the id of an occurrence ends with.
+    pub(super) fn named(text: &str) -> Option<Self> {
+        match text.len() {
+            8 => Date::strptime("%Y%m%d", text).ok().map(Self::Day),
+            16 if text.ends_with('Z') => instant(text, &TimeZone::UTC).map(Self::At),
+            _ => None,
+        }
+    }
+
+    /// As it stands in ids of occurrences.
+    pub(super) fn compact(self) -> String {
+        match self {
+            Self::Day(day) => day.strftime("%Y%m%d").to_string(),
+            Self::At(at) => at.strftime("%Y%m%dT%H%M%SZ").to_string(),
+        }
+    }
+
     /// The end of the rules that come before.
     fn until(self) -> Result<String> {
         let bad = || Error::invalid("there is nothing before this occurrence");
         Ok(match self {
-            Self::Day(day) => day.yesterday().map_err(|_| bad())?.strftime("%Y%m%d").to_string(),
-            Self::At(at) => {
-                let last = at.checked_sub(SignedDuration::from_secs(1)).map_err(|_| bad())?;
-                last.strftime("%Y%m%dT%H%M%SZ").to_string()
-            }
-        })
+            Self::Day(day) => Self::Day(day.yesterday().map_err(|_| bad())?),
+            Self::At(at) => Self::At(at.checked_sub(SignedDuration::from_secs(1)).map_err(|_| bad())?),
+        }
+        .compact())
     }
 
-    /// Whether a date of RDATE or EXDATE comes before. Times without a zone are those of the series.
+    /// Whether a date of RDATE, EXDATE or UNTIL comes before. Times without a zone are those of the series.
     fn is_behind(self, text: &str, zone: &TimeZone) -> bool {
         let bare = text.split('/').next().unwrap_or(text).trim();
         match self {
-            Self::Day(day) => Date::strptime("%Y%m%d", bare).is_ok_and(|own| own < day),
+            Self::Day(day) => {
+                Date::strptime("%Y%m%d", bare.get(..8).unwrap_or(bare)).is_ok_and(|own| own < day)
+            }
             Self::At(at) => instant(bare, zone).is_some_and(|own| own < at),
         }
     }
@@ -80,7 +86,11 @@ fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
         Some(utc) => (utc, TimeZone::UTC),
         None => (text, zone.clone()),
     };
-    let local = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", local).ok()?;
+    let local = match local.len() {
+        // A rule may end with a whole day.
+        8 => Date::strptime("%Y%m%d", local).ok()?.at(23, 59, 59, 0),
+        _ => DateTime::strptime("%Y%m%dT%H%M%S", local).ok()?,
+    };
     Some(local.to_zoned(zone).ok()?.timestamp())
 }
 
@@ -92,8 +102,20 @@ fn lines(master: &Json) -> impl Iterator<Item = &str> {
     master["recurrence"].as_array().into_iter().flatten().filter_map(Json::as_str)
 }
 
+/// Whether a series has ended before a place in it.
+pub(super) fn is_cut(master: &Json, cut: Cut) -> bool {
+    let zone = zone_of(master);
+    let mut ends = lines(master).filter_map(|line| line.split_once(':')).filter_map(|(head, value)| {
+        if head.starts_with("RRULE") {
+            return Some(part_of(value, "UNTIL").is_some_and(|until| cut.is_behind(until, &zone)));
+        }
+        head.starts_with("RDATE").then(|| value.split(',').all(|date| cut.is_behind(date, &zone)))
+    });
+    ends.next() == Some(true) && ends.all(|ended| ended)
+}
+
 /// The lines of the part before the cut.
-fn before(master: &Json, cut: Cut) -> Result<Vec<String>> {
+pub(super) fn before(master: &Json, cut: Cut) -> Result<Vec<String>> {
     let until = cut.until()?;
     let zone = zone_of(master);
     let each = lines(master).filter_map(|line| {
@@ -166,175 +188,64 @@ fn passed(master: &Json, rule: &str, cut: Cut, zone: &TimeZone) -> usize {
     set.into_iter().take_while(|own| own.timestamp() < edge).count()
 }
 
-/// An occurrence with its series.
-pub(super) struct Found {
-    occurrence: Json,
-    pub(super) master: Json,
-    pub(super) series: Address,
-    pub(super) cut: Cut,
+/// How long an event takes: days, or seconds.
+pub(super) fn length(event: &Json) -> Option<i64> {
+    let at = |side: &str| -> Option<i64> {
+        match Cut::of(&event[side]).ok()? {
+            Cut::Day(day) => Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second()),
+            Cut::At(at) => Some(at.as_second()),
+        }
+    };
+    Some(at("end")? - at("start")?)
 }
 
-impl GoogleRecords {
-    /// The occurrence and its series; nothing when the record is no occurrence, or the first one: then the whole is
-    /// meant.
-    async fn found(
-        &self,
-        cx: &Context,
-        operation: &'static str,
-        address: &Address,
-    ) -> Result<Result<Found, Address>> {
-        let read = async |address: &Address| -> Result<Json> {
-            let resource = api::event(&address.calendar, &address.id);
-            dialect::read("an event", &cx.send(api::get(operation, &resource)).await?.body)
-        };
-        let occurrence = read(address).await?;
-        if occurrence["status"] == "cancelled" {
-            return Err(gone());
-        }
-        let Some(series) = occurrence["recurringEventId"].as_str() else { return Ok(Err(address.clone())) };
-        let series = Address { calendar: address.calendar.clone(), id: series.to_owned() };
-        let master = read(&series).await?;
-        let cut = Cut::of(&occurrence["originalStartTime"])?;
-        if Cut::of(&master["start"])? == cut {
-            return Ok(Err(series));
-        }
-        Ok(Ok(Found { occurrence, master, series, cut }))
-    }
+/// Start and end at a place of a series, as the series has them: its length is that of its wall time.
+fn at_place(master: &Json, cut: Cut) -> Option<(Json, Json)> {
+    let (Cut::Day(first), Cut::Day(last)) = (Cut::of(&master["start"]).ok()?, Cut::of(&master["end"]).ok()?)
+    else {
+        return at_instant(master, cut);
+    };
+    let Cut::Day(day) = cut else { return None };
+    let end = day.checked_add(last.since(first).ok()?).ok()?;
+    Some((json!({ "date": day.to_string() }), json!({ "date": end.to_string() })))
+}
 
-    /// The request that ends a series before an occurrence.
-    fn shortening(&self, found: &Found, options: &WriteOptions) -> Result<Part> {
-        let query = draft::parameters(self.home, options);
-        let body = json!({ "recurrence": before(&found.master, found.cut)? });
-        let resource = api::with_query(&api::event(&found.series.calendar, &found.series.id), &query);
-        let part = api::part(Method::PATCH, &resource, body.to_string());
-        Ok(match found.master["etag"].as_str() {
-            Some(version) => api::if_match(part, version),
-            None => part,
-        })
-    }
+fn at_instant(master: &Json, cut: Cut) -> Option<(Json, Json)> {
+    let zone = zone_of(master);
+    let wall = |side: &str| match Cut::of(&master[side]) {
+        Ok(Cut::At(at)) => Some(at.to_zoned(zone.clone()).datetime()),
+        _ => None,
+    };
+    let length = wall("end")?.duration_since(wall("start")?);
+    let Cut::At(at) = cut else { return None };
+    let start = at.to_zoned(zone.clone());
+    let end = start.datetime().checked_add(length).ok()?.to_zoned(zone.clone()).ok()?;
+    let moment = |at: &Zoned, side: &str| {
+        let text = at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+        json!({ "dateTime": text, "timeZone": master[side]["timeZone"] })
+    };
+    Some((moment(&start, "start"), moment(&end, "end")))
+}
 
-    /// Sends one request whose refusal is an error.
-    async fn send_one(&self, cx: &Context, operation: &'static str, part: Part) -> Result<()> {
-        let answers = self.account.send_parts(cx, operation, &[part], true).await?;
-        let answer = answers.into_iter().next().flatten().ok_or_else(super::pages::cut_short)?;
-        if answer.status.is_success() { Ok(()) } else { Err(dialect::part_error(operation, &answer)) }
-    }
-
-    async fn change_following(&self, cx: &Context, row: &Change, options: &WriteOptions) -> Result<Key> {
-        checked_version(row.if_version.as_deref())?;
-        let address = self.address(cx, &row.key).await?;
-        let found = match self.found(cx, "update", &address).await? {
-            Ok(found) => found,
-            Err(whole) => {
-                let draft = draft::draft(&self.record_type, self.home, &row.edits, false, None)?;
-                let resource = api::with_query(
-                    &api::event(&whole.calendar, &whole.id),
-                    &[draft.query.as_slice(), &draft::parameters(self.home, options)].concat(),
-                );
-                self.send_one(cx, "update", api::part(Method::PATCH, &resource, draft.text())).await?;
-                return Ok(self.key(&whole));
-            }
-        };
-        if let Some(version) =
-            row.if_version.as_deref().filter(|own| found.occurrence["etag"].as_str() != Some(own))
-        {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("{version} is no longer the version of the record"),
-            )
-            .with_code("conditionNotMet")
-            .with_advice("Read it again, then write your change"));
-        }
-        let draft = draft::draft(&self.record_type, self.home, &row.edits, false, Some(&found.master))?;
-        let exceptions = self.exceptions_behind(cx, "update", &found).await?;
-        exceptions::check_places(&exceptions, &draft.body, options)?;
-        let moves = ["start", "end", "recurrence"].iter().any(|name| draft.body.contains_key(*name));
-        let id =
-            id_of_mark(&json!({ "series": found.series.id, "from": found.occurrence["originalStartTime"] }));
-        let mut body: Map<String, Json> = found.master.as_object().cloned().unwrap_or_default();
-        body.retain(|name, _| !KEPT.contains(&name.as_str()));
-        body.insert("recurrence".to_owned(), json!(behind(&found.master, found.cut)));
-        for side in ["start", "end"] {
-            body.insert(side.to_owned(), found.occurrence[side].clone());
-        }
-        merge(&mut body, &draft.body);
-        body.insert("id".to_owned(), json!(id));
-        let mut query = draft::switches(&body);
-        query.extend(draft::parameters(self.home, options));
-        let resource = api::with_query(&api::events(&found.series.calendar), &query);
-        let part = api::part(Method::POST, &resource, Json::Object(body).to_string());
-        match self.send_one(cx, "update", part).await {
-            Err(error) if error.code() != Some(dialect::DUPLICATE) => return Err(error),
-            _ => {}
-        }
-        let new = Address { id, ..found.series.clone() };
-        if !moves {
-            self.carry_over(cx, &exceptions, &new, &draft.body, options).await?;
-        }
-        self.send_one(cx, "update", self.shortening(&found, options)?).await?;
-        self.drop_exceptions(cx, "update", &exceptions, &found.series).await?;
-        Ok(self.key(&new))
-    }
-
-    async fn end_before(&self, cx: &Context, row: &VersionedKey, options: &WriteOptions) -> Result<Key> {
-        let address = self.address(cx, &row.key).await?;
-        let part = match self.found(cx, "delete", &address).await? {
-            Ok(found) => {
-                let exceptions = self.exceptions_behind(cx, "delete", &found).await?;
-                self.send_one(cx, "delete", self.shortening(&found, options)?).await?;
-                self.drop_exceptions(cx, "delete", &exceptions, &found.series).await?;
-                return Ok(self.key(&address));
-            }
-            Err(whole) => {
-                let query = draft::parameters(self.home, options);
-                let resource = api::with_query(&api::event(&whole.calendar, &whole.id), &query);
-                api::part(Method::DELETE, &resource, String::new())
-            }
-        };
-        self.send_one(cx, "delete", part).await?;
-        Ok(self.key(&address))
-    }
-
-    /// Changes occurrences with all that follow; the outcome has the key of the new series.
-    pub(super) async fn update_following(
-        &self,
-        cx: &Context,
-        rows: &[Change],
-        options: &WriteOptions,
-    ) -> Result<Vec<Outcome>> {
-        let mut outcomes = Vec::with_capacity(rows.len());
-        for row in rows {
-            let changed = self.change_following(cx, row, options).await;
-            outcomes.push(self.told(changed.map(Outcome::Updated), "update", &row.key));
-        }
-        Ok(outcomes)
-    }
-
-    /// Deletes occurrences with all that follow.
-    pub(super) async fn delete_following(
-        &self,
-        cx: &Context,
-        rows: &[VersionedKey],
-        options: &WriteOptions,
-    ) -> Result<Vec<Outcome>> {
-        let mut outcomes = Vec::with_capacity(rows.len());
-        for row in rows {
-            let deleted = match self.end_before(cx, row, options).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(row.key.clone()),
-                deleted => deleted,
-            };
-            outcomes.push(self.told(deleted.map(Outcome::Deleted), "delete", &row.key));
-        }
-        Ok(outcomes)
-    }
-
-    fn told(&self, outcome: Result<Outcome>, operation: &'static str, key: &Key) -> Outcome {
-        let error = match outcome {
-            Ok(outcome) => return outcome,
-            Err(error) => self.about(operation)(error.with_key(key.to_string())),
-        };
-        if error.leaves_open() { Outcome::lost(&error, None) } else { Outcome::Failed(error) }
-    }
+/// The event that begins a new series at the cut. An occurrence that was moved by itself does not move those that
+/// follow.
+pub(super) fn beginning(
+    master: &Json,
+    occurrence: &Json,
+    cut: Cut,
+    edited: &Map<String, Json>,
+) -> Map<String, Json> {
+    let mut body: Map<String, Json> = master.as_object().cloned().unwrap_or_default();
+    body.retain(|name, _| !KEPT.contains(&name.as_str()));
+    body.insert("recurrence".to_owned(), json!(behind(master, cut)));
+    let stays =
+        Cut::of(&occurrence["start"]).is_ok_and(|start| start == cut) && length(occurrence) == length(master);
+    let own = || (occurrence["start"].clone(), occurrence["end"].clone());
+    let (start, end) = if stays { own() } else { at_place(master, cut).unwrap_or_else(own) };
+    body.insert("start".to_owned(), start);
+    body.insert("end".to_owned(), end);
+    merge(&mut body, edited);
+    body
 }
 
 /// One object merged into another: null takes away.
@@ -351,6 +262,49 @@ fn merge(into: &mut Map<String, Json>, changes: &Map<String, Json>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_has_one_name_and_a_series_that_ends_before_it_is_cut() {
+        for name in ["20260205", "20260205T083000Z"] {
+            assert_eq!(Cut::named(name).map(Cut::compact).as_deref(), Some(name));
+        }
+        assert!(
+            ["2026020", "20260205T083000", "R20260205T083000"].iter().all(|name| Cut::named(name).is_none())
+        );
+        let (at, day) = (Cut::named("20260205T083000Z").unwrap(), Cut::named("20260205").unwrap());
+        for (line, cut, ended) in [
+            ("RRULE:FREQ=WEEKLY;UNTIL=20260205T082959Z", at, true),
+            ("RRULE:FREQ=WEEKLY;UNTIL=20260204", at, true),
+            ("RRULE:FREQ=WEEKLY;UNTIL=20260205T083000Z", at, false),
+            ("RRULE:FREQ=WEEKLY;COUNT=3", at, false),
+            ("RDATE:20260301T083000Z", at, false),
+            ("RRULE:FREQ=DAILY;UNTIL=20260204", day, true),
+            ("RRULE:FREQ=DAILY;UNTIL=20260205", day, false),
+        ] {
+            let master =
+                json!({ "start": { "dateTime": "2026-01-08T09:30:00+01:00" }, "recurrence": [line] });
+            assert_eq!(is_cut(&master, cut), ended, "{line}");
+        }
+        assert!(!is_cut(&json!({}), at));
+    }
+
+    #[test]
+    fn an_occurrence_that_was_moved_does_not_move_those_that_follow() {
+        let berlin = |time: &str| json!({ "dateTime": time, "timeZone": "Europe/Berlin" });
+        let master = json!({
+            "summary": "Weekly", "start": berlin("2026-03-19T09:30:00+01:00"), "end": berlin("2026-03-19T10:00:00+01:00"),
+            "recurrence": ["RRULE:FREQ=WEEKLY"],
+        });
+        let moved = json!({ "start": berlin("2026-04-02T15:00:00+02:00"), "end": berlin("2026-04-02T15:30:00+02:00") });
+        let cut = Cut::of(&berlin("2026-04-02T09:30:00+02:00")).unwrap();
+        let body = beginning(&master, &moved, cut, &Map::new());
+        assert_eq!(body["start"], berlin("2026-04-02T09:30:00+02:00"));
+        assert_eq!(body["end"], berlin("2026-04-02T10:00:00+02:00"));
+        let days = json!({ "start": { "date": "2026-01-30" }, "end": { "date": "2026-02-01" }, "recurrence": ["RRULE:FREQ=MONTHLY"] });
+        let moved = json!({ "start": { "date": "2026-03-29" }, "end": { "date": "2026-03-31" } });
+        let body = beginning(&days, &moved, Cut::named("20260330").unwrap(), &Map::new());
+        assert_eq!([&body["start"]["date"], &body["end"]["date"]], ["2026-03-30", "2026-04-01"]);
+    }
 
     #[test]
     fn a_series_is_cut_without_losing_or_doubling_an_occurrence() {

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::fields::ICAL_UID;
 use super::records::{Address, GoogleRecords};
-use super::writes::{Operation, Write};
+use super::writes::{Operation, READINGS, Write, finished, is_stale};
 use super::{api, dialect, draft, pages};
 use crate::error::{Error, Result};
 use crate::http::multipart::Part;
@@ -91,13 +91,46 @@ impl GoogleRecords {
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
         let uids: Vec<String> = rows.iter().map(|row| uid_of(&row.key)).collect();
-        let found = self.rows_by_uid(cx, "upsert", &uids).await?;
-        let mut made = Vec::with_capacity(rows.len());
-        for ((row, uid), found) in rows.iter().zip(&uids).zip(found) {
-            let operation = found.and_then(|found| self.upsertion(row, uid, found, options));
-            made.push(operation.map_err(|error| error.with_key(row.key.to_string())));
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; rows.len()];
+        let mut left: Vec<usize> = (0..rows.len()).collect();
+        for reading in 1..=READINGS {
+            let answers = match self.send_upserts(cx, &left, rows, &uids, options).await {
+                // What was sent before is told.
+                Err(_) if reading > 1 => break,
+                sent => sent?,
+            };
+            let mut again = Vec::new();
+            for (place, outcome) in left.into_iter().zip(answers) {
+                if is_stale(&rows[place], &outcome) && reading < READINGS {
+                    again.push(place);
+                }
+                outcomes[place] = Some(outcome);
+            }
+            left = again;
+            if left.is_empty() {
+                break;
+            }
         }
-        self.send_operations(cx, Write::Import, made).await
+        Ok(finished(outcomes))
+    }
+
+    /// Looks for the events of some of the rows, and sends what is to become of them.
+    async fn send_upserts(
+        &self,
+        cx: &Context,
+        places: &[usize],
+        rows: &[Change],
+        uids: &[String],
+        options: &WriteOptions,
+    ) -> Result<Vec<Outcome>> {
+        let asked: Vec<String> = places.iter().map(|place| uids[*place].clone()).collect();
+        let found = self.rows_by_uid(cx, "upsert", &asked).await?;
+        let made = places.iter().zip(asked.iter().zip(found)).map(|(place, (uid, found))| {
+            let row = &rows[*place];
+            let operation = found.and_then(|found| self.upsertion(row, uid, found, options));
+            operation.map_err(|error| error.with_key(row.key.to_string()))
+        });
+        self.send_operations(cx, Write::Import, made.collect()).await
     }
 
     fn upsertion(

@@ -42,7 +42,7 @@ fn notifications() -> Json {
 pub(super) fn create(home: Home) -> Json {
     let mut schema = no_options();
     match home {
-        Home::Events => schema["properties"][SEND_UPDATES] = send_updates(),
+        Home::Events | Home::Texts => schema["properties"][SEND_UPDATES] = send_updates(),
         Home::Rules => schema["properties"][SEND_NOTIFICATIONS] = notifications(),
         _ => {}
     }

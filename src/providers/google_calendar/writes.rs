@@ -21,11 +21,11 @@ use crate::provider::{Change, Context, Edit, Edits, NewRow, Outcome, Settled, Ve
 use crate::record::{FieldPath, Key};
 
 /// How often rows that the service was too busy for are sent.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 /// First pause before such rows are sent again, when the service names none; it doubles.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often a list is read and written anew when somebody else changed the record meanwhile.
-const READINGS: u32 = 4;
+pub(super) const READINGS: u32 = 4;
 /// The digits of ids (base32hex).
 const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
@@ -130,9 +130,13 @@ impl GoogleRecords {
             id = row.marker.as_ref().map_or_else(fresh_id, id_of_mark);
             draft.body.insert("id".to_owned(), json!(id));
         }
-        let resource = api::with_query(&self.home.list(&calendar), &draft.query);
+        let resource = match self.home {
+            Home::Texts => api::quick_add(&calendar, &text_of(&row.fields, "text").unwrap_or_default()),
+            _ => self.home.list(&calendar),
+        };
+        let body = if self.home == Home::Texts { String::new() } else { draft.text() };
         Ok(Operation {
-            part: api::part(Method::POST, &resource, draft.text()),
+            part: api::part(Method::POST, &api::with_query(&resource, &draft.query), body),
             write: Write::Create,
             address: Address { calendar, id },
             marker: row.marker.clone(),
@@ -179,23 +183,15 @@ impl GoogleRecords {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; rows.len()];
         let mut left: Vec<usize> = (0..rows.len()).collect();
         for reading in 1..=READINGS {
-            let present = self.present_rows(cx, &left, rows, &addresses).await?;
-            let made: Vec<Result<Operation>> = left
-                .iter()
-                .zip(present)
-                .map(|(place, present)| {
-                    let (row, address) = (&rows[*place], addresses[*place].clone());
-                    let made = address.and_then(|address| self.change(row, address, present?, options));
-                    made.map_err(|error| error.with_key(row.key.to_string()))
-                })
-                .collect();
-            let answers = self.send_operations(cx, Write::Update, made).await?;
+            let sent = self.send_changes(cx, &left, rows, &addresses, options).await;
+            let answers = match sent {
+                // What was sent before is told.
+                Err(_) if reading > 1 => break,
+                sent => sent?,
+            };
             let mut again = Vec::new();
             for (place, outcome) in left.into_iter().zip(answers) {
-                // Somebody else changed it after it was read here: its lists are read anew.
-                let stale = outcome.error().is_some_and(|error| error.status() == Some(412));
-                let ours = rows[place].if_version.is_none() && draft::needs_present(&rows[place].edits);
-                if stale && ours && reading < READINGS {
+                if is_stale(&rows[place], &outcome) && reading < READINGS {
                     again.push(place);
                 }
                 outcomes[place] = Some(outcome);
@@ -208,8 +204,26 @@ impl GoogleRecords {
         Ok(finished(outcomes))
     }
 
+    /// Reads what some of the rows need, and sends them.
+    async fn send_changes(
+        &self,
+        cx: &Context,
+        places: &[usize],
+        rows: &[Change],
+        addresses: &[Result<Address>],
+        options: &WriteOptions,
+    ) -> Result<Vec<Outcome>> {
+        let present = self.present_rows(cx, places, rows, addresses).await?;
+        let made = places.iter().zip(present).map(|(place, present)| {
+            let (row, address) = (&rows[*place], addresses[*place].clone());
+            let made = address.and_then(|address| self.change(row, address, present?, options));
+            made.map_err(|error| error.with_key(row.key.to_string()))
+        });
+        self.send_operations(cx, Write::Update, made.collect()).await
+    }
+
     /// The records that edits need as they are.
-    pub(super) async fn present_rows(
+    async fn present_rows(
         &self,
         cx: &Context,
         places: &[usize],
@@ -415,9 +429,7 @@ impl GoogleRecords {
                 break;
             }
             waiting = busy;
-            let most = PAUSE * 2_u32.pow(attempt - 1);
-            let jittered = most.mul_f64(rand::rng().random_range(0.5..=1.0));
-            cx.clock.sleep(pause.max(jittered)).await;
+            rest(cx, attempt, pause).await;
         }
         Ok(finished(outcomes))
     }
@@ -515,6 +527,13 @@ impl GoogleRecords {
     }
 }
 
+/// Waits before what the service was too busy for is sent again, at least as long as it asked for.
+pub(super) async fn rest(cx: &Context, attempt: u32, asked: Duration) {
+    let most = PAUSE * 2_u32.pow(attempt - 1);
+    let jittered = most.mul_f64(rand::rng().random_range(0.5..=1.0));
+    cx.clock.sleep(asked.max(jittered)).await;
+}
+
 /// The version that an update or a delete depends on.
 pub(super) fn checked_version(version: Option<&str>) -> Result<Option<&str>> {
     match version {
@@ -536,7 +555,13 @@ pub(super) fn gone() -> Error {
         .with_code(dialect::DELETED)
 }
 
-fn finished(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
+/// Whether somebody else changed a record between its reading for a list and its writing: then both are done again.
+pub(super) fn is_stale(row: &Change, outcome: &Outcome) -> bool {
+    let stale = outcome.error().is_some_and(|error| error.status() == Some(412));
+    stale && row.if_version.is_none() && draft::needs_present(&row.edits)
+}
+
+pub(super) fn finished(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
     let each = outcomes.into_iter();
     each.map(|own| own.unwrap_or_else(|| Outcome::lost(&Error::bug("a row has no outcome"), None))).collect()
 }

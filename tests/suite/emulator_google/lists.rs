@@ -51,6 +51,25 @@ fn a_range_takes_what_overlaps_it() {
 }
 
 #[test]
+fn a_range_takes_a_series_for_what_is_left_of_its_occurrences() {
+    let account = empty_account();
+    let mut series = meeting("series", "2031-03-20T09:00:00");
+    series["recurrence"] = json!(["RRULE:FREQ=DAILY;COUNT=2"]);
+    let id = account.insert(&series)["id"].as_str().expect("an id").to_owned();
+    series["recurrence"] = json!(["RRULE:FREQ=DAILY;COUNT=1", "EXDATE;TZID=Europe/Berlin:20310320T090000"]);
+    account.insert(&series);
+    let listed = |query: &str| account.all(&format!("{EVENTS}?{query}")).0;
+    assert_eq!(listed("").len(), 2);
+    assert_eq!(listed("timeMin=2031-03-01T00:00:00Z").len(), 1, "one has no occurrence");
+    // An occurrence that is changed or taken away stands by itself.
+    let first = format!("{EVENTS}/{id}_20310320T080000Z");
+    account.write(Method::PATCH, &first, &json!({ "summary": "own" }));
+    let rows = listed("timeMin=2031-03-01T00:00:00Z&timeMax=2031-03-21T00:00:00Z");
+    assert_eq!(rows.iter().map(|own| &own["summary"]).collect::<Vec<_>>(), ["own"]);
+    assert_eq!(listed("timeMin=2031-03-01T00:00:00Z").len(), 2);
+}
+
+#[test]
 fn a_part_of_an_answer_has_the_members_that_were_named() {
     let account = account();
     let list = |fields: &str| account.get(&format!("{EVENTS}?maxResults=2&fields={fields}"));

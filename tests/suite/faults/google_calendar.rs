@@ -204,6 +204,10 @@ impl Writing for Google {
         answers((0..count).map(|at| (at, "403 Forbidden", body.clone())))
     }
 
+    fn asks_again(&self) -> bool {
+        true
+    }
+
     fn reordered(&self, count: usize) -> Value {
         let refused = envelope("global", "forbidden", "Forbidden", 403);
         answers((0..count).rev().map(|at| match at {

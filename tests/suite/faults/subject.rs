@@ -171,6 +171,10 @@ pub(super) trait Writing: Service {
     fn created(&self, count: usize) -> Value;
     /// An answer to a write as a rule: so many rows that the service was too busy for.
     fn busy_rows(&self, count: usize) -> Value;
+    /// Whether rows that got ids here are sent again where their answers do not come.
+    fn asks_again(&self) -> bool {
+        false
+    }
     /// An answer to a write as a rule: so many rows, the last one's answer first, of which the first row was refused.
     fn reordered(&self, _: usize) -> Value {
         unreachable!("answers of this service have no names")
