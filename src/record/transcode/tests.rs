@@ -205,7 +205,7 @@ fn the_scanner_cuts_as_the_parser_does() {
 proptest::proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::sample::select(br#"{}[]",:\ud8Id1 x"#.to_vec()), 0..60)) {
-        let _ = one_pass::read(&bytes, "Id", &shape());
+        let _ = one_pass::read(&bytes, "Id", &shape(), &|_| true);
         if let Ok(page) = cut_page(&bytes, "Id") {
             let _ = records(&page.rows, &shape());
         }
@@ -229,7 +229,7 @@ fn ordinary(rows: usize) -> String {
 #[test]
 fn an_ordinary_page_is_read_in_one_pass() {
     let page = ordinary(3);
-    let read = one_pass::read(page.as_bytes(), "records", &shape()).expect("one pass is enough");
+    let read = one_pass::read(page.as_bytes(), "records", &shape(), &|_| true).expect("one pass is enough");
     let cut = cut_page(page.as_bytes(), "records").unwrap();
     assert_same(&read.records, &records(&cut.rows, &shape()));
     assert!(read.has_rows && read.records.len() == 3);
@@ -265,10 +265,10 @@ fn one_pass_gives_up_wherever_something_is_out_of_the_ordinary() {
     ];
     for row in rows {
         let page = format!(r#"{{"records":[{row}]}}"#);
-        assert!(one_pass::read(page.as_bytes(), "records", &shape()).is_none(), "{row}");
+        assert!(one_pass::read(page.as_bytes(), "records", &shape(), &|_| true).is_none(), "{row}");
     }
     for page in ["", "[]", "{", r#"{"records":[]}x"#, r#"{"records":[],"records":[]}"#, r#"{"records":7}"#] {
-        assert!(one_pass::read(page.as_bytes(), "records", &shape()).is_none(), "{page}");
+        assert!(one_pass::read(page.as_bytes(), "records", &shape(), &|_| true).is_none(), "{page}");
     }
 }
 
@@ -367,7 +367,7 @@ proptest::proptest! {
             })
             .collect();
         let page = format!(r#"{{"done":true,"records":[{}]}}"#, rows.join(","));
-        if let Some(read) = one_pass::read(page.as_bytes(), "records", &shape()) {
+        if let Some(read) = one_pass::read(page.as_bytes(), "records", &shape(), &|_| true) {
             proptest::prop_assert!(serde_json::from_str::<serde_json::Value>(&page).is_ok() || page.contains("1e400"), "{}", page);
             let cut = cut_page(page.as_bytes(), "records").unwrap();
             assert_same(&read.records, &records(&cut.rows, &shape()));
@@ -379,7 +379,7 @@ proptest::proptest! {
         let mut page = ordinary(2).into_bytes();
         let at = at % page.len();
         page[at] = byte;
-        if let Some(read) = one_pass::read(&page, "records", &shape()) {
+        if let Some(read) = one_pass::read(&page, "records", &shape(), &|_| true) {
             proptest::prop_assert!(serde_json::from_slice::<serde_json::Value>(&page).is_ok());
             let cut = cut_page(&page, "records").unwrap();
             assert_same(&read.records, &records(&cut.rows, &shape()));
