@@ -203,7 +203,7 @@ impl StatePart {
         self.first.unwrap_or(usize::MAX)
     }
 
-    fn of(&self, mut rows: Vec<Value>) -> Vec<Value> {
+    pub(in crate::emulator) fn of(&self, mut rows: Vec<Value>) -> Vec<Value> {
         rows.truncate(self.most());
         for row in rows.iter_mut().filter_map(Value::as_object_mut) {
             row.retain(|name, _| self.has(name));

@@ -214,6 +214,18 @@ pub(super) enum Node {
     Object { name: MemberName, members: Vec<Node> },
 }
 
+impl Node {
+    /// Bytes of the names in it with what stands around them.
+    fn length(&self) -> usize {
+        match self {
+            Self::Leaf { name, .. } => name.0.len() + 1,
+            Self::Object { name, members } => {
+                name.0.len() + 3 + members.iter().map(Self::length).sum::<usize>()
+            }
+        }
+    }
+}
+
 /// The name of a member of the row, as JSON text with its colon.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MemberName(String);
@@ -333,7 +345,9 @@ impl Block {
         if only_lookups {
             return Ok((String::from("{}"), Vec::new()));
         }
-        let mut out = String::with_capacity(json.len());
+        // As much as is needed: a row is often a small part of its record.
+        let texts: usize = values.iter().flatten().map(Value::length).sum();
+        let mut out = String::with_capacity(texts + self.tree.iter().map(Node::length).sum::<usize>() + 2);
         out.push('{');
         write_members(&self.tree, &values, &mut out);
         out.push('}');

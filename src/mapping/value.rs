@@ -131,6 +131,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Bytes of its JSON text, unless it has escapes.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::Null | Self::Boolean(_) => 5,
+            Self::Number(text) | Self::Raw(text) => text.len(),
+            Self::Text(text) => text.len() + 2,
+        }
+    }
+
     /// Writes its JSON text.
     pub(super) fn write(&self, out: &mut String) {
         match self {

@@ -32,8 +32,9 @@ mod values;
 mod write;
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ use self::search::Open;
 use self::store::{SEEDED, Store};
 use crate::emulator::chance::mix;
 use crate::emulator::grants::Grants;
-use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig};
+use crate::emulator::service::{PageShape, Reply, Request, Service, ServiceConfig, StatePart};
 
 /// Issues of one project at scale 1.
 const ISSUES: u64 = 120;
@@ -312,16 +313,19 @@ impl Service for Jira {
         let _ = self.rebuild(&imports);
     }
 
-    fn state(&self, record_type: &str) -> Option<Vec<Value>> {
-        let request = Request {
-            method: Method::GET,
-            path: String::new(),
-            query: String::new(),
-            headers: HeaderMap::new(),
-            body: bytes::Bytes::new(),
-            origin: String::new(),
-            now: Timestamp::UNIX_EPOCH,
+    fn state_text(&self, record_type: &str, part: &StatePart) -> Option<Bytes> {
+        let inner = |fields: &Vec<String>| -> Option<Vec<String>> {
+            fields.iter().map(|name| name.strip_prefix("fields.").map(str::to_owned)).collect()
         };
+        let rows = match (record_type, part.fields.as_ref().and_then(inner)) {
+            ("issue", Some(fields)) => self.issues(&fields, part.most()),
+            _ => part.of(self.state(record_type)?),
+        };
+        Some(Value::Array(rows).to_string().into())
+    }
+
+    fn state(&self, record_type: &str) -> Option<Vec<Value>> {
+        let request = unasked();
         let site = self.site();
         let store = &site.store;
         let call = Call::read(&request, "3", String::new(), None);
@@ -363,5 +367,31 @@ impl Service for Jira {
         self.rebuild(&all).map_err(|error| told(&error))?;
         *imports = all;
         Ok(())
+    }
+}
+
+impl Jira {
+    /// Some fields of the first issues, as they are served.
+    fn issues(&self, fields: &[String], most: usize) -> Vec<Value> {
+        let request = unasked();
+        let site = self.site();
+        let call = Call::read(&request, "3", String::new(), None);
+        let wanted = Wanted::new(fields, Vec::new(), Vec::new());
+        let shown =
+            |own: Arc<_>| json!({"fields": read::issue(&site.store, &call, &own, &wanted)["fields"].take()});
+        site.store.issues().take(most).map(shown).collect()
+    }
+}
+
+/// The request of somebody who looks at the state, which no client sends.
+fn unasked() -> Request {
+    Request {
+        method: Method::GET,
+        path: String::new(),
+        query: String::new(),
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+        origin: String::new(),
+        now: Timestamp::UNIX_EPOCH,
     }
 }
