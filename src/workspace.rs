@@ -1,6 +1,8 @@
 //! Everything of one home put together: store, providers, HTTP planes. Faces ask a [`Workspace`] for a
 //! connection and get what they can work with.
 
+pub mod feeds;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +11,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
 use url::Url;
 
+use self::feeds::FeedFile;
 use crate::clock::{Clock, SystemClock};
 use crate::connect::connection::{Connection, ConnectionName};
 use crate::connect::home::Home;
@@ -40,6 +43,7 @@ pub const LOOPBACK_CA: &str = "RECORDPORT_LOOPBACK_CA";
 pub struct Workspace {
     home: Home,
     store: Arc<dyn Store>,
+    feeds: FeedFile,
     wire: SharedHttp,
     clock: Arc<dyn Clock>,
     /// What all planes of one connection share, by the connection's id.
@@ -90,7 +94,8 @@ impl Workspace {
         let store = Arc::new(SqliteStore::open(&home, settings).await?);
         let loopback_authorities = std::env::var_os(LOOPBACK_CA).map(PathBuf::from).into_iter().collect();
         let wire = Arc::new(Wire::new(WireSettings { loopback_authorities, ..WireSettings::default() })?);
-        Ok(Self { home, store, wire, clock: Arc::new(SystemClock), limits: Arc::default() })
+        let feeds = FeedFile::of(&home);
+        Ok(Self { home, store, feeds, wire, clock: Arc::new(SystemClock), limits: Arc::default() })
     }
 
     /// Where state lives unless said otherwise: the platform's directory for applications' data.
@@ -126,6 +131,12 @@ impl Workspace {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// What feeds of changes know beyond their checkpoints.
+    #[must_use]
+    pub fn feeds(&self) -> &FeedFile {
+        &self.feeds
     }
 
     /// The clock.
@@ -212,6 +223,7 @@ impl Workspace {
             clock: Arc::clone(&self.clock),
             connection: description.name.to_string(),
             refresh: how.refresh,
+            memory: Some(self.feeds.memory_of(&description.id)),
         };
         Ok(Connected { description, sign_in, tokens, provider, context, limits })
     }

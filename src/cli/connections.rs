@@ -159,6 +159,7 @@ async fn remove(session: &mut Session, name: &str) -> Done {
     let connection = workspace.describe(name).await?;
     let connected = workspace.ready(connection, Use::default())?;
     let farewell = session.signals.finishing(connected.tokens.farewell()).await??;
+    workspace.feeds().forget(&connected.description.id).await?;
     if let Some(remark) = &farewell.note {
         note(&format!("note: {remark}"));
     }

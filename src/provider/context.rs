@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::feed_memory::FeedMemory;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::http::{Call, Reply, SharedHttp};
@@ -17,6 +18,8 @@ pub struct Context {
     pub connection: String,
     /// Whether caches are passed by.
     pub refresh: bool,
+    /// Where feeds of changes keep what no checkpoint can carry; none where nothing is kept.
+    pub memory: Option<Arc<dyn FeedMemory>>,
 }
 
 impl Context {

@@ -8,6 +8,7 @@ pub mod choices;
 pub mod content;
 pub mod context;
 pub mod descriptions;
+pub mod feed_memory;
 pub mod filter_support;
 pub mod keyed;
 pub mod outcome;

@@ -180,6 +180,8 @@ pub fn was_there_before(record: &Record, created: &str, mark: &Json) -> bool {
 pub enum Settled {
     /// It arrived, under this key.
     Arrived(Key),
+    /// What the row wants is there under this key, and nobody can tell whether the row made it.
+    There(Key),
     /// It did not arrive.
     Absent,
     /// The provider cannot tell.

@@ -190,6 +190,7 @@ impl<'a> Writer<'a> {
         for (place, settled) in places.into_iter().zip(answers) {
             match settled {
                 Settled::Arrived(key) => verdicts[place] = Some(Verdict::Done(Outcome::Created(key))),
+                Settled::There(key) => verdicts[place] = Some(Verdict::Done(Outcome::Unchanged(key))),
                 Settled::Absent => absent.push(place),
                 Settled::CannotTell => {
                     let error = lost[place].take().unwrap_or_else(never_answered);
@@ -218,6 +219,7 @@ impl<'a> Writer<'a> {
                 let settled = self.side.records.settle(&self.side.cx, &[self.mark(row)?]).await.ok()?;
                 match settled.into_iter().next()? {
                     Settled::Arrived(key) => Some(Outcome::Created(key)),
+                    Settled::There(key) => Some(Outcome::Unchanged(key)),
                     Settled::Absent | Settled::CannotTell => None,
                 }
             }

@@ -171,7 +171,13 @@ impl Http for NoWire {
 }
 
 fn context() -> Context {
-    Context { http: Arc::new(NoWire), clock: Arc::new(SystemClock), connection: "org".into(), refresh: false }
+    Context {
+        http: Arc::new(NoWire),
+        clock: Arc::new(SystemClock),
+        connection: "org".into(),
+        refresh: false,
+        memory: None,
+    }
 }
 
 fn edits(row: &Json) -> Edits {

@@ -77,7 +77,7 @@ impl Org {
             limits: Arc::new(ConnectionLimits::new(&LimitSettings::default(), Arc::clone(&clock))),
             dry_run: dry.clone(),
         });
-        let cx = Context { http, clock, connection: "org".to_owned(), refresh: false };
+        let cx = Context { http, clock, connection: "org".to_owned(), refresh: false, memory: None };
         Self { emulator, provider: factory.provider(&Value::Null).unwrap(), cx, dry }
     }
 

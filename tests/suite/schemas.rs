@@ -63,7 +63,7 @@ fn context(emulator: &Emulator, provider: &str) -> Context {
         clock: Arc::clone(&clock),
         dry_run: None,
     });
-    Context { http, clock, connection: "emulated".into(), refresh: false }
+    Context { http, clock, connection: "emulated".into(), refresh: false, memory: None }
 }
 
 /// One schema of one type.

@@ -13,18 +13,19 @@ use super::call::Call;
 use super::content::fingerprint;
 use super::errors::{Refusal, TEXT};
 use super::metadata::Look;
+use super::paper;
 use super::places::Target;
 use super::tree::{Node, Revision};
 use crate::emulator::service::{Reply, Request};
 
-const OCTETS: &str = "application/octet-stream";
-const RESULT: HeaderName = HeaderName::from_static("dropbox-api-result");
+pub(super) const OCTETS: &str = "application/octet-stream";
+pub(super) const RESULT: HeaderName = HeaderName::from_static("dropbox-api-result");
 const LINK_HOURS: i64 = 4;
 /// Where temporary links lead.
 pub(super) const LINKS: &str = "/2/emulated/link/";
 
 /// The file that a call names, and which of its revisions.
-fn file(space: &Space, call: &Call<'_>) -> Result<(Node, Revision), Refusal> {
+pub(super) fn file(space: &Space, call: &Call<'_>) -> Result<(Node, Revision), Refusal> {
     let text = call.arguments.path("path", PathKind::Read)?;
     match call.view.find(&space.tree, &space.home, text) {
         Ok(Target::Revision(node, revision)) => Ok((node, revision)),
@@ -44,6 +45,9 @@ pub(super) fn download(space: &Space, call: &Call<'_>) -> Result<Reply, Refusal>
     if let Some(rev) = call.arguments.optional_text("rev")? {
         let found = super::tree::parse_rev(rev).and_then(|rev| space.tree.revision(rev));
         revision = found.ok_or_else(|| Refusal::tags(&["path", "not_found"]))?.1;
+    }
+    if paper::is_document(&node) {
+        return Err(Refusal::tags(&["unsupported_file"]));
     }
     let look = Look { tree: &space.tree, view: &call.view, tag: false, templates: &[] };
     let result = ascii(&look.file(&node, &revision).to_string());
@@ -83,7 +87,7 @@ fn part(text: &str, size: usize) -> Option<Option<(usize, usize)>> {
 }
 
 /// JSON with every character beyond ASCII escaped, as a header must have it.
-fn ascii(json: &str) -> String {
+pub(super) fn ascii(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
         if (' '..='~').contains(&character) {

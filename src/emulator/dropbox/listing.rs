@@ -12,8 +12,9 @@ use super::arguments::Arguments;
 use super::call::Call;
 use super::errors::Refusal;
 use super::metadata::Look;
+use super::paper;
 use super::places::{self, View};
-use super::tree::is_under;
+use super::tree::{Event, Node, is_under};
 
 /// Entries on a page when no limit is asked for.
 const USUAL: u64 = 500;
@@ -28,6 +29,8 @@ pub(super) struct Place {
     folder: String,
     recursive: bool,
     deleted: bool,
+    /// Whether documents that cannot be downloaded are among the entries.
+    documents: bool,
     limit: u64,
     templates: Vec<String>,
     /// The journal's length when the listing began.
@@ -79,13 +82,13 @@ fn asked(space: &Space, call: &Call<'_>) -> Result<Place, Refusal> {
     for flag in ["include_media_info", "include_has_explicit_shared_members", "include_mounted_folders"] {
         arguments.boolean(flag, false)?;
     }
-    arguments.boolean("include_non_downloadable_files", true)?;
     Ok(Place {
         epoch: space.epoch,
         space: call.view.lower(),
         folder: places::folder(&space.tree, &call.view, &space.home, arguments, "path")?,
         recursive: arguments.boolean("recursive", false)?,
         deleted: arguments.boolean("include_deleted", false)?,
+        documents: arguments.boolean("include_non_downloadable_files", true)?,
         limit: arguments.number("limit", 1, MOST)?.unwrap_or(USUAL),
         templates: templates(arguments)?,
         since: space.tree.journal().len(),
@@ -144,7 +147,9 @@ fn page(space: &Space, view: &View, mut place: Place) -> Result<Value, Refusal> 
     match place.stage.clone() {
         Stage::Entries(from) => {
             let mut next = None;
-            for node in tree.under(&place.folder, place.recursive, from).take(limit) {
+            let shown = |node: &Node| place.documents || !paper::is_document(node);
+            let under = tree.under(&place.folder, place.recursive, from).filter(shown);
+            for node in under.take(limit) {
                 next = Some(node.id + 1);
                 entries.push(look.node(&node));
             }
@@ -176,6 +181,7 @@ fn page(space: &Space, view: &View, mut place: Place) -> Result<Value, Refusal> 
             let seen = all.iter().take(limit).map(|(turn, _)| turn + 1).max();
             for (_, change) in all.into_iter().take(limit) {
                 entries.push(match change {
+                    Change::There(node) if !place.documents && paper::is_document(&node) => continue,
                     Change::There(node) => look.node(&node),
                     Change::Gone(path) => look.deleted(&path),
                 });
@@ -190,7 +196,7 @@ fn page(space: &Space, view: &View, mut place: Place) -> Result<Value, Refusal> 
 }
 
 enum Change {
-    There(super::tree::Node),
+    There(Node),
     Gone(String),
 }
 
@@ -200,7 +206,7 @@ fn changes(space: &Space, place: &Place) -> Vec<(usize, Change)> {
     let tree = &space.tree;
     let events = tree.journal().iter().enumerate().skip(place.since);
     let mut last: HashMap<String, usize> = HashMap::new();
-    let own: Vec<(usize, String, &super::tree::Event)> = events
+    let own: Vec<(usize, String, &Event)> = events
         .map(|(turn, event)| (turn, event.path.to_lowercase(), event))
         .filter(|(_, path, _)| is_under(path, &place.folder, place.recursive))
         .collect();

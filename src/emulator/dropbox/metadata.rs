@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::paper;
 use super::places::View;
 use super::tree::{Gone, Node, Revision, Tree};
 
@@ -51,7 +52,10 @@ impl Look<'_> {
         out["server_modified"] = json!(instant(revision.server_modified));
         out["rev"] = json!(revision.text());
         out["size"] = json!(revision.content.size());
-        out["is_downloadable"] = json!(true);
+        out["is_downloadable"] = json!(!paper::is_document(node));
+        if paper::is_document(node) {
+            out["export_info"] = paper::export_info();
+        }
         self.add_properties(&mut out, node);
         out["content_hash"] = json!(revision.content.hash());
         out

@@ -14,6 +14,7 @@ mod jobs;
 mod listing;
 mod metadata;
 mod modify;
+mod paper;
 mod places;
 mod properties;
 mod revisions;
@@ -166,7 +167,10 @@ impl Dropbox {
             now: request.now,
         };
         if style == Style::Download {
-            return download::download(space, &call);
+            return match route {
+                "files/export" => paper::export(space, &call),
+                _ => download::download(space, &call),
+            };
         }
         let body = self.run(space, &call)?;
         let reply = Reply::new(StatusCode::OK, JSON, body.to_string());
@@ -205,6 +209,7 @@ impl Dropbox {
             "upload_session/finish_batch" | "upload_session/finish_batch_v2" => {
                 upload::finish_batch(space, call)
             }
+            "paper/create" => paper::create(space, call),
             "get_temporary_link" => download::temporary_link(space, call),
             _ => self.run_other(space, call),
         }
@@ -287,8 +292,9 @@ fn function(route: &str) -> Option<(Style, &'static str)> {
         "files/upload"
         | "files/upload_session/start"
         | "files/upload_session/append_v2"
-        | "files/upload_session/finish" => Some((Style::Upload, CONTENT_WRITE)),
-        "files/download" => Some((Style::Download, CONTENT_READ)),
+        | "files/upload_session/finish"
+        | "files/paper/create" => Some((Style::Upload, CONTENT_WRITE)),
+        "files/download" | "files/export" => Some((Style::Download, CONTENT_READ)),
         "users/get_current_account" | "users/get_space_usage" => rpc("account_info.read"),
         "file_properties/templates/add_for_user"
         | "file_properties/templates/update_for_user"

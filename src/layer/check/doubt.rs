@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::{Context, NewRow, Outcome, Records, Settled, WriteOptions};
+use crate::record::Key;
 use crate::record::capability::{MarkerForm, WriteCapability};
 
 /// How often a row is sent at most.
@@ -98,7 +99,10 @@ pub(super) async fn create(
         let mut absent = Vec::new();
         for (place, settled) in open.into_iter().zip(settled) {
             match settled {
+                // Two rows did not make one record.
+                Settled::Arrived(key) | Settled::There(key) if is_told(&outcomes, &key) => {}
                 Settled::Arrived(key) => outcomes[place] = Outcome::Created(key),
+                Settled::There(key) => outcomes[place] = Outcome::Unchanged(key),
                 Settled::Absent => absent.push(place),
                 Settled::CannotTell => {}
             }
@@ -114,7 +118,9 @@ pub(super) async fn create(
             outcomes[place] = match outcome {
                 // The first sending may have arrived meanwhile, so the next look decides.
                 Outcome::Failed(error) if error.kind() == ErrorKind::Conflict => {
-                    late(records, cx, marks[place].as_ref()).await.unwrap_or(Outcome::Failed(error))
+                    let late = late(records, cx, marks[place].as_ref()).await;
+                    late.filter(|late| late.key().is_none_or(|key| !is_told(&outcomes, key)))
+                        .unwrap_or(Outcome::Failed(error))
                 }
                 outcome => outcome,
             };
@@ -132,6 +138,11 @@ pub(super) async fn create(
             }
         })
         .collect())
+}
+
+/// Whether a row of the batch was told to be the record with this key.
+fn is_told(outcomes: &[Outcome], key: &Key) -> bool {
+    outcomes.iter().any(|outcome| outcome.key() == Some(key))
 }
 
 /// A mark with what the provider besides knows the row by, such as the hash of a content.
@@ -171,6 +182,7 @@ async fn late(records: &dyn Records, cx: &Context, mark: Option<&Json>) -> Optio
     let settled = records.settle(cx, &[mark?.clone()]).await.ok()?;
     match settled.into_iter().next()? {
         Settled::Arrived(key) => Some(Outcome::Created(key)),
+        Settled::There(key) => Some(Outcome::Unchanged(key)),
         Settled::Absent | Settled::CannotTell => None,
     }
 }

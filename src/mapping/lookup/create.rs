@@ -126,7 +126,7 @@ impl Lookups {
             let marks: Vec<Json> = marked.iter().map(|(_, mark)| mark.clone()).collect();
             let settled = side.records.settle(&side.cx, &marks).await?;
             found.extend(marked.iter().zip(settled).filter_map(|((at, _), settled)| match settled {
-                Settled::Arrived(key) => Some((*at, key)),
+                Settled::Arrived(key) | Settled::There(key) => Some((*at, key)),
                 Settled::Absent | Settled::CannotTell => None,
             }));
         }

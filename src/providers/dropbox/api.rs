@@ -65,6 +65,21 @@ pub(super) fn download(path: &str, from: Option<u64>) -> Result<Call> {
     Ok(call)
 }
 
+/// The bytes that Dropbox writes out of a file that has none of its own, in a format or in the file's usual one.
+///
+/// # Errors
+/// A bug, when the argument fits into no header.
+pub(super) fn export(path: &str, format: Option<&str>) -> Result<Call> {
+    let mut argument = json!({ "path": path });
+    if let Some(format) = format {
+        argument["export_format"] = format.into();
+    }
+    Ok(Call::new("content get", Method::POST, target(CONTENT, "files/export"))
+        .with_header(ARGUMENT, arg::header(&argument)?)
+        .read_only()
+        .streamed())
+}
+
 /// Whose account it is.
 pub(super) fn account(operation: &'static str) -> Call {
     ask(operation, "users/get_current_account", &Json::Null)

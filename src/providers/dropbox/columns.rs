@@ -196,6 +196,11 @@ fn bytes(nullable: bool, writes: bool) -> Vec<Column> {
     )
     .help("When the file was changed as its writer says; whole seconds");
     modified.field.defaulted_on_create = writes;
+    let mut revision = column("rev", "Revision", id(), nullable, May::System);
+    if writes {
+        revision.field.updatable = true;
+        revision = revision.help("Set to an earlier revision, the file has that content again");
+    }
     let mut out = vec![
         column("extension", "Extension", line(), nullable, May::Follows)
             .from("name", Conversion::Text(extension_of)),
@@ -204,7 +209,7 @@ fn bytes(nullable: bool, writes: bool) -> Vec<Column> {
             .help("SHA-256 of the SHA-256s of all blocks of 4 MiB"),
         modified,
         column("server_modified", "Modified at Dropbox", instant(), nullable, May::System),
-        column("rev", "Revision", id(), nullable, May::System),
+        revision,
     ];
     let content = FieldType::Binary { max_bytes: Some(INLINE_MAX), inline: true };
     let mut content = column(
@@ -222,6 +227,7 @@ fn bytes(nullable: bool, writes: bool) -> Vec<Column> {
 }
 
 fn file_details() -> Vec<Column> {
+    let format = Field { label: "Format".to_owned(), ..Field::new("format", line()) };
     vec![
         column("is_downloadable", "Can be downloaded", FieldType::Boolean, true, May::System),
         read("preview_url", "Preview", FieldType::Text { max_length: None, form: TextForm::Url }),
@@ -244,7 +250,14 @@ fn file_details() -> Vec<Column> {
                 read("modified_by", "Modified by", id()),
             ],
         ),
-        object("export_info", "Export", vec![read("export_as", "Format", line())]),
+        object(
+            "export_info",
+            "Export",
+            vec![
+                read("export_as", "Format", line()),
+                read("export_options", "Further formats", FieldType::List { element: Box::new(format) }),
+            ],
+        ),
         object(
             "file_lock_info",
             "Lock",

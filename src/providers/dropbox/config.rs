@@ -47,10 +47,14 @@ pub struct DropboxConfig {
     /// Without it a deletion names its path alone.
     #[schemars(title = "Remember paths")]
     pub remember_paths: bool,
-    /// How many paths a feed remembers at most: 20,000 unless another number is given. A checkpoint holds all of
-    /// them, about 30 bytes each.
+    /// How many paths the checkpoint of a feed carries at most, about 30 bytes each: 20,000 unless another number is
+    /// given. Where there are more, they are kept in the home, and the checkpoint names them.
     #[schemars(title = "Most paths")]
     pub remember_max: Option<u32>,
+    /// The format in which Paper documents and other files without bytes of their own are read as content, such as
+    /// `markdown`; the first of their `export_info` unless one is given.
+    #[schemars(title = "Format of exports")]
+    pub export_format: Option<String>,
 }
 
 impl Default for DropboxConfig {
@@ -62,6 +66,7 @@ impl Default for DropboxConfig {
             search_index: false,
             remember_paths: true,
             remember_max: None,
+            export_format: None,
         }
     }
 }
@@ -145,6 +150,11 @@ impl DropboxConfig {
 
     pub(super) fn select_admin(&self) -> Option<&str> {
         given(self.select_admin.as_ref())
+    }
+
+    /// The format of exports, where one is chosen.
+    pub(super) fn export_format(&self) -> Option<&str> {
+        given(self.export_format.as_ref())
     }
 
     /// How users sign in. `endpoint` replaces every host.

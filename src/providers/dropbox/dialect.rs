@@ -138,6 +138,7 @@ fn meaning(tags: &[&str], status: u16) -> Meaning {
                 Never,
                 "Dropbox does not move an entry into itself, nor to a name that differs in case alone",
             ),
+            "retry_error" => of(Unavailable, Always, "Dropbox is still writing this file out; try again"),
             "internal_error" => of(Unavailable, IfIdempotent, "Dropbox failed for a moment"),
             // A tag that only says where the next one belongs, or one that is not known.
             _ if tags.first() != Some(tag) => continue,

@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::columns::Kind;
+use super::export::UNSUPPORTED;
 use super::hash::ContentHash;
 use super::pages::Head;
 use super::records::DropboxRecords;
@@ -51,18 +52,12 @@ impl DropboxRecords {
             _ => "id",
         };
         let path = self.named(by, key)?;
-        let reply = self.account.send(cx, api::download(&path, None)?).await?;
-        let told = told(&reply)?;
-        let row = reply.header(api::RESULT).unwrap_or_default().as_bytes();
-        let is_own = match self.kind {
-            Kind::Revision => self.is_of_scope(&Head::of(row)?),
-            _ => self.is_own(row),
+        let reply = match self.account.send(cx, api::download(&path, None)?).await {
+            Err(error) if error.code() == Some(UNSUPPORTED) => return self.exported(cx, key, &path).await,
+            reply => reply?,
         };
-        if !is_own {
-            let plural = self.record_type.label_plural.to_lowercase();
-            return Err(Error::new(ErrorKind::NotFound, format!("{key} is none of the {plural}"))
-                .with_code("other_type"));
-        }
+        let told = told(&reply)?;
+        self.check_whose(key, result_of(&reply)?.as_bytes())?;
         let length = told.size;
         let reading = Reading {
             cx: cx.clone(),
@@ -78,25 +73,41 @@ impl DropboxRecords {
         });
         Ok(Content::new(bytes.boxed()).of_length(Some(length)).of_media_type(media_type(&reply)))
     }
+
+    /// Refuses the content of what is none of the type's records.
+    pub(super) fn check_whose(&self, key: &Key, row: &[u8]) -> Result<()> {
+        let is_own = match self.kind {
+            Kind::Revision => self.is_of_scope(&Head::of(row)?),
+            _ => self.is_own(row),
+        };
+        if is_own {
+            return Ok(());
+        }
+        let plural = self.record_type.label_plural.to_lowercase();
+        Err(Error::new(ErrorKind::NotFound, format!("{key} is none of the {plural}")).with_code("other_type"))
+    }
 }
 
-fn media_type(reply: &Reply) -> Option<String> {
+pub(super) fn media_type(reply: &Reply) -> Option<String> {
     reply.header("content-type").map(str::to_owned)
 }
 
-/// What a download says of itself; a page that stands in between says nothing.
 fn told(reply: &Reply) -> Result<Told> {
-    let header = reply.header(api::RESULT).ok_or_else(|| {
+    dialect::read("a download", result_of(reply)?.as_bytes())
+}
+
+/// What a download says of itself; a page that stands in between says nothing.
+pub(super) fn result_of(reply: &Reply) -> Result<&str> {
+    reply.header(api::RESULT).ok_or_else(|| {
         Error::protocol("the answer to a download does not say which file it is")
             .with_provider("dropbox")
             .with_code("not_json")
             .with_retry(Retry::IfIdempotent)
             .with_advice("A login page, proxy or captive portal may stand between; check the network")
-    })?;
-    dialect::read("a download", header.as_bytes())
+    })
 }
 
-fn broken(message: &str) -> Error {
+pub(super) fn broken(message: &str) -> Error {
     Error::protocol(message).with_provider("dropbox").with_code("content_broke_off")
 }
 

@@ -20,6 +20,8 @@ struct Wanted {
     /// Where the entry shall be.
     to: Option<To>,
     content: Option<Bytes>,
+    /// The revision to go back to, as requests name it.
+    rev: Option<String>,
     /// Property groups: template, values to set, names to remove.
     groups: Vec<(String, Vec<Json>, Vec<String>)>,
     if_version: Option<String>,
@@ -36,7 +38,17 @@ enum To {
 
 impl Wanted {
     fn only_moves(&self) -> bool {
-        self.to.is_some() && self.content.is_none() && self.groups.is_empty() && self.if_version.is_none()
+        self.to.is_some() && !self.writes() && self.groups.is_empty() && self.if_version.is_none()
+    }
+
+    /// Whether it gives the file another content.
+    fn writes(&self) -> bool {
+        self.content.is_some() || self.rev.is_some()
+    }
+
+    /// The revision to go back to, when nothing else is asked for.
+    fn only_restores(&self) -> Option<&str> {
+        self.rev.as_deref().filter(|_| self.to.is_none() && self.groups.is_empty())
     }
 }
 
@@ -61,17 +73,23 @@ impl DropboxRecords {
             }
         };
         let content = content_of(&row.edits)?;
+        let rev = text_of(&row.edits, "rev").map(|rev| self.named("rev", &Key::text(rev))).transpose()?;
+        if rev.is_some() && content.is_some() {
+            return Err(Error::invalid("an earlier revision is a content: give one of rev and content")
+                .with_field("rev", "leave it out beside content"));
+        }
         if row.if_version.is_some() && content.is_none() {
             return Err(Error::unsupported("Dropbox checks a revision only while content is written")
                 .with_code("version_not_checked")
                 .with_advice("Leave @version out of rows that move a file or set its properties"));
         }
         let groups = self.group_edits(&row.edits);
-        if is_on(options, "copy") && (to.is_none() || content.is_some() || !groups.is_empty()) {
+        let writes = content.is_some() || rev.is_some();
+        if is_on(options, "copy") && (to.is_none() || writes || !groups.is_empty()) {
             return Err(Error::invalid("a copy needs the new path, and takes nothing else")
                 .with_field("path", "the path of the copy"));
         }
-        Ok(Wanted { id, to, content, groups, if_version: row.if_version.clone() })
+        Ok(Wanted { id, to, content, rev, groups, if_version: row.if_version.clone() })
     }
 
     fn group_edits(&self, edits: &Edits) -> Vec<(String, Vec<Json>, Vec<String>)> {
@@ -116,6 +134,15 @@ impl DropboxRecords {
             let (wanted, head) = match (wanted, looked) {
                 (Ok(wanted), Ok((_, Some(head)))) => (wanted, head),
                 (Ok(wanted), Ok((_, None))) => {
+                    if let Some(rev) = wanted.only_restores() {
+                        match self.restore(cx, &wanted.id, rev, None).await {
+                            Err(error) if error.kind() == ErrorKind::DryRun && rows.len() == 1 => {
+                                return Err(error);
+                            }
+                            outcome => outcomes[place] = Some(self.settled(outcome, "update", None)),
+                        }
+                        continue;
+                    }
                     let error = Error::new(
                         ErrorKind::NotFound,
                         format!("there is no {} {}", self.kind.name(), wanted.id),
@@ -180,6 +207,12 @@ impl DropboxRecords {
         if let Some(bytes) = &wanted.content {
             self.replace(cx, "update", &wanted.id, bytes, wanted.if_version.as_deref(), options).await?;
             outcome = Outcome::Updated(row.key.clone());
+        }
+        if let Some(rev) = &wanted.rev {
+            outcome = self.restore(cx, &wanted.id, rev, Some(head)).await?;
+            if matches!(outcome, Outcome::Unknown { .. }) {
+                return Ok(outcome);
+            }
         }
         for (template, set, removed) in &wanted.groups {
             self.set_properties(cx, &wanted.id, template, set, removed).await?;
@@ -401,6 +434,10 @@ impl DropboxRecords {
                 format!("the revision of {path} cannot hold: there is no such file"),
             )
             .with_code("not_found")),
+            None if is_named(&row.edits, "rev") => {
+                let message = format!("{path} has no revision to go back to: there is no such file");
+                Err(Error::new(ErrorKind::NotFound, message).with_field("rev", "needs a file"))
+            }
             None => {
                 let mut edits: Edits = row.edits.iter().filter(|(name, _)| name != "path").cloned().collect();
                 let raw = serde_json::value::to_raw_value(&path)

@@ -161,6 +161,16 @@ impl DropboxRecords {
                     (3, 0),
                 );
             }
+            // The index wants words, and the name of each such file holds this one.
+            "extension" if self.account.config.search_index => {
+                let (_, extensions) = self.of_extension(&Filter::Is(condition.clone()))?;
+                let [query] = extensions.as_slice() else { return None };
+                let (query, folder) = (query.clone(), self.folder_path().to_owned());
+                return offer(
+                    Route::Index { query, folder, names_only: true, extensions: Vec::new() },
+                    (4, 0),
+                );
+            }
             _ => return None,
         }
         let prefix = beginning(&condition.test).filter(|_| field != "id")?;
@@ -238,6 +248,10 @@ impl DropboxRecords {
         let split = pushdown::split(query.filter.as_ref(), |condition| {
             if chosen == Some(condition) {
                 let why = match offer.as_ref().map(|offer| &offer.route) {
+                    Some(Route::Index { .. }) if condition.path.leaf() == "extension" => {
+                        "the search index looks at files with this extension alone; it may miss what was written in \
+                         the last moments"
+                    }
                     Some(Route::Index { .. }) => {
                         "the search index finds such names; it may miss what was written in the last moments"
                     }
@@ -257,9 +271,13 @@ impl DropboxRecords {
                     "Dropbox lists without conditions; its search index finds names, but may miss new ones, and is \
                      used only on connections with search_index=true"
                 }
+                "extension" if self.kind == Kind::File && !self.account.config.search_index => {
+                    "Dropbox lists without conditions; its search index knows extensions, but may miss new files, and \
+                     is used only on connections with search_index=true or beside a text that it is asked for"
+                }
                 "extension" if self.kind == Kind::File => {
-                    "Dropbox lists without conditions; its search index knows extensions, but only beside a text or \
-                     a condition on the name that it is asked for"
+                    "Dropbox lists without conditions; its search index takes one plain extension, or several beside a \
+                     text or a condition on the name"
                 }
                 _ => "Dropbox lists without conditions",
             })

@@ -1,5 +1,6 @@
 //! What became of creates whose answer was lost: a file is known by its path and the hash of its content. A folder has
-//! nothing but its path, so that nobody can tell who made the one that stands there.
+//! nothing but its path, so that nobody can tell who made the one that stands there; it is what the row wants all the
+//! same, unless the row has properties, which are set once the folder is there.
 
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -24,6 +25,8 @@ impl DropboxRecords {
         let mut mark = json!({ "path": text_of(&row.fields, "path")? });
         if self.kind == Kind::File {
             mark["content_hash"] = hash::of(&content_of(&row.fields).ok()?.unwrap_or_default()).into();
+        } else if !self.groups(&row.fields).is_empty() {
+            mark["properties"] = true.into();
         }
         Some(mark)
     }
@@ -44,6 +47,9 @@ impl DropboxRecords {
             Ok(match (mark["content_hash"].as_str(), stored.id) {
                 (Some(hash), Some(id)) if stored.content_hash.as_deref() == Some(hash) => {
                     Settled::Arrived(Key::text(id))
+                }
+                (None, Some(id)) if self.kind == Kind::Folder && mark["properties"] != true => {
+                    Settled::There(Key::text(id))
                 }
                 _ => Settled::CannotTell,
             })

@@ -4,6 +4,7 @@
 //! Sources: the Stone specification (`upload_session/finish_batch_v2`, `create_folder_batch`); "Data
 //! ingress guide", Dropbox for HTTP Developers.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -161,8 +162,10 @@ impl DropboxRecords {
     ) -> Result<Vec<Outcome>> {
         let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();
         let mut drafts: Vec<(usize, Draft)> = Vec::new();
+        let mut taken = Taken::of(options);
         for (place, row) in rows.iter().enumerate() {
-            match self.draft(&row.fields, options) {
+            match self.draft(&row.fields, options).and_then(|draft| taken.check(&draft.path).map(|()| draft))
+            {
                 Ok(draft) => drafts.push((place, draft)),
                 Err(error) => outcomes[place] = Some(Outcome::Failed(self.about("create")(error))),
             }
@@ -331,7 +334,12 @@ impl DropboxRecords {
         rows: &[NewRow],
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
-        let places: Vec<Result<String>> = rows.iter().map(|row| self.place_of(&row.fields)).collect();
+        let mut taken = Taken::of(options);
+        let place = |row: &NewRow| {
+            let path = self.place_of(&row.fields)?;
+            taken.check(&path).map(|()| path)
+        };
+        let places: Vec<Result<String>> = rows.iter().map(place).collect();
         let autorename = is_on(options, "autorename");
         let good: Vec<String> = places.iter().flatten().cloned().collect();
         let marker = |path: &str| (!autorename).then(|| json!({ "path": path }));
@@ -414,6 +422,30 @@ impl DropboxRecords {
                 Outcome::lost(&self.about("create")(error), None)
             }
         }
+    }
+}
+
+/// Paths of the rows of one batch. Of two rows with one path at most one makes its entry, and after a lost answer
+/// nobody could tell which.
+struct Taken {
+    renames: bool,
+    lower: HashSet<String>,
+}
+
+impl Taken {
+    fn of(options: &WriteOptions) -> Self {
+        Self { renames: is_on(options, "autorename"), lower: HashSet::new() }
+    }
+
+    fn check(&mut self, path: &str) -> Result<()> {
+        if self.renames || self.lower.insert(path.to_lowercase()) {
+            return Ok(());
+        }
+        let message = format!("an earlier row of the same batch has the path {path:?}");
+        Err(Error::new(ErrorKind::Conflict, message.as_str())
+            .with_code("same_path")
+            .with_field("path", message)
+            .with_advice("Give each row a path of its own, or say --option autorename=true"))
     }
 }
 

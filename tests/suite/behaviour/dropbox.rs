@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use recordport::emulator::EmulatorConfig;
 use recordport::emulator::dropbox::Dropbox;
+use recordport::emulator::service::Service as _;
+use recordport::error::Error;
 use recordport::providers;
 use recordport::record::record_type::Field;
 use recordport::record::{RecordType, TypeName};
@@ -132,10 +134,31 @@ impl Service for DropboxAccount {
     }
 }
 
+/// Files enough for several pages, and no more: each search lists all of them. The whole seed is listed by a test of its
+/// own.
+fn files() -> tempfile::TempDir {
+    let disk = tempfile::tempdir().unwrap();
+    for (folder, count) in [("Reports/2022", 130), ("Reports/O'Brien & Söhne", 140), ("日本語", 40)] {
+        std::fs::create_dir_all(disk.path().join(folder)).unwrap();
+        for number in 0..count {
+            let name = ["plan", "Größe \"x\".pdf", "100%_sure.md", "🚀.tar.gz", "no extension"][number % 5];
+            let path = disk.path().join(folder).join(format!("{number} {name}"));
+            std::fs::write(path, "x".repeat(number)).unwrap();
+        }
+    }
+    disk
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dropbox_behaves() {
-    let emulated =
-        Emulated::start(EmulatorConfig::default(), |config| Ok(vec![Arc::new(Dropbox::start(config))])).await;
+    let disk = files();
+    let config = EmulatorConfig { empty: true, ..EmulatorConfig::default() };
+    let emulated = Emulated::start(config, |config| {
+        let service = Dropbox::start(config);
+        service.import(disk.path()).map_err(Error::local)?;
+        Ok(vec![Arc::new(service)])
+    })
+    .await;
     let token = emulated.emulator.credentials()["dropbox"]["access_token"].as_str().unwrap().to_owned();
     let template = json!({ "name": "Review", "description": "How far it is", "fields": [
         { "name": "state", "description": "What is done", "type": { ".tag": "string" } },

@@ -150,7 +150,13 @@ impl Subject {
             limits: Arc::new(ConnectionLimits::new(&LimitSettings::default(), Arc::clone(&plane_clock))),
             dry_run: None,
         });
-        let cx = Context { http, clock: plane_clock, connection: "under-test".into(), refresh: false };
+        let cx = Context {
+            http,
+            clock: plane_clock,
+            connection: "under-test".into(),
+            refresh: false,
+            memory: None,
+        };
         Arc::new(Self {
             provider: factory.provider(&json!({})).unwrap(),
             cx,

@@ -2,7 +2,10 @@
 
 mod bounds;
 mod contents;
+mod doubts;
 mod feeds;
+mod memories;
+mod revisions;
 
 use std::collections::BTreeSet;
 
@@ -110,6 +113,30 @@ async fn control(at: &Connected, method: http::Method, path: &str, body: &Value)
 async fn fault(at: &Connected, mut rule: Value) {
     rule["service"] = json!("dropbox");
     control(at, http::Method::POST, "faults", &rule).await;
+}
+
+/// Calls a function of the service past the provider.
+async fn call(at: &Connected, function: &str, argument: &Value) {
+    let request = past(at, function).header("content-type", "application/json").body(argument.to_string());
+    assert_eq!(request.send().await.expect("is answered").status(), 200, "{function}");
+}
+
+async fn upload(at: &Connected, function: &str, argument: &Value, text: &'static str) {
+    let request = past(at, function).header("dropbox-api-arg", argument.to_string());
+    let request = request.header("content-type", "application/octet-stream").body(text);
+    assert_eq!(request.send().await.expect("is answered").status(), 200, "{function}");
+}
+
+fn past(at: &Connected, function: &str) -> reqwest::RequestBuilder {
+    let token = at.emulator.credentials()["dropbox"]["access_token"].as_str().expect("a token").to_owned();
+    let address = format!("{}/2/{function}", at.emulator.http_url());
+    crate::support::emulated::client().post(address).bearer_auth(token)
+}
+
+fn template() -> Value {
+    json!({ "name": "Review", "description": "How far it is", "fields": [
+        { "name": "state", "description": "What is done", "type": { ".tag": "string" } },
+    ]})
 }
 
 /// Paths of the requests that came to the service's functions.
@@ -342,6 +369,14 @@ async fn conditions_on_places_narrow_what_is_listed() {
     assert_eq!(found(&at, "file:/reports/2022", QueryDraft::default()).await.len(), 100);
     assert_eq!(found(&at, "folder:/Reports", QueryDraft::default()).await.len(), 5);
     assert!(found(&at, "file:/Reports", condition("parent_path = '/Lists/2023'")).await.is_empty());
+    // All there is, over three pages, each file once.
+    control(&at, http::Method::DELETE, "requests", &Value::Null).await;
+    let select = vec![FieldPath::of(["id"])];
+    let all = found(&at, "file", QueryDraft { select, ..QueryDraft::default() }).await;
+    let distinct: BTreeSet<&str> = all.iter().filter_map(|row| row["id"].as_str()).collect();
+    assert_eq!((all.len(), distinct.len()), (5_000, 5_000));
+    let pages = asked(&at).await.into_iter().filter(|path| path.starts_with("files/list_folder"));
+    assert_eq!(pages.count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -375,7 +410,7 @@ async fn the_search_index_is_asked_only_where_the_user_says_so() {
         quick.iter().map(|record| record.to_value().expect("JSON")["id"].to_string()).collect();
     assert_eq!(quick, listed);
 
-    // Beside words the index also knows extensions; a condition on them alone is evaluated here.
+    // Beside words the index also knows extensions.
     let all = found(&at, "file", draft).await;
     let extension = all[0]["extension"].as_str().expect("text");
     let both = condition(&format!("name LIKE '%launch%' AND extension IN ('{extension}', 'none')"));
@@ -395,9 +430,25 @@ async fn the_search_index_is_asked_only_where_the_user_says_so() {
         .expect("searches");
     let expected = all.iter().filter(|row| row["extension"] == extension).count();
     assert_eq!(narrowed.len(), expected);
-    let alone = condition(&format!("extension = '{extension}'"));
-    let plan = allowed.prepare(&at.cx, &alone, &jiff::tz::TimeZone::UTC).await.expect("plans").plan;
-    assert!(plan.conditions[0].why.contains("only beside"), "{:?}", plan.conditions);
+    // Alone it is a word that the index looks for as well; several are not.
+    let alone = condition(&format!("extension = '{extension}' AND size > 700"));
+    let plan = files.prepare(&at.cx, &alone, &jiff::tz::TimeZone::UTC).await.expect("plans").plan;
+    assert!(plan.conditions[0].why.contains("search_index=true"), "{:?}", plan.conditions);
+    let prepared = allowed.prepare(&at.cx, &alone, &jiff::tz::TimeZone::UTC).await.expect("plans");
+    let native = format!("search_v2 \"{extension}\" in names under \"\", extensions {extension}");
+    assert_eq!(prepared.plan.native, [native]);
+    let why = &prepared.plan.conditions[0].why;
+    assert!(why.contains("may miss what was written"), "{why}");
+    let quick: Vec<_> = Search::start(std::sync::Arc::clone(&allowed), at.cx.clone(), &prepared)
+        .into_records()
+        .try_collect()
+        .await
+        .expect("searches");
+    let listed = found(&at, "file", alone.clone()).await;
+    assert!(!listed.is_empty() && listed.len() == quick.len(), "{} and {}", listed.len(), quick.len());
+    let several = condition("extension IN ('pdf', 'csv')");
+    let plan = allowed.prepare(&at.cx, &several, &jiff::tz::TimeZone::UTC).await.expect("plans").plan;
+    assert!(plan.conditions[0].why.contains("one plain extension"), "{:?}", plan.conditions);
     let with_text = QueryDraft { native: Some("launch".to_owned()), ..alone };
     let plan = allowed.prepare(&at.cx, &with_text, &jiff::tz::TimeZone::UTC).await.expect("plans").plan;
     assert!(plan.native[0].contains("extensions"), "{:?}", plan.native);

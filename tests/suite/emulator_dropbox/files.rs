@@ -1,5 +1,6 @@
 //! Folders, moves, copies, deletions, revisions, properties, links.
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{account, empty_account};
@@ -151,6 +152,36 @@ fn revisions_are_listed_newest_first_and_restored() {
     assert_eq!(back["content_hash"], first["content_hash"]);
     assert_eq!(back["id"], first["id"]);
     assert_ne!(back["rev"], first["rev"]);
+}
+
+#[test]
+fn a_paper_document_is_exported_and_not_downloaded() {
+    let account = empty_account();
+    let create = |path: &str| {
+        let argument = json!({ "path": path, "import_format": "markdown" });
+        super::body(&account.upload_to("files/paper/create", &argument, b"# Title"))
+    };
+    let made = create("/Docs/plan.paper");
+    assert_eq!((&made["result_path"], &made["paper_revision"]), (&json!("/Docs/plan.paper"), &json!(1)));
+    assert_eq!(create("/plan.txt")["error"], json!({ ".tag": "invalid_file_extension" }));
+    account.file("/plain.txt", b"x");
+    let entry = account.call("files/get_metadata", json!({ "path": made["file_id"] }));
+    assert_eq!(
+        (&entry["is_downloadable"], &entry["export_info"]["export_as"]),
+        (&json!(false), &json!("html"))
+    );
+    let all = account.listed(json!({ "path": "", "recursive": true })).0;
+    let without = json!({ "path": "", "recursive": true, "include_non_downloadable_files": false });
+    assert_eq!(account.listed(without).0.len() + 1, all.len());
+    let refused = |route: &str, argument: Value| {
+        let argument = argument.to_string();
+        let reply = account.send(Method::POST, &format!("/2/{route}"), &[("dropbox-api-arg", &argument)], "");
+        super::body(&reply)["error"][".tag"].clone()
+    };
+    assert_eq!(refused("files/download", json!({ "path": "/docs/plan.paper" })), "unsupported_file");
+    assert_eq!(refused("files/export", json!({ "path": "/plain.txt" })), "non_exportable");
+    let format = json!({ "path": "/docs/plan.paper", "export_format": "rtf" });
+    assert_eq!(refused("files/export", format), "invalid_export_format");
 }
 
 #[test]

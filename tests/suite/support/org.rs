@@ -216,7 +216,7 @@ impl Org {
         });
         Self {
             service,
-            cx: Context { http, clock, connection: "crm".to_owned(), refresh: false },
+            cx: Context { http, clock, connection: "crm".to_owned(), refresh: false, memory: None },
             provider: factory.provider(&settings.config).expect("valid"),
             clock: recording,
             access_token: text("access_token"),

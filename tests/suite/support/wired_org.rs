@@ -90,7 +90,7 @@ impl Connected {
             dry_run: None,
         });
         let provider = factory.provider(&config).expect("a provider");
-        let cx = Context { http, clock, connection: "org".to_owned(), refresh: false };
+        let cx = Context { http, clock, connection: "org".to_owned(), refresh: false, memory: None };
         Self { emulator, cx, provider, service }
     }
 
