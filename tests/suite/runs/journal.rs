@@ -5,7 +5,7 @@ use recordport::connect::home::Home;
 use recordport::mapping::Mapping;
 use recordport::run::{Journal, RunState};
 use rusqlite::params;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::sums::{Quiet, route};
 use crate::support::org::{Org, OrgSettings};
@@ -158,7 +158,7 @@ async fn a_journal_of_an_earlier_layout_is_taken_over_and_its_runs_go_on() {
         let mut seen: Vec<String> = org
             .service_fields("Contact", &["Id", "Description"])
             .iter()
-            .filter(|row| row["Description"] == Value::from(name.as_str()))
+            .filter(|row| row["Description"] == name.as_str())
             .map(|row| row["Id"].as_str().expect("an id").to_owned())
             .collect();
         seen.sort_unstable();
