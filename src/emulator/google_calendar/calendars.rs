@@ -27,6 +27,7 @@ const SHARED: [&str; 7] = [
     "autoAcceptInvitations",
     "labelProperties",
 ];
+const WORKING_HOURS: &str = "workingHours";
 const ENTRY: [&str; 8] = [
     "summaryOverride",
     "colorId",
@@ -209,15 +210,19 @@ pub(super) fn one(store: &mut Store, place: usize, call: &Call<'_>) -> Result<Re
         method => {
             owned(calendar)?;
             call.check_tag(&shared_tag(calendar))?;
-            let body = picked(&call.body()?, &SHARED);
+            let sent = call.body()?;
+            let body = picked(&sent, &SHARED);
             check_zone(&body)?;
             let mut wanted = if method == "PUT" {
-                let kept = ["timeZone", "dataOwner"];
+                let kept = ["timeZone", "dataOwner", WORKING_HOURS];
                 picked(&calendar.shared, &kept)
             } else {
                 calendar.shared.clone()
             };
             merge(&mut wanted, &body);
+            if let Some(hours) = working_hours(calendar, &sent)? {
+                wanted.insert(WORKING_HOURS.to_owned(), hours);
+            }
             if wanted.get("summary").and_then(Value::as_str).is_none_or(str::is_empty) {
                 return Err(Refusal::required("Missing summary."));
             }
@@ -231,6 +236,43 @@ pub(super) fn one(store: &mut Store, place: usize, call: &Call<'_>) -> Result<Re
             Ok(tagged(StatusCode::OK, &shared(calendar), false))
         }
     }
+}
+
+/// The working hours that a request sets, whole. A null or an empty object leaves them as they are.
+fn working_hours(calendar: &Calendar, sent: &Map<String, Value>) -> Result<Option<Value>, Refusal> {
+    let hours = sent.get(WORKING_HOURS).and_then(Value::as_object).filter(|hours| !hours.is_empty());
+    let Some(hours) = hours else { return Ok(None) };
+    if !calendar.primary {
+        return Err(Refusal::invalid("Working hours are only available for primary calendars."));
+    }
+    let none = hours.get("availableTimes").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    if none && hours.get("workingHoursEnabled") == Some(&Value::Bool(true)) {
+        return Err(Refusal::invalid("Working hours need available times."));
+    }
+    Ok(Some(Value::Object(hours.clone())))
+}
+
+/// Gives a calendar to another user of the organisation, as its administrator may.
+pub(super) fn transfer(store: &mut Store, place: usize, call: &Call<'_>) -> Result<Reply, Refusal> {
+    if !call.flag("useAdminAccess")? {
+        return Err(Refusal::invalid_parameter("useAdminAccess", "Only admin access is supported."));
+    }
+    let owner = call.option("newDataOwner").filter(|owner| !owner.is_empty());
+    let owner = owner.ok_or_else(|| Refusal::required("Required parameter: newDataOwner"))?.to_owned();
+    let domain = |address: &str| address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase());
+    if domain(&owner) != domain(store.seed.user()) {
+        return Err(Refusal::invalid_parameter("newDataOwner", "Not a user of this organization."));
+    }
+    let calendar = store.calendars.get_mut(place).ok_or_else(Refusal::not_found)?;
+    if calendar.primary {
+        return Err(Refusal::invalid("Primary calendars cannot be transferred."));
+    }
+    own_rule(calendar, &owner);
+    calendar.shared.insert("dataOwner".to_owned(), json!(owner));
+    calendar.edition += 1;
+    let id = calendar.id.clone();
+    store.list_journal.push(id);
+    Ok(Reply::empty(StatusCode::NO_CONTENT).committed())
 }
 
 /// Takes all events out of the user's own calendar.

@@ -272,6 +272,9 @@ fn route(store: &mut Store, call: &Call<'_>) -> std::result::Result<Reply, Refus
             calendars::one(store, place(store, id)?, call)
         }
         (["calendars", id, "clear"], "POST") => calendars::clear(store, place(store, id)?, call),
+        (["calendars", id, "transferOwnership"], "POST") => {
+            calendars::transfer(store, place(store, id)?, call)
+        }
         (["calendars", id, "events"], "GET") => listing::list(store, place(store, id)?, call),
         (["calendars", id, "events"], "POST") => events::insert(store, place(store, id)?, call),
         (["calendars", id, "events", "import"], "POST") => events::import(store, place(store, id)?, call),

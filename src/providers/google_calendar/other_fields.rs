@@ -78,15 +78,20 @@ pub(super) fn calendar() -> Vec<Field> {
                 vec![list("eventLabels", "Labels", "At most 200", label)],
             ))
         },
-        settable(object(
-            "workingHours",
-            "Working hours",
-            "Of a primary calendar in Google Workspace",
-            vec![
-                field("workingHoursEnabled", "In use", "", FieldType::Boolean),
-                list("availableTimes", "Hours", "", hours),
-            ],
-        )),
+        // A null or an empty object changes nothing, and a new calendar is no primary one.
+        Field {
+            createable: false,
+            nullable: false,
+            ..settable(object(
+                "workingHours",
+                "Working hours",
+                "Of a primary calendar in Google Workspace; given whole, or not in use to clear them",
+                vec![
+                    field("workingHoursEnabled", "In use", "", FieldType::Boolean),
+                    list("availableTimes", "Hours", "", hours),
+                ],
+            ))
+        },
         settable(field(
             "autoAcceptInvitations",
             "Accepts invitations by itself",

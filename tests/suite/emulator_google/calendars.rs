@@ -88,3 +88,47 @@ fn unknown_addresses_are_not_found() {
         (404, &json!("notFound"))
     );
 }
+
+#[test]
+fn a_calendar_is_given_to_somebody_of_the_same_organisation() {
+    let account = account();
+    let made = account.write(Method::POST, "calendars", &json!({ "summary": "Guild" }));
+    let place = format!("calendars/{}", made["id"].as_str().expect("an id"));
+    let user = account.get("calendars/primary")["id"].as_str().expect("an address").to_owned();
+    assert_eq!(made["dataOwner"], user.as_str());
+    let (_, domain) = user.split_once('@').expect("an address");
+    let ask = |place: &str, query: &str| {
+        let reply = account.api(Method::POST, &format!("{place}/transferOwnership?{query}"), &Value::Null);
+        reply.status.as_u16()
+    };
+    assert_eq!(ask(&place, &format!("newDataOwner=next@{domain}")), 400);
+    assert_eq!(ask(&place, "useAdminAccess=true"), 400);
+    assert_eq!(ask(&place, "useAdminAccess=true&newDataOwner=a@elsewhere.example"), 400);
+    assert_eq!(ask("calendars/primary", &format!("useAdminAccess=true&newDataOwner=next@{domain}")), 400);
+    assert_eq!(ask(&place, &format!("useAdminAccess=true&newDataOwner=next@{domain}")), 204);
+    assert_eq!(account.get(&place)["dataOwner"], format!("next@{domain}"));
+    let rules = account.get(&format!("{place}/acl"));
+    assert!(ids(&rules).contains(&format!("user:next@{domain}")));
+}
+
+#[test]
+fn working_hours_are_set_whole_and_only_on_the_users_own_calendar() {
+    let account = account();
+    let hours = json!({
+        "workingHoursEnabled": true,
+        "availableTimes": [{ "dayOfWeek": "monday", "periodStart": 540, "periodEnd": 1020 }],
+    });
+    let set = |hours: &Value| {
+        account.write(Method::PATCH, "calendars/primary", &json!({ "workingHours": hours }))["workingHours"]
+            .clone()
+    };
+    assert_eq!(set(&hours), hours);
+    assert_eq!(set(&json!({})), hours, "an empty object changes nothing");
+    assert_eq!(set(&Value::Null), hours);
+    assert_eq!(set(&json!({ "workingHoursEnabled": false })), json!({ "workingHoursEnabled": false }));
+    let wrong = json!({ "workingHours": { "workingHoursEnabled": true } });
+    assert_eq!(account.refused(Method::PATCH, "calendars/primary", &wrong).0, 400);
+    let made = account.write(Method::POST, "calendars", &json!({ "summary": "Guild" }));
+    let place = format!("calendars/{}", made["id"].as_str().expect("an id"));
+    assert_eq!(account.refused(Method::PATCH, &place, &json!({ "workingHours": hours })).0, 400);
+}
