@@ -35,9 +35,9 @@ faults:
 # are much larger than the suite's; see docs/reliability.md.
 drills:
 	SUITE_DRILLS=$(or $(DRILLS),50) SUITE_DRILL_SCALE=$(or $(DRILL_SCALE),84) \
-		$(CARGO) test --release --locked --test suite -- --test-threads 1 --nocapture runs::killed
+		$(CARGO) test --locked --test suite -- --test-threads 1 --nocapture runs::killed
 	SUITE_CONTENT_MIB=$(or $(CONTENT_MIB),400) SUITE_DOWNLOAD_MIB=$(or $(DOWNLOAD_MIB),1024) \
-		$(CARGO) test --release --locked --test suite -- --test-threads 1 --nocapture dropbox::contents::a_large_
+		$(CARGO) test --locked --test suite -- --test-threads 1 --nocapture dropbox::contents::a_large_
 
 accept-schemas:
 	RECORDPORT_ACCEPT_SCHEMAS=1 INSTA_UPDATE=always $(CARGO) test --locked --test suite -- schemas::

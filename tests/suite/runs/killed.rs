@@ -13,8 +13,9 @@ use super::{
     salesforce_to_jira, salesforce_to_new_contacts, summary,
 };
 
-/// Deaths in one world: each leaves its rows there, through which the next one's are counted.
-const SEEDS_OF_A_WORLD: usize = 5;
+/// Deaths in one world: each leaves its rows there, through which the next one's are counted. A lost create of an issue is
+/// looked for among those of the last minutes, of which a world must not have more than are looked through.
+const SEEDS_OF_A_WORLD: usize = 2;
 
 /// How a run dies.
 #[derive(Debug, Clone, Copy)]
