@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::fields::ICAL_UID;
 use super::records::{Address, GoogleRecords};
-use super::writes::{Operation, READINGS, Write, finished, is_stale};
+use super::writes::{Operation, Readings, Write};
 use super::{api, dialect, draft, pages};
 use crate::error::{Error, Result};
 use crate::http::multipart::Part;
@@ -91,27 +91,12 @@ impl GoogleRecords {
         options: &WriteOptions,
     ) -> Result<Vec<Outcome>> {
         let uids: Vec<String> = rows.iter().map(|row| uid_of(&row.key)).collect();
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; rows.len()];
-        let mut left: Vec<usize> = (0..rows.len()).collect();
-        for reading in 1..=READINGS {
-            let answers = match self.send_upserts(cx, &left, rows, &uids, options).await {
-                // What was sent before is told.
-                Err(_) if reading > 1 => break,
-                sent => sent?,
-            };
-            let mut again = Vec::new();
-            for (place, outcome) in left.into_iter().zip(answers) {
-                if is_stale(&rows[place], &outcome) && reading < READINGS {
-                    again.push(place);
-                }
-                outcomes[place] = Some(outcome);
-            }
-            left = again;
-            if left.is_empty() {
-                break;
-            }
+        let mut readings = Readings::of(rows);
+        while !readings.left().is_empty() {
+            let sent = self.send_upserts(cx, readings.left(), rows, &uids, options).await;
+            readings.take(sent)?;
         }
-        Ok(finished(outcomes))
+        Ok(readings.finish())
     }
 
     /// Looks for the events of some of the rows, and sends what is to become of them.

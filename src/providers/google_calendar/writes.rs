@@ -25,7 +25,7 @@ pub(super) const ATTEMPTS: u32 = 5;
 /// First pause before such rows are sent again, when the service names none; it doubles.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often a list is read and written anew when somebody else changed the record meanwhile.
-pub(super) const READINGS: u32 = 4;
+const READINGS: u32 = 4;
 /// The digits of ids (base32hex).
 const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
@@ -180,28 +180,12 @@ impl GoogleRecords {
             let destination = self.account.calendar_id(cx, destination).await?;
             addresses = self.move_all(cx, addresses, rows, &destination, options).await?;
         }
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; rows.len()];
-        let mut left: Vec<usize> = (0..rows.len()).collect();
-        for reading in 1..=READINGS {
-            let sent = self.send_changes(cx, &left, rows, &addresses, options).await;
-            let answers = match sent {
-                // What was sent before is told.
-                Err(_) if reading > 1 => break,
-                sent => sent?,
-            };
-            let mut again = Vec::new();
-            for (place, outcome) in left.into_iter().zip(answers) {
-                if is_stale(&rows[place], &outcome) && reading < READINGS {
-                    again.push(place);
-                }
-                outcomes[place] = Some(outcome);
-            }
-            left = again;
-            if left.is_empty() {
-                break;
-            }
+        let mut readings = Readings::of(rows);
+        while !readings.left().is_empty() {
+            let sent = self.send_changes(cx, readings.left(), rows, &addresses, options).await;
+            readings.take(sent)?;
         }
-        Ok(finished(outcomes))
+        Ok(readings.finish())
     }
 
     /// Reads what some of the rows need, and sends them.
@@ -555,13 +539,54 @@ pub(super) fn gone() -> Error {
         .with_code(dialect::DELETED)
 }
 
+/// Rows whose lists are read and written, and read anew where somebody else changed the record in between.
+pub(super) struct Readings<'a> {
+    rows: &'a [Change],
+    outcomes: Vec<Option<Outcome>>,
+    /// Places of the rows that are to be read and sent.
+    left: Vec<usize>,
+    done: u32,
+}
+
+impl<'a> Readings<'a> {
+    pub(super) fn of(rows: &'a [Change]) -> Self {
+        Self { rows, outcomes: vec![None; rows.len()], left: (0..rows.len()).collect(), done: 0 }
+    }
+
+    pub(super) fn left(&self) -> &[usize] {
+        &self.left
+    }
+
+    /// Takes what became of the rows that were left. When a later reading fails as a whole, what was sent before is
+    /// told.
+    pub(super) fn take(&mut self, sent: Result<Vec<Outcome>>) -> Result<()> {
+        self.done += 1;
+        let places = std::mem::take(&mut self.left);
+        let answers = match sent {
+            Err(_) if self.done > 1 => return Ok(()),
+            sent => sent?,
+        };
+        for (place, outcome) in places.into_iter().zip(answers) {
+            if is_stale(&self.rows[place], &outcome) && self.done < READINGS {
+                self.left.push(place);
+            }
+            self.outcomes[place] = Some(outcome);
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Vec<Outcome> {
+        finished(self.outcomes)
+    }
+}
+
 /// Whether somebody else changed a record between its reading for a list and its writing: then both are done again.
-pub(super) fn is_stale(row: &Change, outcome: &Outcome) -> bool {
+fn is_stale(row: &Change, outcome: &Outcome) -> bool {
     let stale = outcome.error().is_some_and(|error| error.status() == Some(412));
     stale && row.if_version.is_none() && draft::needs_present(&row.edits)
 }
 
-pub(super) fn finished(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
+fn finished(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
     let each = outcomes.into_iter();
     each.map(|own| own.unwrap_or_else(|| Outcome::lost(&Error::bug("a row has no outcome"), None))).collect()
 }
