@@ -1,7 +1,7 @@
 //! What feeds of changes share: the loop over change pages, and the memory that a checkpoint carries, of the
-//! keys that were reported ([`KeySet`]) and of the rows that were seen lately ([`Recent`]).
+//! keys that were reported ([`KeySet`], with marks [`MarkedKeys`]) and of the rows that were seen lately ([`Recent`]).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use super::{ChangePage, Context, Records};
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, FieldPath};
 
+/// Most keys that a checkpoint carries.
+pub const KEYS_MAX: usize = 200_000;
 /// Rows that [`Recent`] remembers, the latest first, beyond which older ones are reported again.
 pub const RECENT_MAX: usize = 10_000;
 
@@ -171,6 +173,58 @@ impl TryFrom<Vec<String>> for KeySet {
     }
 }
 
+/// Keys, each with a mark of the content. They are written as one list of texts that grows slowly.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "KeySet", into = "KeySet")]
+pub struct MarkedKeys(BTreeMap<String, u32>);
+
+impl MarkedKeys {
+    /// Remembers a key with a mark; the mark that it had.
+    pub fn insert(&mut self, key: String, mark: u32) -> Option<u32> {
+        self.0.insert(key, mark)
+    }
+
+    /// Forgets a key; false when it was not there.
+    pub fn remove(&mut self, key: &str) -> bool {
+        self.0.remove(key).is_some()
+    }
+
+    /// The keys, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<MarkedKeys> for KeySet {
+    fn from(known: MarkedKeys) -> Self {
+        known.0.into_iter().map(|(key, mark)| format!("{key} {mark:08x}")).collect()
+    }
+}
+
+impl TryFrom<KeySet> for MarkedKeys {
+    type Error = String;
+
+    fn try_from(written: KeySet) -> Result<Self, String> {
+        let read = |text: String| {
+            let (key, mark) = text.rsplit_once(' ').ok_or("a key has no mark")?;
+            Ok((key.to_owned(), u32::from_str_radix(mark, 16).map_err(|wrong| wrong.to_string())?))
+        };
+        written.into_keys().map(read).collect::<Result<_, String>>().map(Self)
+    }
+}
+
 /// A number that stands for some texts: the same on every machine and in every version.
 #[must_use]
 pub fn mark(parts: &[&[u8]]) -> u64 {
@@ -299,6 +353,17 @@ mod tests {
             let written = serde_json::to_value(&recent).unwrap();
             prop_assert_eq!(serde_json::from_value::<Recent>(written).unwrap(), recent);
         }
+    }
+
+    #[test]
+    fn keys_with_marks_read_back_as_they_were_written() {
+        let mut known = MarkedKeys::default();
+        for (key, mark) in [("abc", 7), ("abc_20260101T000000Z", 0), ("!abd", u32::MAX), ("x y", 1)] {
+            assert_eq!(known.insert(key.to_owned(), mark), None);
+        }
+        let written = serde_json::to_value(&known).unwrap();
+        assert_eq!(serde_json::from_value::<MarkedKeys>(written).unwrap(), known);
+        assert!(serde_json::from_value::<MarkedKeys>(json!(["0abc"])).is_err());
     }
 
     #[test]

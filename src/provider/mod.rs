@@ -5,6 +5,7 @@
 
 pub mod changes;
 pub mod choices;
+pub mod comparison;
 pub mod content;
 pub mod context;
 pub mod descriptions;

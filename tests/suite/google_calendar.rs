@@ -1,11 +1,10 @@
-//! What is particular about calendars: days and instants, zones, series, lists, moves, and feeds that break off.
+//! What is particular about calendars: days and instants, zones, series, lists and moves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use http::Method;
-use recordport::provider::changes::Feed;
-use recordport::provider::{Change, ChangeKind, Edit, NewRow, Outcome, WriteOptions};
-use recordport::record::{Checkpoint, Key, KeyFields};
+use recordport::provider::{Change, Edit, NewRow, Outcome, WriteOptions};
+use recordport::record::{Key, KeyFields};
 use serde_json::{Value, json};
 
 use crate::support::command::{EmulatorProcess, Home};
@@ -470,121 +469,6 @@ async fn an_upsert_that_adds_to_a_list_reads_it_anew_when_somebody_changed_it_me
         records.upsert(&diary.org.cx, &by, &rows, &WriteOptions::new()).await.expect("is answered");
     assert!(matches!(&outcomes[..], [Outcome::Updated(key)] if *key == made), "{outcomes:?}");
     assert_eq!(diary.row(&made).await["attendees"].as_array().map(Vec::len), Some(2));
-}
-
-/// What a feed's lines come to when they are applied in order.
-#[derive(Default)]
-struct Mirror {
-    rows: BTreeMap<String, String>,
-    notices: usize,
-}
-
-impl Mirror {
-    /// Follows to the end. At each boundary of pages the feed is dropped, something is changed, and another feed goes on.
-    async fn follow(
-        &mut self,
-        diary: &Diary,
-        name: &str,
-        since: Checkpoint,
-        mut meanwhile: usize,
-    ) -> (Checkpoint, usize) {
-        let mut at = since;
-        let mut pages = 0;
-        let mut disturbed = false;
-        loop {
-            let records = diary.open(name).await;
-            let select = ["id", "summary"].map(recordport::record::FieldPath::parse).to_vec();
-            let mut feed = Feed::new(records, diary.org.cx.clone(), select, Some(at));
-            let page = feed.next_page().await.expect("goes on");
-            pages += 1;
-            self.notices += usize::from(page.notice.is_some());
-            for change in page.changes {
-                let key = change.key.expect("a key").to_string();
-                match (change.change, change.record) {
-                    (ChangeKind::Deleted, None) => drop(self.rows.remove(&key)),
-                    (_, Some(record)) => {
-                        let summary = record.to_value().expect("JSON")["summary"].clone();
-                        self.rows.insert(key, summary.to_string());
-                    }
-                    other => panic!("{other:?}"),
-                }
-            }
-            at = Checkpoint::parse(&page.checkpoint.to_text()).expect("a checkpoint");
-            if meanwhile > 0 {
-                meanwhile -= 1;
-                disturb(diary, pages).await;
-                disturbed = true;
-            } else if !page.more && !std::mem::take(&mut disturbed) {
-                // The look began behind the last change.
-                return (at, pages);
-            }
-        }
-    }
-}
-
-/// Changes, deletes and creates an event in the owner's calendar.
-async fn disturb(diary: &Diary, turn: usize) {
-    let rows = diary.stored_in(OWN).await;
-    let rows: Vec<Value> = rows.into_iter().filter(|row| row["recurringEventId"].is_null()).collect();
-    let resource =
-        |at: usize| format!("calendars/primary/events/{}", rows[at % rows.len()]["id"].as_str().unwrap());
-    diary
-        .send(Method::PATCH, &resource(20 + 7 * turn), json!({ "summary": format!("Changed {turn}") }))
-        .await;
-    diary.send(Method::DELETE, &resource(5 + 11 * turn), Value::Null).await;
-    let mut new = days("2026-07-01", "2026-07-02");
-    new["summary"] = json!(format!("New {turn}"));
-    diary.send(Method::POST, "calendars/primary/events", new).await;
-}
-
-async fn state(diary: &Diary, only: Option<&str>) -> BTreeMap<String, String> {
-    let rows = match only {
-        Some(calendar) => diary.stored_in(calendar).await,
-        None => diary.stored().await,
-    };
-    let key = |row: &Value| json!([row["calendar_id"], row["id"]]).to_string();
-    rows.iter().map(|row| (key(row), row["summary"].to_string())).collect()
-}
-
-async fn interrupted(diary: &Diary, name: &str, only: Option<&str>) -> usize {
-    let records = diary.open(name).await;
-    let mut mirror = Mirror::default();
-    let (at, pages) = mirror.follow(diary, name, Checkpoint::beginning(records.record_type()), 3).await;
-    assert_eq!(mirror.rows, state(diary, only).await, "from the beginning");
-    // Changes by the token, then changes while the token is good no more.
-    disturb(diary, 10).await;
-    let (at, _) = mirror.follow(diary, name, at, 1).await;
-    assert_eq!(mirror.rows, state(diary, only).await, "by the token");
-    disturb(diary, 11).await;
-    diary.control(Method::POST, "google-calendar/expire-sync-tokens", Value::Null).await;
-    let before = mirror.notices;
-    let (at, _) = mirror.follow(diary, name, at, 2).await;
-    assert_eq!(mirror.notices, before + 1, "it says so");
-    assert_eq!(mirror.rows, state(diary, only).await, "after the token's end");
-    let (_, _) = mirror.follow(diary, name, at, 0).await;
-    assert_eq!(mirror.rows, state(diary, only).await, "and nothing more");
-    pages
-}
-
-/// An account whose lists come in pages that are shorter than asked for, as the service may give them.
-async fn in_short_pages(rows: usize) -> Diary {
-    let diary = Diary::new().await;
-    diary.control(Method::POST, "google-calendar/page-rows", json!({ "most": rows })).await;
-    diary
-}
-
-#[tokio::test]
-async fn fault_29_a_feed_of_all_calendars_interrupted_anywhere_ends_with_the_services_state() {
-    let diary = in_short_pages(60).await;
-    let pages = interrupted(&diary, "event", None).await;
-    assert!(pages >= 6, "{pages}");
-}
-
-#[tokio::test]
-async fn fault_29_a_feed_of_one_calendar_interrupted_at_its_pages_ends_with_the_services_state() {
-    let diary = in_short_pages(40).await;
-    let pages = interrupted(&diary, EVENTS, Some(OWN)).await;
-    assert!(pages >= 4, "{pages}");
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod faults;
 mod filters;
 mod google_calendar;
 mod google_discovery;
+mod google_feeds;
 mod google_filters;
 mod google_series;
 mod http_plane;

@@ -1,9 +1,8 @@
-//! Calendars, the user's list of them, who may see them, settings, colours, and when people are busy.
+//! Calendars, the user's list of them, settings, colours, and when people are busy.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
@@ -12,12 +11,11 @@ use super::call::Call;
 use super::errors::{Refusal, answer};
 use super::event::merge;
 use super::listing;
+use super::short_lists::ShortList;
 use super::store::{Calendar, Store};
 use crate::emulator::chance::{hash_text, mix};
 use crate::emulator::service::Reply;
 
-const USUAL: usize = 100;
-const MOST: usize = 250;
 const SHARED: [&str; 7] = [
     "summary",
     "description",
@@ -38,7 +36,7 @@ const ENTRY: [&str; 8] = [
     "defaultReminders",
     "notificationSettings",
 ];
-const ROLES: [&str; 6] =
+pub(super) const ROLES: [&str; 6] =
     ["none", "freeBusyReader", "reader", "writerWithoutPrivateAccess", "writer", "owner"];
 /// Background and foreground by colour, of calendars and of events.
 const COLOURS: [(&str, &str); 24] = [
@@ -129,7 +127,7 @@ fn deleted_entry(id: &str) -> Value {
     })
 }
 
-fn tagged(status: StatusCode, body: &Value, read: bool) -> Reply {
+pub(super) fn tagged(status: StatusCode, body: &Value, read: bool) -> Reply {
     let tag = body.get("etag").and_then(Value::as_str).unwrap_or_default().to_owned();
     let reply = answer(status, body, read).with_header(http::header::ETAG, &tag);
     if read { reply } else { reply.committed() }
@@ -142,14 +140,14 @@ fn check_zone(members: &Map<String, Value>) -> Result<(), Refusal> {
     }
 }
 
-fn picked(body: &Map<String, Value>, known: &[&str]) -> Map<String, Value> {
+pub(super) fn picked(body: &Map<String, Value>, known: &[&str]) -> Map<String, Value> {
     body.iter()
         .filter(|(name, _)| known.contains(&name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }
 
-fn owned(calendar: &Calendar) -> Result<(), Refusal> {
+pub(super) fn owned(calendar: &Calendar) -> Result<(), Refusal> {
     if calendar.role == "owner" {
         Ok(())
     } else {
@@ -226,13 +224,11 @@ pub(super) fn one(store: &mut Store, place: usize, call: &Call<'_>) -> Result<Re
             if wanted.get("summary").and_then(Value::as_str).is_none_or(str::is_empty) {
                 return Err(Refusal::required("Missing summary."));
             }
+            // Sync tokens of the list do not tell it: for an entry these are read-only.
             if wanted != calendar.shared {
                 calendar.shared = wanted;
                 calendar.edition += 1;
-                let id = calendar.id.clone();
-                store.list_journal.push(id);
             }
-            let calendar = store.calendars.get(place).ok_or_else(Refusal::not_found)?;
             Ok(tagged(StatusCode::OK, &shared(calendar), false))
         }
     }
@@ -270,8 +266,6 @@ pub(super) fn transfer(store: &mut Store, place: usize, call: &Call<'_>) -> Resu
     own_rule(calendar, &owner);
     calendar.shared.insert("dataOwner".to_owned(), json!(owner));
     calendar.edition += 1;
-    let id = calendar.id.clone();
-    store.list_journal.push(id);
     Ok(Reply::empty(StatusCode::NO_CONTENT).committed())
 }
 
@@ -288,8 +282,6 @@ pub(super) fn clear(store: &mut Store, place: usize, call: &Call<'_>) -> Result<
 }
 
 pub(super) fn list(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
-    let size = call.page_size(USUAL, MOST)?;
-    let from = first_row(call)?;
     let (hidden, deleted) = (call.flag("showHidden")?, call.flag("showDeleted")?);
     let least = match call.option("minAccessRole") {
         None => 0,
@@ -301,73 +293,30 @@ pub(super) fn list(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
     let enough = |calendar: &Calendar| {
         ROLES.iter().position(|own| *own == calendar.role).is_some_and(|own| own >= least)
     };
-    let shown = |(number, calendar): (usize, &Calendar)| entry(calendar, number);
-    let all: Vec<Value> = match call.option("syncToken") {
-        Some(_) if call.option("minAccessRole").is_some() => {
-            let message = "Sync token cannot be used with minAccessRole.";
-            return Err(Refusal::invalid_parameter("syncToken", message));
+    let present = |(number, calendar): (usize, &Calendar)| entry(calendar, number);
+    let all = || {
+        let calendars = store.calendars.iter().enumerate().filter(|(_, calendar)| enough(calendar));
+        let visible =
+            calendars.filter_map(present).filter(|own| hidden || own.get("hidden") != Some(&json!(true)));
+        let mut all: Vec<Value> = visible.collect();
+        if deleted {
+            let listed = |id: &String| store.calendars.iter().any(|own| own.id == *id && own.entry.is_some());
+            let gone: BTreeSet<&String> = store.list_journal.iter().filter(|id| !listed(id)).collect();
+            all.extend(gone.into_iter().map(|id| deleted_entry(id)));
         }
-        Some(text) => {
-            let (epoch, since) = text
-                .split_once('.')
-                .and_then(|(epoch, rest)| Some((epoch.parse::<u64>().ok()?, decoded(rest)?)))
-                .ok_or_else(Refusal::full_sync)?;
-            if epoch != store.epoch {
-                return Err(Refusal::full_sync());
-            }
-            let mut ids: Vec<&String> = store.list_journal.get(since..).unwrap_or_default().iter().collect();
-            ids.reverse();
-            let mut seen = std::collections::HashSet::new();
-            ids.retain(|id| seen.insert(*id));
-            ids.reverse();
-            let current = |id: &String| {
-                let place = store.calendars.iter().position(|own| own.id == *id);
-                place
-                    .and_then(|place| shown((place, store.calendars.get(place)?)))
-                    .unwrap_or_else(|| deleted_entry(id))
-            };
-            ids.into_iter().map(current).collect()
-        }
-        None => {
-            let calendars = store.calendars.iter().enumerate().filter(|(_, calendar)| enough(calendar));
-            let visible =
-                calendars.filter_map(shown).filter(|own| hidden || own.get("hidden") != Some(&json!(true)));
-            let mut all: Vec<Value> = visible.collect();
-            if deleted {
-                let gone =
-                    store.list_journal.iter().filter(|id| store.calendars.iter().all(|own| own.id != **id));
-                all.extend(gone.map(|id| deleted_entry(id)));
-            }
-            all
-        }
+        all
     };
-    let mut out =
-        json!({ "kind": "calendar#calendarList", "etag": format!("\"p{:x}\"", store.list_journal.len()) });
-    let end = from.saturating_add(size);
-    if end < all.len() {
-        out["nextPageToken"] = json!(encoded(end));
-    } else if call.option("minAccessRole").is_none() {
-        out["nextSyncToken"] = json!(format!("{}.{}", store.epoch, encoded(store.list_journal.len())));
-    }
-    let items: Vec<&Value> = all.iter().skip(from).take(size).collect();
-    out["items"] = json!(items);
-    Ok(answer(StatusCode::OK, &out, true))
-}
-
-/// The first row of the page that is asked for.
-fn first_row(call: &Call<'_>) -> Result<usize, Refusal> {
-    match call.option("pageToken") {
-        None => Ok(0),
-        Some(text) => decoded(text).ok_or_else(|| Refusal::invalid("Invalid page token value.")),
-    }
-}
-
-fn encoded(number: usize) -> String {
-    URL_SAFE_NO_PAD.encode(number.to_string())
-}
-
-fn decoded(text: &str) -> Option<usize> {
-    String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?.parse().ok()
+    let one = |id: &str| {
+        let found = store.calendars.iter().enumerate().find(|(_, own)| own.id == id);
+        found.and_then(present).unwrap_or_else(|| deleted_entry(id))
+    };
+    let list = ShortList {
+        kind: "calendar#calendarList",
+        epoch: store.epoch,
+        journal: &store.list_journal,
+        unsynced: &["minAccessRole", "showOwnOrganizationOnly"],
+    };
+    list.page(call, all, one)
 }
 
 fn check_colours(call: &Call<'_>, body: &Map<String, Value>) -> Result<(), Refusal> {
@@ -437,106 +386,21 @@ pub(super) fn list_entry(store: &mut Store, place: usize, call: &Call<'_>) -> Re
     }
 }
 
-fn rule(id: &str, members: &Map<String, Value>) -> Value {
-    let mut out = json!({ "kind": "calendar#aclRule", "etag": format!("\"{:020}\"", hash_text(&format!("{id}{members:?}")) >> 12), "id": id });
-    if let Value::Object(own) = &mut out {
-        own.extend(members.clone());
-    }
-    out
-}
-
-/// The id that follows from a rule's scope.
-fn rule_id(scope: &Value) -> Result<String, Refusal> {
-    let kind = scope.get("type").and_then(Value::as_str).unwrap_or_default();
-    match (kind, scope.get("value").and_then(Value::as_str)) {
-        ("default", _) => Ok("default".to_owned()),
-        ("user" | "group" | "domain", Some(value)) => Ok(format!("{kind}:{value}")),
-        _ => Err(Refusal::invalid("Invalid scope.")),
-    }
-}
-
-fn role(body: &Map<String, Value>) -> Result<(), Refusal> {
-    match body.get("role").and_then(Value::as_str) {
-        None => Err(Refusal::required("Missing role.")),
-        Some(role) if ROLES.contains(&role) => Ok(()),
-        Some(_) => Err(Refusal::invalid("Invalid role.")),
-    }
-}
-
-pub(super) fn rules(store: &mut Store, place: usize, call: &Call<'_>) -> Result<Reply, Refusal> {
-    let calendar = store.calendars.get_mut(place).ok_or_else(Refusal::not_found)?;
-    owned(calendar)?;
-    if call.method() == http::Method::POST {
-        let body = call.body()?;
-        role(&body)?;
-        let scope = body.get("scope").ok_or_else(|| Refusal::required("Missing scope."))?;
-        let id = rule_id(scope)?;
-        let members = picked(&body, &["role", "scope"]);
-        let out = rule(&id, &members);
-        calendar.rules.insert(id, members);
-        return Ok(tagged(StatusCode::OK, &out, false));
-    }
-    let size = call.page_size(USUAL, MOST)?;
-    let from = first_row(call)?;
-    let mut out = json!({ "kind": "calendar#acl", "etag": format!("\"p{:x}\"", calendar.rules.len()) });
-    let end = from.saturating_add(size);
-    if end < calendar.rules.len() {
-        out["nextPageToken"] = json!(encoded(end));
-    } else {
-        out["nextSyncToken"] = json!(encoded(calendar.rules.len()));
-    }
-    out["items"] = rules_of(calendar).into_iter().skip(from).take(size).collect();
-    Ok(answer(StatusCode::OK, &out, true))
-}
-
-/// The rules of access to a calendar, in the order of their ids.
-pub(super) fn rules_of(calendar: &Calendar) -> Vec<Value> {
-    calendar.rules.iter().map(|(id, members)| rule(id, members)).collect()
-}
-
-pub(super) fn one_rule(store: &mut Store, place: usize, id: &str, call: &Call<'_>) -> Result<Reply, Refusal> {
-    let calendar = store.calendars.get_mut(place).ok_or_else(Refusal::not_found)?;
-    owned(calendar)?;
-    let present = calendar.rules.get(id).cloned().ok_or_else(Refusal::not_found)?;
-    if call.method() != http::Method::GET {
-        call.check_tag(rule(id, &present)["etag"].as_str().unwrap_or_default())?;
-    }
-    match call.method().as_str() {
-        "GET" => Ok(tagged(StatusCode::OK, &rule(id, &present), true)),
-        "DELETE" => {
-            calendar.rules.remove(id);
-            Ok(Reply::empty(StatusCode::NO_CONTENT).committed())
-        }
-        _ => {
-            let body = call.body()?;
-            let mut wanted = present;
-            merge(&mut wanted, &picked(&body, &["role"]));
-            role(&wanted)?;
-            let out = rule(id, &wanted);
-            calendar.rules.insert(id.to_owned(), wanted);
-            Ok(tagged(StatusCode::OK, &out, false))
-        }
-    }
-}
-
 fn setting(id: &str, value: &str) -> Value {
     let etag = format!("\"{}\"", 1_700_000_000_000_000_u64 + hash_text(id) % 1_000_000);
     json!({ "kind": "calendar#setting", "etag": etag, "id": id, "value": value })
 }
 
-pub(super) fn settings(store: &Store, wanted: Option<&str>) -> Result<Reply, Refusal> {
-    let mut all = store.settings.iter().map(|(id, value)| (*id, setting(id, value)));
-    match wanted {
-        Some(wanted) => {
-            let (_, found) = all.find(|(id, _)| *id == wanted).ok_or_else(Refusal::not_found)?;
-            Ok(tagged(StatusCode::OK, &found, true))
-        }
-        None => {
-            let items: Vec<Value> = all.map(|(_, own)| own).collect();
-            let out = json!({ "kind": "calendar#settings", "etag": "\"p1\"", "nextSyncToken": encoded(1), "items": items });
-            Ok(answer(StatusCode::OK, &out, true))
-        }
-    }
+pub(super) fn settings(store: &Store, call: &Call<'_>) -> Result<Reply, Refusal> {
+    let all = || store.settings.iter().map(|(id, value)| setting(id, value)).collect();
+    // Nobody changes settings through this service.
+    let list = ShortList { kind: "calendar#settings", epoch: store.epoch, journal: &[], unsynced: &[] };
+    list.page(call, all, |id| setting(id, ""))
+}
+
+pub(super) fn one_setting(store: &Store, id: &str) -> Result<Reply, Refusal> {
+    let (id, value) = store.settings.iter().find(|(own, _)| *own == id).ok_or_else(Refusal::not_found)?;
+    Ok(tagged(StatusCode::OK, &setting(id, value), true))
 }
 
 pub(super) fn colours() -> Reply {

@@ -22,7 +22,7 @@ use crate::emulator::service::Reply;
 const USUAL: usize = 250;
 const MOST: usize = 2_500;
 /// How far back changes can be asked for.
-const MEMORY: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub(super) const MEMORY: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Where a page begins.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,11 +50,11 @@ struct SyncToken {
     single: bool,
 }
 
-fn write(token: &impl Serialize) -> String {
+pub(super) fn write(token: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(token).unwrap_or_default())
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 

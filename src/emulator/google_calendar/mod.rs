@@ -14,7 +14,9 @@ mod listing;
 mod moments;
 mod occurrences;
 mod partial;
+mod rules;
 mod seed;
+mod short_lists;
 mod store;
 
 use std::path::Path;
@@ -238,7 +240,7 @@ fn scopes_of(method: &Method, parts: &[&str]) -> Option<&'static [&'static str]>
     let read = method == Method::GET;
     Some(match parts {
         ["calendars", _, "events", _, "move"] => &scopes::EVENTS_MOVE,
-        ["calendars", _, "events", _, "instances"] | ["calendars", _, "events", "watch"] => {
+        ["calendars", _, "events", _, "instances"] | ["calendars", _, "events" | "acl", "watch"] => {
             &scopes::EVENTS_READ
         }
         ["calendars", _, "events", ..] if read => &scopes::EVENTS_READ,
@@ -282,7 +284,8 @@ fn route(store: &mut Store, call: &Call<'_>) -> std::result::Result<Reply, Refus
             events::quick_add(store, place(store, id)?, call)
         }
         (
-            ["calendars", _, "events", "watch"] | ["users", "me", "calendarList" | "settings", "watch"],
+            ["calendars", _, "events" | "acl", "watch"]
+            | ["users", "me", "calendarList" | "settings", "watch"],
             "POST",
         ) => watch(call),
         (["calendars", id, "events", event], "GET") => events::get(store, place(store, id)?, event, call),
@@ -301,17 +304,17 @@ fn route(store: &mut Store, call: &Call<'_>) -> std::result::Result<Reply, Refus
         (["calendars", id, "events", event, "instances"], "GET") => {
             listing::instances(store, place(store, id)?, event, call)
         }
-        (["calendars", id, "acl"], "GET" | "POST") => calendars::rules(store, place(store, id)?, call),
+        (["calendars", id, "acl"], "GET" | "POST") => rules::rules(store, place(store, id)?, call),
         (["calendars", id, "acl", rule], "GET" | "PUT" | "PATCH" | "DELETE") => {
-            calendars::one_rule(store, place(store, id)?, rule, call)
+            rules::one_rule(store, place(store, id)?, rule, call)
         }
         (["users", "me", "calendarList"], "GET") => calendars::list(store, call),
         (["users", "me", "calendarList"], "POST") => calendars::subscribe(store, call),
         (["users", "me", "calendarList", id], "GET" | "PUT" | "PATCH" | "DELETE") => {
             calendars::list_entry(store, place(store, id)?, call)
         }
-        (["users", "me", "settings"], "GET") => calendars::settings(store, None),
-        (["users", "me", "settings", id], "GET") => calendars::settings(store, Some(id)),
+        (["users", "me", "settings"], "GET") => calendars::settings(store, call),
+        (["users", "me", "settings", id], "GET") => calendars::one_setting(store, id),
         (["colors"], "GET") => Ok(calendars::colours()),
         (["freeBusy"], "POST") => calendars::free_busy(store, call),
         (["channels", "stop"], "POST") => Ok(Reply::empty(StatusCode::NO_CONTENT)),
@@ -441,7 +444,7 @@ impl Service for GoogleCalendar {
                 Some(entries.filter_map(|(number, calendar)| calendars::entry(calendar, number)).collect())
             }
             "acl_rule" => {
-                let all = store.calendars.iter().map(|calendar| (calendar, calendars::rules_of(calendar)));
+                let all = store.calendars.iter().map(|calendar| (calendar, rules::rules_of(calendar)));
                 let named = all.flat_map(|(calendar, rules)| {
                     rules.into_iter().map(|mut rule| {
                         rule["calendar_id"] = json!(calendar.id);

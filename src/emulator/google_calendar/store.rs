@@ -20,6 +20,8 @@ pub(super) struct Calendar {
     pub(super) primary: bool,
     pub(super) role: &'static str,
     pub(super) rules: BTreeMap<String, Map<String, Value>>,
+    /// Ids of rules in the order in which they changed.
+    pub(super) rule_journal: Vec<String>,
     /// Counts changes of the calendar itself, for its entity tags.
     pub(super) edition: u64,
     /// Events that are not as the seed has them, by their place.
@@ -43,6 +45,7 @@ impl Calendar {
             primary: false,
             role: "owner",
             rules: BTreeMap::new(),
+            rule_journal: Vec::new(),
             edition: 1,
             changed: BTreeMap::new(),
             places: HashMap::new(),

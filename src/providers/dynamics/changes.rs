@@ -12,7 +12,7 @@ use super::records::DynamicsRecords;
 use super::{api, dialect, odata};
 use crate::error::{Error, Result};
 use crate::http::Call;
-use crate::provider::changes::KeySet;
+use crate::provider::changes::{KEYS_MAX, KeySet};
 use crate::provider::{ChangeEntry, ChangeKind, ChangePage, Context};
 use crate::record::capability::ChangesCapability;
 use crate::record::{Checkpoint, FieldPath, Key, KeyPart, Record};
@@ -21,8 +21,6 @@ use crate::record::{Checkpoint, FieldPath, Key, KeyPart, Record};
 const WINDOW_DAYS: u32 = 7;
 /// Ids on one page.
 const PAGE: u32 = 2_000;
-/// Most keys that a checkpoint carries.
-const KEYS_MAX: usize = 200_000;
 /// Form of [`Place`].
 const FORM: u32 = 1;
 /// The service's code for a delta link that has expired.

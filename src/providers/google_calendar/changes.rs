@@ -1,4 +1,6 @@
-//! The feed of changes: a sync token for each calendar.
+//! The feeds of changes. That of events has a sync token for each calendar; the other lists are short and are compared.
+//! Sync tokens of theirs would not tell that a property changed which an entry only shows, such as a calendar's title
+//! ("CalendarList: list").
 //!
 //! A token tells what changed since it was given, deletions included, and each change once. When the service no longer
 //! takes one, everything is listed again and compared with what the checkpoint remembers of each event: its id and a mark
@@ -6,24 +8,20 @@
 //!
 //! Source: "Synchronize resources efficiently" (Google Calendar API).
 
-use std::collections::BTreeMap;
-
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::kinds::EVENTS_MAX;
+use super::kinds::{EVENTS_MAX, Home};
 use super::pages::AT_ONCE;
 use super::records::{Address, GoogleRecords};
 use super::{api, dialect, fields};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Reply;
-use crate::provider::changes::{KeySet, mark};
-use crate::provider::{ChangeEntry, ChangeKind, ChangePage, Context};
+use crate::provider::changes::{KEYS_MAX, KeySet, MarkedKeys, mark};
+use crate::provider::{ChangeEntry, ChangeKind, ChangePage, Context, comparison};
 use crate::record::transcode;
 use crate::record::{Checkpoint, FieldPath, Record};
 
-/// Most keys that a checkpoint carries.
-const KEYS_MAX: usize = 200_000;
 /// Form of [`Place`].
 const FORM: u32 = 1;
 /// Stands before the id of an occurrence that was taken out of its series.
@@ -51,7 +49,7 @@ struct State {
     /// The place of the next page.
     page: Option<String>,
     /// Events that were reported.
-    known: Known,
+    known: MarkedKeys,
     /// Events that the listing under way has met.
     met: KeySet,
     /// Whether a listing has been completed before.
@@ -59,29 +57,6 @@ struct State {
     /// Whether it has been read to its end in the present look.
     #[serde(default)]
     read: bool,
-}
-
-/// Ids, each with a mark of the content. They are written as one list of texts that grows slowly.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "KeySet", into = "KeySet")]
-struct Known(BTreeMap<String, u32>);
-
-impl From<Known> for KeySet {
-    fn from(known: Known) -> Self {
-        known.0.into_iter().map(|(id, mark)| format!("{id} {mark:08x}")).collect()
-    }
-}
-
-impl TryFrom<KeySet> for Known {
-    type Error = String;
-
-    fn try_from(written: KeySet) -> Result<Self, String> {
-        let read = |text: String| {
-            let (id, mark) = text.rsplit_once(' ').ok_or("an event has no mark")?;
-            Ok((id.to_owned(), u32::from_str_radix(mark, 16).map_err(|wrong| wrong.to_string())?))
-        };
-        written.into_keys().map(read).collect::<Result<_, String>>().map(Self)
-    }
 }
 
 /// One row as the feed sees it.
@@ -121,6 +96,9 @@ impl GoogleRecords {
         let record_type = &self.record_type;
         if record_type.capability.changes.is_none() {
             return Err(self.unsupported("changes", "there is no feed of changes of these records"));
+        }
+        if self.home != Home::Events {
+            return comparison::compared(self, cx, since, select, &["etag"]).await;
         }
         let mut look = Look {
             records: self,
@@ -249,7 +227,7 @@ impl Look<'_> {
             .partition(|own| present.contains(&own.calendar));
         self.place.calendars = kept;
         for state in gone {
-            for id in state.known.0.keys().filter(|id| !id.starts_with(TAKEN)) {
+            for id in state.known.keys().filter(|id| !id.starts_with(TAKEN)) {
                 self.report(ChangeKind::Deleted, &state.calendar, id, None);
             }
         }
@@ -327,11 +305,10 @@ impl Look<'_> {
             state.met.insert(if row.record.is_some() { id.clone() } else { taken.clone() });
         }
         let Some(record) = row.record else {
-            let was_there = state.known.0.remove(&id).is_some();
+            let was_there = state.known.remove(&id);
             // An occurrence that is taken out of its series was no event of its own before.
-            let new = recurring_event_id.is_some()
-                && !self.place.keyless
-                && state.known.0.insert(taken, 0).is_none();
+            let new =
+                recurring_event_id.is_some() && !self.place.keyless && state.known.insert(taken, 0).is_none();
             let first = listing && !state.listed;
             if was_there || (new && !first) || (self.place.keyless && !listing) {
                 self.report(ChangeKind::Deleted, &state.calendar, &id, None);
@@ -342,8 +319,8 @@ impl Look<'_> {
             self.report(ChangeKind::Changed, &state.calendar, &id, Some(record));
             return;
         }
-        state.known.0.remove(&taken);
-        let change = match state.known.0.insert(id.clone(), row.mark) {
+        state.known.remove(&taken);
+        let change = match state.known.insert(id.clone(), row.mark) {
             None => ChangeKind::Created,
             Some(before) if before == row.mark => return,
             Some(_) => ChangeKind::Updated,
@@ -355,9 +332,10 @@ impl Look<'_> {
     /// Reports what a complete listing no longer has.
     fn compare(&mut self, state: &mut State) {
         let met = std::mem::take(&mut state.met);
-        let gone: Vec<String> = state.known.0.keys().filter(|id| !met.contains(id)).cloned().collect();
+        let gone: Vec<String> =
+            state.known.keys().filter(|id| !met.contains(id)).map(str::to_owned).collect();
         for id in gone {
-            state.known.0.remove(&id);
+            state.known.remove(&id);
             if !id.starts_with(TAKEN) {
                 self.report(ChangeKind::Deleted, &state.calendar, &id, None);
             }
@@ -366,14 +344,14 @@ impl Look<'_> {
     }
 
     fn limit_known(&mut self, state: &mut State) {
-        let others: usize = self.place.calendars.iter().map(|own| own.known.0.len()).sum();
-        if others + state.known.0.len() <= KEYS_MAX {
+        let others: usize = self.place.calendars.iter().map(|own| own.known.len()).sum();
+        if others + state.known.len() <= KEYS_MAX {
             return;
         }
         for own in &mut self.place.calendars {
-            own.known = Known::default();
+            own.known = MarkedKeys::default();
         }
-        state.known = Known::default();
+        state.known = MarkedKeys::default();
         self.place.keyless = true;
         self.notices.push(format!(
             "{} has more than {KEYS_MAX} records, so the checkpoint does not carry their keys: whether an event is new is \
@@ -393,22 +371,5 @@ impl Look<'_> {
                 subtree: false,
             });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_known_reads_back_as_it_was_written() {
-        let known = Known(
-            [("abc", 7), ("abc_20260101T000000Z", 0), ("!abd", u32::MAX), ("x y", 1)]
-                .map(|(id, mark)| (id.to_owned(), mark))
-                .into(),
-        );
-        let written = serde_json::to_value(&known).unwrap();
-        assert_eq!(serde_json::from_value::<Known>(written).unwrap(), known);
-        assert!(serde_json::from_value::<Known>(serde_json::json!(["0abc"])).is_err());
     }
 }

@@ -145,9 +145,13 @@ impl Home {
         if writable {
             self.add_writes(&mut can, calendar.is_some());
         }
-        if self == Self::Events {
-            can.changes = Some(ChangesCapability { deletions: true, window_days: Some(SYNC_DAYS) });
-        }
+        can.changes = match self {
+            Self::Events => Some(ChangesCapability { deletions: true, window_days: Some(SYNC_DAYS) }),
+            Self::Calendars | Self::List | Self::Rules | Self::Settings => {
+                Some(ChangesCapability { deletions: true, window_days: None })
+            }
+            Self::Occurrences | Self::Texts | Self::Colours | Self::Busy => None,
+        };
         can
     }
 

@@ -19,7 +19,7 @@ use super::{api, query};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Reply;
 use crate::http::retry_after::http_date;
-use crate::provider::changes::{KeySet, Recent, mark};
+use crate::provider::changes::{KEYS_MAX, KeySet, Recent, mark};
 use crate::provider::{ChangeEntry, ChangeKind, ChangePage, Context};
 use crate::record::capability::ChangesCapability;
 use crate::record::transcode::{self, Shape};
@@ -29,8 +29,6 @@ use crate::record::{Checkpoint, FieldPath, Key, Record};
 const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 /// Ids on one page of a comparison; Jira gives long pages of nothing but ids.
 const IDS_PAGE: u32 = 5_000;
-/// Most keys that a checkpoint carries.
-const KEYS_MAX: usize = 200_000;
 /// Form of [`Place`].
 const FORM: u32 = 1;
 /// The code of a place in a search that Jira no longer knows.

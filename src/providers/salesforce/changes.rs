@@ -17,7 +17,7 @@ use super::describe::Describe;
 use super::records::SalesforceRecords;
 use super::soql;
 use crate::error::Result;
-use crate::provider::changes::{KeySet, Recent, mark};
+use crate::provider::changes::{KEYS_MAX, KeySet, Recent, mark};
 use crate::provider::{ChangeEntry, ChangeKind, ChangePage, Context};
 use crate::record::capability::ChangesCapability;
 use crate::record::{Checkpoint, FieldPath, Key};
@@ -30,8 +30,6 @@ const DELETIONS_KEPT: SignedDuration = SignedDuration::from_hours(15 * 24);
 const MARGIN: SignedDuration = SignedDuration::from_mins(30);
 /// Stamps have the grain of a second.
 const GRAIN: SignedDuration = SignedDuration::from_secs(2);
-/// Most keys that a checkpoint carries.
-const KEYS_MAX: usize = 200_000;
 /// Form of [`Place`].
 const FORM: u32 = 1;
 

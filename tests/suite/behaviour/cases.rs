@@ -665,12 +665,13 @@ async fn changes_are_told(subject: Arc<Subject>, name: TypeName) -> bool {
     }
     let form = subject.form(&record_type).await;
     let known = subject.known_keys(&form).await;
-    let old = create_one(&records, &subject, values::required_only(&form, &known)).await;
+    let row = || subject.fresh(&form, values::required_only(&form, &known));
+    let old = create_one(&records, &subject, row()).await;
     let (before, start, _) = told(&records, &subject, None).await;
     assert!(before.is_empty(), "a feed begins now");
-    let new = create_one(&records, &subject, values::required_only(&form, &known)).await;
-    let field = subject.plain_text_field(&record_type);
-    let edits = vec![(field, values::set(&json!("changed")))];
+    let new = create_one(&records, &subject, row()).await;
+    let (field, changed) = subject.plain_edit(&record_type);
+    let edits = vec![(field, values::set(&changed))];
     let change = Change { key: old.clone(), edits, if_version: None };
     records.update(&subject.cx, &[change], &WriteOptions::new()).await.unwrap();
     let (changes_told, next, _) = told(&records, &subject, Some(start)).await;
@@ -717,9 +718,10 @@ async fn expired_feed_recovers(subject: Arc<Subject>, name: TypeName) -> bool {
     }
     let form = subject.form(&record_type).await;
     let known = subject.known_keys(&form).await;
-    let gone = create_one(&records, &subject, values::required_only(&form, &known)).await;
+    let row = || subject.fresh(&form, values::required_only(&form, &known));
+    let gone = create_one(&records, &subject, row()).await;
     let (_, start, _) = told(&records, &subject, None).await;
-    let new = create_one(&records, &subject, values::required_only(&form, &known)).await;
+    let new = create_one(&records, &subject, row()).await;
     let row = VersionedKey { key: gone.clone(), if_version: None };
     records.delete(&subject.cx, &[row], &WriteOptions::new()).await.unwrap();
     subject.advance_days(days + 10).await;

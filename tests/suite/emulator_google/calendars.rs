@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{account, body, ids};
+use super::{Account, account, body, ids};
 
 #[test]
 fn the_list_shows_every_calendar_with_the_users_own_first() {
@@ -46,6 +46,95 @@ fn a_calendar_is_made_changed_and_deleted() {
     assert_eq!(changes["items"][0]["id"], id.as_str());
     assert_eq!(account.refused(Method::DELETE, "calendars/primary", &Value::Null).0, 403);
     assert_eq!(account.refused(Method::POST, "calendars", &json!({})).1, "required");
+}
+
+/// What a list tells that changed since a token, as ids; and the token behind it.
+fn changed(account: &Account, list: &str, token: &str) -> (Vec<Value>, String) {
+    let (rows, last) = account.all(&format!("{list}?maxResults=1&syncToken={token}"));
+    (rows, last["nextSyncToken"].as_str().expect("a token").to_owned())
+}
+
+fn token(account: &Account, list: &str) -> String {
+    account.get(list)["nextSyncToken"].as_str().expect("a token").to_owned()
+}
+
+#[test]
+fn a_sync_token_of_the_list_tells_entries_and_not_what_they_only_show() {
+    let account = account();
+    let list = "users/me/calendarList";
+    let since = token(&account, list);
+    let ids_of = |rows: &[Value]| rows.iter().map(|row| row["id"].clone()).collect::<Vec<_>>();
+    let (listed, _) = account.all(list);
+    let own = |at: usize| listed[at]["id"].as_str().expect("an id");
+    account.write(Method::PATCH, &format!("calendars/{}", own(0)), &json!({ "description": "Mine" }));
+    let (rows, since) = changed(&account, list, &since);
+    assert!(rows.is_empty(), "{rows:?}");
+    for at in [2, 1, 2] {
+        let entry = format!("{list}/{}", own(at));
+        account.write(Method::PATCH, &entry, &json!({ "hidden": true, "colorId": at.to_string() }));
+    }
+    let (rows, since) = changed(&account, list, &since);
+    assert_eq!(ids_of(&rows), [own(1), own(2)], "each once, also when it is hidden");
+    assert_eq!(account.api(Method::DELETE, &format!("{list}/{}", own(1)), &Value::Null).status.as_u16(), 204);
+    let (rows, since) = changed(&account, list, &since);
+    assert_eq!((ids_of(&rows), &rows[0]["deleted"]), (vec![json!(own(1))], &json!(true)));
+    let (all, _) = account.all(&format!("{list}?showDeleted=true&showHidden=true"));
+    assert_eq!(all.len(), listed.len());
+    for more in
+        ["minAccessRole=owner", "showOwnOrganizationOnly=true", "showHidden=false", "showDeleted=false"]
+    {
+        let refused = account.refused(Method::GET, &format!("{list}?syncToken={since}&{more}"), &Value::Null);
+        assert_eq!(refused.0, 400, "{more}");
+    }
+    assert!(account.get(&format!("{list}?minAccessRole=owner")).get("nextSyncToken").is_none());
+    account.send(Method::POST, "/_emulator/google-calendar/expire-sync-tokens", &[], "");
+    let refused = account.refused(Method::GET, &format!("{list}?syncToken={since}"), &Value::Null);
+    assert_eq!((refused.0, refused.1.as_str()), (410, "fullSyncRequired"));
+}
+
+#[test]
+fn what_changes_between_two_pages_comes_with_the_next_token() {
+    let account = account();
+    let list = "users/me/calendarList";
+    let first = account.get(&format!("{list}?maxResults=4"));
+    let id = first["items"][1]["id"].clone();
+    let entry = format!("{list}/{}", id.as_str().expect("an id"));
+    account.write(Method::PATCH, &entry, &json!({ "selected": true }));
+    let page = first["nextPageToken"].as_str().expect("a second page");
+    let last = account.get(&format!("{list}?maxResults=4&pageToken={page}"));
+    let (rows, _) = changed(&account, list, last["nextSyncToken"].as_str().expect("a token"));
+    assert_eq!(rows[0]["id"], id);
+    // A token of one list is none of another.
+    let refused =
+        account.refused(Method::GET, &format!("calendars/primary/acl?pageToken={page}"), &Value::Null);
+    assert_eq!(refused.2, "Invalid page token value.");
+}
+
+#[test]
+fn sync_tokens_tell_rules_and_settings_that_changed() {
+    let account = account();
+    let acl = "calendars/primary/acl";
+    let since = token(&account, acl);
+    for name in ["grace", "joan"] {
+        let scope = json!({ "type": "user", "value": format!("{name}@emulated.example") });
+        account.write(Method::POST, acl, &json!({ "role": "reader", "scope": scope }));
+    }
+    let address = format!("{acl}/user%3Agrace%40emulated.example");
+    account.write(Method::PATCH, &address, &json!({ "role": "writer" }));
+    let roles = |rows: &[Value]| rows.iter().map(|row| row["role"].clone()).collect::<Vec<_>>();
+    let (rows, since) = changed(&account, acl, &since);
+    assert_eq!(roles(&rows), ["reader", "writer"]);
+    assert_eq!(account.api(Method::DELETE, &address, &Value::Null).status.as_u16(), 204);
+    let (rows, since) = changed(&account, acl, &since);
+    assert_eq!((roles(&rows), &rows[0]["id"]), (vec![json!("none")], &json!("user:grace@emulated.example")));
+    assert_eq!(rows[0]["scope"], json!({ "type": "user", "value": "grace@emulated.example" }));
+    let (all, _) = account.all(&format!("{acl}?showDeleted=true"));
+    assert_eq!(all.len(), account.all(acl).0.len() + 1);
+    assert!(changed(&account, acl, &since).0.is_empty());
+    let settings = "users/me/settings";
+    assert!(changed(&account, settings, &token(&account, settings)).0.is_empty());
+    let refused = account.refused(Method::GET, &format!("{settings}?syncToken={since}"), &Value::Null);
+    assert_eq!((refused.0, refused.1.as_str()), (410, "fullSyncRequired"));
 }
 
 #[test]
