@@ -137,7 +137,7 @@ fn empty() -> Previewed {
     }
 }
 
-fn raw(text: &str) -> Option<Box<RawValue>> {
+pub(crate) fn raw(text: &str) -> Option<Box<RawValue>> {
     RawValue::from_string(text.to_owned()).ok()
 }
 
@@ -161,8 +161,9 @@ pub(crate) async fn previewed(
     Ok(all)
 }
 
-/// What deletions of records of the source do to the target's: for each its key and the row that is made of it.
-pub(crate) async fn previewed_deletions(
+/// What changes and deletions of records of the source do to records that were made of them before: for each its key and
+/// the row.
+pub(crate) async fn previewed_linked(
     rows: Vec<(Option<String>, String)>,
     write: Keyed,
     target: &Side,

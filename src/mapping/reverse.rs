@@ -93,6 +93,7 @@ pub fn reverse(mapping: &Mapping, source: &RecordType, target: &RecordType) -> R
             schema_hash: None,
         },
         on_source_delete,
+        on_source_update: mapping.on_source_update,
         fields,
         contents: None,
     };

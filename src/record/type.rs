@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::schema::polymorphic_type_field;
 use super::value::ValueKind;
 use super::{Capability, FieldPath, KeyFields, TypeName};
 
@@ -85,6 +86,19 @@ impl RecordType {
     #[must_use]
     pub fn relationship(&self, name: &str) -> Option<&Relationship> {
         self.relationships.iter().find(|relationship| relationship.name == name)
+    }
+
+    /// Whether a member of a row may stand in an update: a field, the type of a polymorphic reference, or a parent that
+    /// is named by its key.
+    #[must_use]
+    pub fn sets_on_update(&self, name: &str) -> bool {
+        if self.key.0.iter().any(|key| key == name) {
+            return false;
+        }
+        let companion = || polymorphic_type_field(self, name).map(|field| field.updatable);
+        let parent =
+            || self.relationship(name).and_then(|one| self.field(&one.field)).map(|field| field.updatable);
+        self.field(name).map(|field| field.updatable).or_else(companion).or_else(parent).unwrap_or(false)
     }
 }
 

@@ -7,11 +7,12 @@ use super::content::{Copier, Parcel, Written};
 use super::counts::{Counts, Skip};
 use super::entry::{Decided, Failure, Intent, Kind, Place, RunState, Step, Summary, skip_line};
 use super::journal::Journal;
+use super::linked::{on_delete, on_update};
 use super::lock::Lock;
 use super::pace::{Pace, Progress};
 use super::plan::{Mode, Plan};
-use super::source::{Item, Read, Source, What, name_of};
-use super::write::{Verdict, Writer, on_delete};
+use super::source::{Item, Read, Source, What, in_order, name_of};
+use super::write::{Verdict, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::document::{OnSourceDelete, Operation};
 use crate::mapping::{Given, Lookups, Mapped, Mapping, Program, Side};
@@ -193,14 +194,16 @@ impl Run {
     async fn page(&mut self, read: Read, at: &Place, watch: &mut dyn Watch) -> Result<()> {
         let Read { items, next } = read;
         let follows = self.plan.mode == Mode::Changes;
+        let (items, links) = if follows {
+            let keys = items.iter().map(|item| item.source_key.clone()).collect();
+            let links = self.journal.links(&self.mapping.name, keys).await?;
+            in_order(&self.mapping, items, links)
+        } else {
+            let links = items.iter().map(|_| None).collect();
+            (items, links)
+        };
         let identities = items.iter().map(|item| item.identity.clone()).collect();
         let handled = self.journal.handled(&self.id, identities).await?;
-        let links = if follows {
-            let keys = items.iter().map(|item| item.source_key.clone()).collect();
-            self.journal.links(&self.mapping.name, keys).await?
-        } else {
-            items.iter().map(|_| None).collect()
-        };
         let done: Vec<bool> =
             items.iter().zip(&handled).map(|(item, handled)| self.is_done(item, *handled)).collect();
         let mut mapped = self.map(&items, &done, &links).await?.into_iter();
@@ -301,7 +304,8 @@ impl Run {
         let number = self.state.next_number;
         self.state.next_number += 1;
         let skip = item.skip(&self.mapping, link.as_deref());
-        let Item { identity, source_key, written, what } = item;
+        let written = item.stands(&self.mapping, link.as_deref());
+        let Item { identity, source_key, what, .. } = item;
         let mut decide = |how: How| {
             let (identity, source_key) = (identity.clone(), source_key.clone());
             self.state.decided.push(DecidedNow { number, identity, source_key, mark: content, how });
@@ -342,12 +346,21 @@ impl Run {
                         for warning in &mapped.warnings {
                             tracing::info!(row = number, field = warning.field, "{}", warning.message);
                         }
-                        let created = target.operation == Operation::Create;
-                        let parcel = match written {
-                            Some(written) => Some(Parcel::rest(mapped.contents, written, created)),
-                            None => Parcel::of(mapped.contents),
-                        };
-                        (Kind::Write, record.as_str().to_owned(), mapped.json, parcel)
+                        let record = record.as_str().to_owned();
+                        match written {
+                            Some(written) if self.mapping.updates_created() => {
+                                let target = self.route.target.records.record_type();
+                                let row = on_update(&mapped.json, written.key(), target)?;
+                                let parcel = Parcel::rest(mapped.contents, written, false);
+                                (Kind::Update, record, row, Some(parcel))
+                            }
+                            Some(written) => {
+                                let created = target.operation == Operation::Create;
+                                let parcel = Parcel::rest(mapped.contents, written, created);
+                                (Kind::Write, record, mapped.json, Some(parcel))
+                            }
+                            None => (Kind::Write, record, mapped.json, Parcel::of(mapped.contents)),
+                        }
                     }
                     Err(error) => {
                         decide(failed(error, record.as_str())?);
@@ -466,10 +479,12 @@ impl Run {
             None => None,
         };
         let target = &self.mapping.target;
-        let linked = row.kind == Kind::Write && self.keeps_links();
+        let linked = matches!(row.kind, Kind::Write | Kind::Update) && self.keeps_links();
         let target_key = match outcome {
             // It may be there, so that a later change must not create it again.
-            Outcome::Unknown { .. } if target.operation == Operation::Create => Some(String::new()),
+            Outcome::Unknown { .. } if row.kind == Kind::Write && target.operation == Operation::Create => {
+                Some(String::new())
+            }
             outcome => {
                 // What is written without its content is written.
                 let written = || row.parcel.as_ref().and_then(Parcel::key).map(str::to_owned);

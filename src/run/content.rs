@@ -18,7 +18,7 @@ use super::journal::Journal;
 use super::write::{Verdict, was_not_sent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::document::Target;
-use crate::mapping::{Side, Transfer};
+use crate::mapping::{Mapping, Side, Transfer};
 use crate::provider::Outcome;
 use crate::provider::content::UploadMemory;
 use crate::record::{Key, KeyFields};
@@ -79,6 +79,28 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// What stands of a record that a mapping created before, with all its contents.
+    pub(super) fn before(mapping: &Mapping, key: &str) -> Self {
+        let contents = mapping.contents.iter().flatten();
+        Self {
+            connection: mapping.target.connection.clone(),
+            record_type: mapping.target.record_type.clone(),
+            key: key.to_owned(),
+            contents: contents.map(|rule| Way { from: rule.from.clone(), to: rule.to.clone() }).collect(),
+            upload: None,
+        }
+    }
+
+    /// As a line of the report has it.
+    pub(super) fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The key of the record.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Reads the member of a row that was fed back, which must be of the mapping's target.
     pub(super) fn read(text: &str, target: &Target) -> Result<Self> {
         let inner = serde_json::from_str::<String>(text);

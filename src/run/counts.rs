@@ -101,8 +101,8 @@ impl Skip {
                 "it does not meet the mapping's conditions any more; the record that was made of it stays as it is"
             }
             Self::CreatedBefore => {
-                "it changed after a record was made of it, and a mapping of operation create does not carry changes over; \
-                 an upsert by a key does"
+                "it changed after a record was made of it, and a mapping of operation create does not carry changes over \
+                 by itself; on_source_update can say otherwise, and an upsert by a key does"
             }
             Self::DeletionIgnored => {
                 "it was deleted at its source, and the mapping ignores that; on_source_delete can say otherwise"

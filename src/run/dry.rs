@@ -10,14 +10,15 @@ use super::content::Written;
 use super::counts::{Skip, Skips};
 use super::entry::{Intent, Kind};
 use super::journal::Journal;
+use super::linked::{on_delete, on_update};
 use super::plan::{Mode, Plan};
-use super::source::{Item, Read, Source, What, beginning};
-use super::write::{Writer, on_delete};
+use super::source::{Item, Read, Source, What, beginning, in_order};
+use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::layer::dry_run::{DryRun, RecordedRequest};
 use crate::layer::foresight::{Changed, Keyed, Seen};
 use crate::mapping::document::{OnSourceDelete, Operation};
-use crate::mapping::preview::{Previewed, Shown, previewed, previewed_deletions};
+use crate::mapping::preview::{Previewed, Shown, previewed, previewed_linked, raw};
 use crate::mapping::{Given, Mapping};
 use crate::rows::RowReader;
 
@@ -154,6 +155,7 @@ pub async fn dry_run(
             }
             Mode::Full | Mode::Rows(_) => items.iter().map(|_| None).collect(),
         };
+        let (items, links) = in_order(mapping, items, links);
         let before = summary.read;
         summary.read += items.len() as u64;
         let page = page((mapping, route), items, links, before, &mut seen).await?;
@@ -227,6 +229,7 @@ async fn page(
     let mut mapped = route.lookups.apply(&route.program, &given).await?.into_iter();
     let (mut places, mut records) = (Vec::new(), Vec::new());
     let (mut gone, mut deletions, mut how) = (Vec::new(), Vec::new(), Kind::Delete);
+    let (mut changed, mut updates) = (Vec::new(), Vec::new());
     for (place, (item, link)) in
         items.iter().zip(&links).enumerate().filter(|(place, _)| out[*place].is_none())
     {
@@ -234,11 +237,17 @@ async fn page(
         let (json, mapped) = match &item.what {
             What::Record(record) => {
                 let mapped = mapped.next().unwrap_or_else(|| Err(Error::bug("a record was not mapped")));
-                let checked = |mapped| match &item.written {
-                    Some(text) => Written::read(text, &mapping.target).map(|_| mapped),
-                    None => Ok(mapped),
-                };
-                (record.as_str(), mapped.and_then(checked))
+                let stands = item.stands(mapping, link.as_deref());
+                let stands = stands.map(|text| Written::read(&text, &mapping.target)).transpose();
+                match mapped.and_then(|mapped| Ok((mapped, stands?))) {
+                    Ok((mapped, Some(written))) if mapping.updates_created() => {
+                        let row = on_update(&mapped.json, written.key(), route.target.records.record_type())?;
+                        changed.push((place, raw(record.as_str()), mapped.warnings));
+                        updates.push((key, row));
+                        continue;
+                    }
+                    mapped => (record.as_str(), mapped.map(|(mapped, _)| mapped)),
+                }
             }
             What::Unreadable(error) => ("{}", Err(error.clone())),
             What::LeftOut => continue,
@@ -258,13 +267,18 @@ async fn page(
     let shown = previewed(mapping, records, &route.target, seen).await?;
     for (place, one) in places.into_iter().zip(shown) {
         let one = Box::new(one);
-        let stands = creates && items[place].written.is_some();
+        let stands = creates && !mapping.updates_created() && items[place].written.is_some();
         out[place] = Some(if stands { Planned::Content(one) } else { Planned::Row(Kind::Write, one) });
     }
     let write = if how == Kind::Delete { Keyed::Delete } else { Keyed::Update };
-    let shown = previewed_deletions(deletions, write, &route.target).await?;
+    let shown = previewed_linked(deletions, write, &route.target).await?;
     for (place, one) in gone.into_iter().zip(shown) {
         out[place] = Some(Planned::Row(how, Box::new(one)));
+    }
+    let shown = previewed_linked(updates, Keyed::Update, &route.target).await?;
+    for ((place, source, warnings), mut one) in changed.into_iter().zip(shown) {
+        (one.source, one.warnings) = (source, warnings);
+        out[place] = Some(Planned::Row(Kind::Update, Box::new(one)));
     }
     let planned = out.into_iter().map(|one| one.ok_or_else(|| Error::bug("a record was not planned")));
     planned.collect()

@@ -106,6 +106,8 @@ pub(super) enum Place {
 pub(super) enum Kind {
     /// The mapping's operation.
     Write,
+    /// The record that was created before is updated, since the source's changed.
+    Update,
     /// The target's record is deleted, since the source's was.
     Delete,
     /// Fields of the target's record are set, since the source's was deleted.
@@ -116,13 +118,14 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Write => "write",
+            Self::Update => "update",
             Self::Delete => "delete",
             Self::Set => "set",
         }
     }
 
     pub(super) fn parse(name: &str) -> Option<Self> {
-        [Self::Write, Self::Delete, Self::Set].into_iter().find(|kind| kind.name() == name)
+        [Self::Write, Self::Update, Self::Delete, Self::Set].into_iter().find(|kind| kind.name() == name)
     }
 }
 

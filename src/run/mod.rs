@@ -3,7 +3,7 @@
 //!
 //! [`plan`] is what a run was started with, `begin` starts one or takes it up again, [`journal`] remembers on disk how
 //! far it came (what it keeps is in [`entry`]), `source` reads pages, `write` writes a batch and finds out about rows
-//! whose answer was lost, `content` copies bytes that go along, `made` keeps what lookups create, [`counts`] counts and
+//! whose answer was lost, `linked` makes rows for records that were made before, `content` copies bytes that go along, `made` keeps what lookups create, [`counts`] counts and
 //! names the reasons for which records are skipped, [`pace`] tells how fast it goes, [`conduct`] puts them together.
 //!
 //! Before a batch is sent, its rows stand in the journal as intents; after it, their outcomes replace them in one
@@ -17,6 +17,7 @@ pub mod counts;
 pub mod dry;
 pub mod entry;
 pub mod journal;
+mod linked;
 mod lock;
 mod made;
 pub mod pace;

@@ -1,7 +1,9 @@
 //! The source of a run: pages of a search, of a feed of changes, or rows that were given.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::content::Written;
 use super::counts::Skip;
 use super::entry::Place;
 use super::journal::Journal;
@@ -45,6 +47,14 @@ impl Item {
         }
     }
 
+    /// What stands of its record at the target, as the member `@written` tells it: in a file the row says so, in a feed
+    /// the link to the record that was created before, where the mapping updates that.
+    pub(super) fn stands(&self, mapping: &Mapping, link: Option<&str>) -> Option<String> {
+        let linked = link.filter(|_| mapping.updates_created() && matches!(self.what, What::Record(_)));
+        let linked = linked.map(|key| Written::before(mapping, key).to_text());
+        self.written.clone().or(linked)
+    }
+
     /// Why nothing is done for it; `link` is the record of the target that was made of it, as far as that is kept.
     pub(super) fn skip(&self, mapping: &Mapping, link: Option<&str>) -> Option<Skip> {
         let ignores = matches!(mapping.on_source_delete, None | Some(OnSourceDelete::Ignore));
@@ -55,12 +65,33 @@ impl Item {
             (What::Deleted, _) if ignores => Some(Skip::DeletionIgnored),
             // Of a row whose answer was lost nobody knows the key.
             (What::Deleted, None | Some("")) => Some(Skip::NeverWritten),
-            (What::Record(_), Some(_)) if mapping.target.operation == Operation::Create => {
-                Some(Skip::CreatedBefore)
+            (What::Record(_), Some(link)) if mapping.target.operation == Operation::Create => {
+                (link.is_empty() || !mapping.updates_created()).then_some(Skip::CreatedBefore)
             }
             (What::Deleted | What::Record(_), _) => None,
         }
     }
+}
+
+/// A page of a feed with the links of its records, in the order in which it is written: what frees values that may be there
+/// only once comes first, and what is sent alike stands together. Where a record stands twice the order is the feed's.
+pub(super) fn in_order(
+    mapping: &Mapping,
+    items: Vec<Item>,
+    links: Vec<Option<String>>,
+) -> (Vec<Item>, Vec<Option<String>>) {
+    let mut seen = HashSet::new();
+    if !items.iter().all(|item| seen.insert(item.identity.as_str())) {
+        return (items, links);
+    }
+    let rank = |(item, link): &(Item, Option<String>)| match (&item.what, link) {
+        (What::Deleted, _) => 0,
+        (What::Record(_), Some(_)) if mapping.updates_created() => 1,
+        _ => 2,
+    };
+    let mut page: Vec<(Item, Option<String>)> = items.into_iter().zip(links).collect();
+    page.sort_by_key(rank);
+    page.into_iter().unzip()
 }
 
 /// What was read.

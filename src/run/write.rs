@@ -12,11 +12,11 @@ use super::plan::capability_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::check;
 use crate::layer::foresight::differences;
-use crate::mapping::document::{OnSourceDelete, Operation};
+use crate::mapping::document::Operation;
 use crate::mapping::{Mapping, Side};
 use crate::provider::{Change, Edit, NewRow, Outcome, Settled, VersionedKey, WriteOptions};
+use crate::record::KeyFields;
 use crate::record::capability::{MarkerForm, WriteCapability};
-use crate::record::{Key, KeyFields};
 use crate::rows::RawRow;
 
 /// How often a row is sent at most before its outcome is told as unknown.
@@ -45,6 +45,8 @@ pub(super) struct Writer<'a> {
     operation: Operation,
     by: KeyFields,
     options: WriteOptions,
+    /// Those of them that updates have as well.
+    of_updates: WriteOptions,
     none: WriteOptions,
 }
 
@@ -54,12 +56,18 @@ impl<'a> Writer<'a> {
             Operation::Upsert => KeyFields(mapping.target.by.clone().unwrap_or_default()),
             _ => side.records.record_type().key.clone(),
         };
+        let options = mapping.target.options.clone().unwrap_or_default();
+        let update = side.records.record_type().capability.update.as_ref();
+        let known =
+            |name: &str| update.is_some_and(|update| update.options["properties"].get(name).is_some());
+        let of_updates = options.iter().filter(|(name, _)| known(name));
         Self {
             run,
             side,
             operation: mapping.target.operation,
             by,
-            options: mapping.target.options.clone().unwrap_or_default(),
+            of_updates: of_updates.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            options,
             none: WriteOptions::new(),
         }
     }
@@ -68,7 +76,7 @@ impl<'a> Writer<'a> {
         match kind {
             Kind::Write => self.operation,
             Kind::Delete => Operation::Delete,
-            Kind::Set => Operation::Update,
+            Kind::Update | Kind::Set => Operation::Update,
         }
     }
 
@@ -248,7 +256,11 @@ impl<'a> Writer<'a> {
     /// Sends rows once.
     async fn request(&self, operation: Operation, kind: Kind, rows: &[&Intent]) -> Vec<Verdict> {
         let (records, cx) = (&self.side.records, &self.side.cx);
-        let options = if kind == Kind::Write { &self.options } else { &self.none };
+        let options = match kind {
+            Kind::Write => &self.options,
+            Kind::Update => &self.of_updates,
+            Kind::Delete | Kind::Set => &self.none,
+        };
         match operation {
             Operation::Create => {
                 let (good, out) = sorted(rows, |row| self.new_row(row));
@@ -293,7 +305,7 @@ impl<'a> Writer<'a> {
     fn change(&self, row: &Intent) -> Result<Change> {
         let by = match row.kind {
             Kind::Write => &self.by,
-            Kind::Delete | Kind::Set => &self.side.records.record_type().key,
+            Kind::Update | Kind::Delete | Kind::Set => &self.side.records.record_type().key,
         };
         RawRow::parse(&row.content, row.number)?.into_change(by)
     }
@@ -366,26 +378,4 @@ fn answered(out: Vec<Option<Outcome>>, sent: usize, answers: Result<Vec<Outcome>
 pub(super) fn was_not_sent(error: &Error) -> bool {
     let own = matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::Bug);
     !own && check::stops_the_rest(error)
-}
-
-/// The row that is written when the source's record was deleted.
-pub(super) fn on_delete(
-    rule: &OnSourceDelete,
-    target_key: &str,
-    by: &KeyFields,
-) -> Result<Option<(Kind, String)>> {
-    let key = serde_json::to_string(&Key::parse(target_key, by)?)
-        .map_err(|error| Error::bug("a key has no JSON").with_source(error))?;
-    Ok(match rule {
-        OnSourceDelete::Ignore => None,
-        OnSourceDelete::Delete => Some((Kind::Delete, format!("{{\"@key\":{key}}}"))),
-        OnSourceDelete::Set(fields) => {
-            let mut row = format!("{{\"@key\":{key}");
-            for (name, value) in fields.iter() {
-                row.push_str(&format!(",{}:{}", json!(name), value.text()));
-            }
-            row.push('}');
-            Some((Kind::Set, row))
-        }
-    })
 }

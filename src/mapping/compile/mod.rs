@@ -4,6 +4,7 @@
 //! `target.rs` the target's, `rule.rs` goes from one to the other, `contents.rs` sees to bytes beside the fields,
 //! `coverage.rs` to what is missing.
 
+mod afterwards;
 mod contents;
 mod coverage;
 mod reads;
@@ -16,7 +17,7 @@ use std::cell::RefCell;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::document::{Literal, Mapping, OnSourceDelete, Operation, ParamType};
+use super::document::{Literal, Mapping, Operation, ParamType};
 use super::lookup::Lookup;
 use super::problem::{Problem, Severity};
 use super::program::{Block, Program};
@@ -142,7 +143,7 @@ pub fn compile_with(
     let contents = compiler.contents(mapping, types);
     let mut problems = compiler.problems;
     coverage::check(mapping, types, &targets, &mut problems);
-    on_source_delete(mapping, types.target, &mut problems);
+    afterwards::check(mapping, types.target, &mut problems);
     problems.sort_by_cached_key(|problem| in_document(&problem.pointer));
     let wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
     let lookups = shared.lookups.take();
@@ -152,7 +153,8 @@ pub fn compile_with(
 
 /// The order of a pointer in the document: sections as they are written, indices as numbers.
 fn in_document(pointer: &str) -> (usize, Vec<(usize, String)>) {
-    const SECTIONS: [&str; 6] = ["params", "source", "target", "on_source_delete", "fields", "contents"];
+    const SECTIONS: [&str; 7] =
+        ["params", "source", "target", "on_source_delete", "on_source_update", "fields", "contents"];
     let mut tokens = pointer.split('/').skip(1);
     let section = tokens.next().and_then(|first| SECTIONS.iter().position(|known| *known == first));
     let rest = tokens.map(|token| match token.parse() {
@@ -339,33 +341,6 @@ fn upsert_key(mapping: &Mapping, target: &RecordType, problems: &mut Vec<Problem
                 .with_fix("Leave \"by\" out, or use upsert"),
         ),
         (_, None) => {}
-    }
-}
-
-fn on_source_delete(mapping: &Mapping, target: &RecordType, problems: &mut Vec<Problem>) {
-    let unable = |what: &str| {
-        Problem::error("/on_source_delete", format!("{} cannot be {what}", target.name))
-            .with_fix("Say \"ignore\"")
-    };
-    match &mapping.on_source_delete {
-        None | Some(OnSourceDelete::Ignore) => {}
-        Some(OnSourceDelete::Delete) => {
-            if target.capability.delete.is_none() {
-                problems.push(unable("deleted"));
-            }
-        }
-        Some(OnSourceDelete::Set(fields)) => {
-            if target.capability.update.is_none() {
-                problems.push(unable("updated"));
-            }
-            for (name, value) in fields.iter() {
-                let at = format!("/on_source_delete/set/{}", crate::record::rules::pointer_token(name));
-                match target.field(name).filter(|field| field.updatable) {
-                    None => problems.push(Problem::error(&at, "this field cannot be set on update")),
-                    Some(field) => problems.extend(fixed_value(field, value.text(), true, &at)),
-                }
-            }
-        }
     }
 }
 

@@ -39,6 +39,9 @@ pub struct Mapping {
     /// What becomes of the target's record when the source's was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_source_delete: Option<OnSourceDelete>,
+    /// What becomes of the record that a mapping of operation create made when the source's changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_source_update: Option<OnSourceUpdate>,
     /// One rule for each field of the target.
     pub fields: Vec<FieldRule>,
     /// Content that goes along with the records, as streams.
@@ -178,6 +181,17 @@ pub enum OnSourceDelete {
     Set(Named<Literal>),
 }
 
+/// What becomes of the record that a mapping of operation create made when the source's changed. Other operations carry
+/// changes over by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnSourceUpdate {
+    /// Nothing.
+    Ignore,
+    /// Its fields are set anew, as far as they can be.
+    Update,
+}
+
 /// How one field of the target gets its value: from exactly one of `from`, `const`, `template`, `lookup` and `cases`,
 /// then through the steps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -299,5 +313,11 @@ impl Mapping {
     #[must_use]
     pub fn to_text(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// Whether a change at the source updates the record that was created of it.
+    #[must_use]
+    pub fn updates_created(&self) -> bool {
+        self.target.operation == Operation::Create && self.on_source_update == Some(OnSourceUpdate::Update)
     }
 }

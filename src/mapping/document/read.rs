@@ -69,6 +69,8 @@ impl Reader {
             name: String,
             #[serde(default)]
             on_source_delete: Option<super::OnSourceDelete>,
+            #[serde(default)]
+            on_source_update: Option<super::OnSourceUpdate>,
         }
         let mut members = self.members(raw, "")?;
         let params = match members.take("params") {
@@ -97,6 +99,7 @@ impl Reader {
             source: source?,
             target: target?,
             on_source_delete: head.on_source_delete,
+            on_source_update: head.on_source_update,
             fields: fields?,
             contents: contents?,
         })

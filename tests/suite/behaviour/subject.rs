@@ -246,10 +246,6 @@ impl Subject {
         self.service.core_types()
     }
 
-    pub(super) fn plain_text_field(&self, record_type: &RecordType) -> String {
-        self.service.plain_text_field(record_type)
-    }
-
     pub(super) fn plain_edit(&self, record_type: &RecordType) -> (String, Value) {
         self.service.plain_edit(record_type)
     }

@@ -295,3 +295,26 @@ fn what_becomes_of_deleted_records_is_checked_too() {
         ["error /on_source_delete/set/Origin", "error /on_source_delete/set/Rating"]
     );
 }
+
+#[test]
+fn what_becomes_of_records_whose_sources_change_is_checked_too() {
+    let problems = |operation: &str, fields: Value, target: &RecordType| {
+        let mut document = document(operation, fields);
+        document["on_source_update"] = json!("update");
+        places(&compiled_between(&document, &able(), target).problems)
+    };
+    let none = Vec::<String>::new();
+    let both = json!([{"to": "Name", "from": "Name"}, {"to": "Origin", "const": "x"}]);
+    let mut target = able();
+    for field in &mut target.fields {
+        field.required_on_create = false;
+    }
+    assert_eq!(problems("create", json!([{"to": "Name", "from": "Name"}]), &target), none);
+    assert_eq!(problems("create", both.clone(), &target), ["note /fields/1"], "a change leaves it as it is");
+    let only = json!([{"to": "Origin", "const": "x"}]);
+    assert_eq!(problems("create", only, &target), ["error /on_source_update", "note /fields/0"]);
+    let fixed = json!([{"to": "@key", "from": "@key"}, {"to": "Name", "from": "Name"}]);
+    assert_eq!(problems("update", fixed, &target), ["note /on_source_update"], "it needs no saying");
+    target.capability.update = None;
+    assert_eq!(problems("create", both, &target), ["error /on_source_update"]);
+}

@@ -14,6 +14,7 @@ pub(super) const FULL: &str = r#"{
   "target": {"connection": "dyn", "type": "contact", "operation": "upsert", "by": ["new_key"], "options": {"x": true},
     "schema_hash": "cd"},
   "on_source_delete": {"set": {"statecode": 1, "note": null}},
+  "on_source_update": "ignore",
   "fields": [
     {"to": "new_key", "from": "Id"},
     {"to": "amount", "const": 12345678901234567890.10, "on_missing": "error"},
@@ -95,7 +96,7 @@ fn every_unknown_member_is_told_with_its_place() {
 #[test]
 fn a_wrong_form_is_told_where_it_stands() {
     type Change = fn(&mut Value);
-    let cases: [(&str, Change); 18] = [
+    let cases: [(&str, Change); 19] = [
         ("/recordport", |it| it["recordport"] = json!("mapping/2")),
         ("/name", |it| it["name"] = json!(1)),
         ("", |it| drop(it.as_object_mut().map(|it| it.remove("source")))),
@@ -106,6 +107,7 @@ fn a_wrong_form_is_told_where_it_stands() {
         ("/params/a.b", |it| it["params"]["a.b"] = json!({"type": "text"})),
         ("/params/region/type", |it| it["params"]["region"]["type"] = json!("texts")),
         ("/on_source_delete", |it| it["on_source_delete"] = json!("forget")),
+        ("/on_source_update", |it| it["on_source_update"] = json!("upsert")),
         ("/fields/0", |it| it["fields"][0] = json!({"to": "x"})),
         ("/fields/0", |it| it["fields"][0]["const"] = json!(1)),
         ("/fields/3/steps/0/op", |it| it["fields"][3]["steps"][0] = json!({"op": "trimm"})),

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::{World, counts, summary};
 use crate::support::command::until;
 
-/// Begins a run, kills it while it waits for the answer to the n-th such request, and resumes it to its end. The
-/// request was done when `done` says so, else it was not.
+/// Begins a run with these arguments, kills it while it waits for the answer to the n-th such request, and resumes it to its
+/// end. The request was done when `done` says so, else it was not.
 #[track_caller]
-fn killed_and_resumed(world: &World, file: &str, rule: Value, done: bool) -> Value {
+pub(super) fn killed_and_resumed(world: &World, arguments: &[&str], rule: Value, done: bool) -> Value {
     let mut rule = rule;
     let how = if done { json!({"kind": "hang"}) } else { json!({"kind": "status", "status": 503}) };
     let how = how.as_object().expect("an object").clone();
@@ -20,7 +20,7 @@ fn killed_and_resumed(world: &World, file: &str, rule: Value, done: bool) -> Val
     members.extend(how);
     members.insert("delay_ms".to_owned(), json!(60_000));
     world.emulator.fault(&rule);
-    let mut command = world.home.command(&["run", file]);
+    let mut command = world.home.command(&[&["run"], arguments].concat());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("starts");
     until("the request", || world.struck());
@@ -78,7 +78,7 @@ fn files_of_dropbox_become_attachments_of_issues_once_each_however_the_run_dies(
     for (name, path, done) in [("sent", "*/attachments", true), ("unsent", "*/attachments", false)] {
         let file = world.mapping(&files_to_bugs(name, folder, 3));
         let rule = json!({"service": "jira", "method": "POST", "path": path, "nth": 2});
-        let run = killed_and_resumed(&world, &file, rule, done);
+        let run = killed_and_resumed(&world, &[&file], rule, done);
         let counted = counts(&run);
         assert_eq!((&counted["read"], &counted["created"]), (&json!(3), &json!(3)), "{name}");
         let source = world.home.run(&["search", "box", &format!("file:{folder}"), "--limit", "3"]).expect(0);
@@ -201,7 +201,7 @@ fn fault_45_records_that_lookups_create_are_not_doubled_when_the_run_is_killed()
     for (name, done) in [("done", true), ("undone", false)] {
         let file = world.mapping(&accounts(name));
         let rule = json!({"service": "dynamics", "method": "POST", "path": "/api/data/*", "nth": 1});
-        let run = killed_and_resumed(&world, &file, rule, done);
+        let run = killed_and_resumed(&world, &[&file], rule, done);
         assert_eq!(counts(&run)["created"], 3, "{name}");
         let firms = world.state("dynamics", "account");
         let begins = format!("{name} of ");
@@ -251,7 +251,7 @@ fn a_record_that_a_lookup_created_is_known_although_no_search_finds_it_yet() {
     // Killed while the issues are there and nobody was told.
     let file = world.mapping(&mapping("lagging"));
     let rule = json!({"service": "jira", "method": "POST", "path": "*/issue/bulk", "nth": 1});
-    let run = killed_and_resumed(&world, &file, rule, true);
+    let run = killed_and_resumed(&world, &[&file], rule, true);
     let counted = counts(&run);
     assert_eq!((&counted["created"], &counted["failed"]), (&json!(2), &json!(0)), "{run}");
     let issues = world.state("jira", "issue");

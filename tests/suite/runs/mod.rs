@@ -1,6 +1,7 @@
 //! Runs of mappings: from end to end, killed and resumed, stopped, and told about.
 
 mod along;
+mod carried;
 mod dry;
 mod end_to_end;
 mod journal;
