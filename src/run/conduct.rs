@@ -11,7 +11,7 @@ use super::linked::{on_delete, on_update};
 use super::lock::Lock;
 use super::pace::{Pace, Progress};
 use super::plan::{Mode, Plan};
-use super::source::{Item, Read, Source, What, in_order, name_of};
+use super::source::{Item, Read, Source, What, in_order, name_of, shared};
 use super::write::{Verdict, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::document::{OnSourceDelete, Operation};
@@ -202,13 +202,15 @@ impl Run {
             let links = items.iter().map(|_| None).collect();
             (items, links)
         };
+        let shares = shared(&self.journal, &self.mapping, &items, &links).await?;
         let identities = items.iter().map(|item| item.identity.clone()).collect();
         let handled = self.journal.handled(&self.id, identities).await?;
         let done: Vec<bool> =
             items.iter().zip(&handled).map(|(item, handled)| self.is_done(item, *handled)).collect();
         let mut mapped = self.map(&items, &done, &links).await?.into_iter();
         let mut taken = HashSet::new();
-        for (((item, handled), mut link), done) in items.into_iter().zip(handled).zip(links).zip(done) {
+        let known = handled.into_iter().zip(links).zip(shares).zip(done);
+        for (item, (((handled, mut link), mut is_shared), done)) in items.into_iter().zip(known) {
             let content = item.mark();
             let mut row = if done { None } else { mapped.next().flatten() };
             if let (Mode::Rows(file), Some(known)) = (&self.plan.mode, handled)
@@ -233,10 +235,13 @@ impl Run {
                 self.flush(watch).await?;
                 let keys = vec![item.source_key.clone()];
                 let links = self.journal.links(&self.mapping.name, keys).await?;
-                row = self.map(std::slice::from_ref(&item), &[false], &links).await?.pop().flatten();
+                let alone = std::slice::from_ref(&item);
+                row = self.map(alone, &[false], &links).await?.pop().flatten();
+                is_shared = shared(&self.journal, &self.mapping, alone, &links).await?.contains(&true);
                 link = links.into_iter().next().flatten();
             }
-            self.take(item, row, (content, link), at, watch).await?;
+            let skip = item.skip(&self.mapping, link.as_deref(), is_shared);
+            self.take(item, row, (content, link, skip), at, watch).await?;
             if self.state.decided.len() >= DECIDED {
                 self.write_decided().await?;
             }
@@ -273,7 +278,7 @@ impl Run {
         let wanted: Vec<Option<Given<'_>>> = new
             .zip(self.state.next_number + 1..)
             .map(|(((item, link), _), row)| match &item.what {
-                What::Record(record) if item.skip(&self.mapping, link.as_deref()).is_none() => {
+                What::Record(record) if item.skip(&self.mapping, link.as_deref(), false).is_none() => {
                     Some(Given { json: record.as_str(), key: item.source_key.as_deref(), row })
                 }
                 _ => None,
@@ -297,13 +302,12 @@ impl Run {
         &mut self,
         item: Item,
         mapped: Option<Result<Mapped>>,
-        (content, link): (u64, Option<String>),
+        (content, link, skip): (u64, Option<String>, Option<Skip>),
         at: &Place,
         watch: &mut dyn Watch,
     ) -> Result<()> {
         let number = self.state.next_number;
         self.state.next_number += 1;
-        let skip = item.skip(&self.mapping, link.as_deref());
         let written = item.stands(&self.mapping, link.as_deref());
         let Item { identity, source_key, what, .. } = item;
         let mut decide = |how: How| {
@@ -510,6 +514,8 @@ impl Run {
         let counts = &mut self.state.counts;
         let each = decided.into_iter().map(|one| {
             let DecidedNow { number, identity, source_key, mark, how } = one;
+            // The record of the target goes with the last of those that it stands for.
+            let unlink = matches!(how, How::Skipped(Skip::Shared, _));
             let (failure, skipped) = match how {
                 How::Failed(line) => {
                     counts.read += 1;
@@ -521,7 +527,7 @@ impl Run {
                     (None, line)
                 }
             };
-            Decided { number, identity, source_key, mark, failure, skipped, target_key: None, unlink: false }
+            Decided { number, identity, source_key, mark, failure, skipped, target_key: None, unlink }
         });
         each.collect()
     }

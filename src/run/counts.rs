@@ -73,12 +73,20 @@ pub enum Skip {
     DeletionIgnored,
     /// It was deleted, and the mapping made no record of it.
     NeverWritten,
+    /// It was deleted, and the record that was made of it stands for others as well.
+    Shared,
 }
 
 impl Skip {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::LeftOut, Self::Left, Self::CreatedBefore, Self::DeletionIgnored, Self::NeverWritten];
+    pub const ALL: [Self; 6] = [
+        Self::LeftOut,
+        Self::Left,
+        Self::CreatedBefore,
+        Self::DeletionIgnored,
+        Self::NeverWritten,
+        Self::Shared,
+    ];
 
     /// The word in reports.
     #[must_use]
@@ -89,6 +97,7 @@ impl Skip {
             Self::CreatedBefore => "created_before",
             Self::DeletionIgnored => "deletion_ignored",
             Self::NeverWritten => "never_written",
+            Self::Shared => "shared",
         }
     }
 
@@ -108,6 +117,9 @@ impl Skip {
                 "it was deleted at its source, and the mapping ignores that; on_source_delete can say otherwise"
             }
             Self::NeverWritten => "it was deleted at its source, and the mapping made no record of it",
+            Self::Shared => {
+                "it was deleted at its source, and the record that was made of it stands for other records of the source, too"
+            }
         }
     }
 
@@ -132,6 +144,8 @@ pub struct Skips {
     deletion_ignored: u64,
     #[serde(skip_serializing_if = "is_zero")]
     never_written: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    shared: u64,
 }
 
 impl Skips {
@@ -144,6 +158,7 @@ impl Skips {
             Skip::CreatedBefore => self.created_before,
             Skip::DeletionIgnored => self.deletion_ignored,
             Skip::NeverWritten => self.never_written,
+            Skip::Shared => self.shared,
         }
     }
 
@@ -161,6 +176,7 @@ impl Skips {
             Skip::CreatedBefore => &mut self.created_before,
             Skip::DeletionIgnored => &mut self.deletion_ignored,
             Skip::NeverWritten => &mut self.never_written,
+            Skip::Shared => &mut self.shared,
         } += 1;
     }
 }

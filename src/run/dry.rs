@@ -12,7 +12,7 @@ use super::entry::{Intent, Kind};
 use super::journal::Journal;
 use super::linked::{on_delete, on_update};
 use super::plan::{Mode, Plan};
-use super::source::{Item, Read, Source, What, beginning, in_order};
+use super::source::{Item, Read, Source, What, beginning, in_order, shared};
 use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::layer::dry_run::{DryRun, RecordedRequest};
@@ -156,9 +156,10 @@ pub async fn dry_run(
             Mode::Full | Mode::Rows(_) => items.iter().map(|_| None).collect(),
         };
         let (items, links) = in_order(mapping, items, links);
+        let shares = shared(journal, mapping, &items, &links).await?;
         let before = summary.read;
         summary.read += items.len() as u64;
-        let page = page((mapping, route), items, links, before, &mut seen).await?;
+        let page = page((mapping, route), items, (links, shares), before, &mut seen).await?;
         let mut intents: Vec<Intent> = Vec::new();
         for (one, number) in page.into_iter().zip(before..) {
             let (kind, one) = match one {
@@ -211,14 +212,14 @@ enum Planned {
 async fn page(
     (mapping, route): (&Mapping, &Route),
     items: Vec<Item>,
-    links: Vec<Option<String>>,
+    (links, shares): (Vec<Option<String>>, Vec<bool>),
     before: u64,
     seen: &mut Seen,
 ) -> Result<Vec<Planned>> {
     let mut out: Vec<Option<Planned>> = items
         .iter()
-        .zip(&links)
-        .map(|(item, link)| item.skip(mapping, link.as_deref()).map(Planned::Skip))
+        .zip(links.iter().zip(shares))
+        .map(|(item, (link, shared))| item.skip(mapping, link.as_deref(), shared).map(Planned::Skip))
         .collect();
     let mut given = Vec::new();
     for ((item, row), skipped) in items.iter().zip(before + 1..).zip(&out) {

@@ -26,9 +26,9 @@ const FILE: DatabaseFile = DatabaseFile {
     file: "runs.db",
     what: "journal of runs",
     application_id: 0x5250_524A,
-    version: 3,
-    layout: &[RUNS, MADE, SKIP],
-    upgrades: &[&["ALTER TABLE intent ADD COLUMN parcel TEXT;", MADE], &[SKIP]],
+    version: 4,
+    layout: &[RUNS, MADE, SKIP, LINK_TARGET],
+    upgrades: &[&["ALTER TABLE intent ADD COLUMN parcel TEXT;", MADE], &[SKIP], &[LINK_TARGET]],
 };
 
 const RUNS: &str = "
@@ -105,6 +105,9 @@ CREATE TABLE skip (
     PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// Since layout 4.
+const LINK_TARGET: &str = "CREATE INDEX link_target ON link (mapping, target_key);";
 
 /// The journal of a home.
 #[derive(Clone)]
@@ -404,6 +407,26 @@ impl Journal {
                 Some(key) => statement.query_row(params![mapping, key], |row| row.get(0)).optional(),
             };
             keys.iter().map(find).collect()
+        })
+        .await
+    }
+
+    /// For each record of the target, source records that became it, up to so many.
+    pub(super) async fn sources(
+        &self,
+        mapping: &str,
+        targets: Vec<String>,
+        most: usize,
+    ) -> Result<Vec<Vec<String>>> {
+        let (mapping, most) = (mapping.to_owned(), i64::try_from(most).unwrap_or(i64::MAX));
+        self.work(move |db| {
+            let mut statement = db.prepare_cached(
+                "SELECT source_key FROM link WHERE mapping = ?1 AND target_key = ?2 LIMIT ?3",
+            )?;
+            let mut find = |target: &String| {
+                statement.query_map(params![mapping, target, most], |row| row.get(0))?.collect()
+            };
+            targets.iter().map(&mut find).collect()
         })
         .await
     }

@@ -55,8 +55,9 @@ impl Item {
         self.written.clone().or(linked)
     }
 
-    /// Why nothing is done for it; `link` is the record of the target that was made of it, as far as that is kept.
-    pub(super) fn skip(&self, mapping: &Mapping, link: Option<&str>) -> Option<Skip> {
+    /// Why nothing is done for it; `link` is the record of the target that was made of it, as far as that is kept, and
+    /// `shared` whether that stands for others as well.
+    pub(super) fn skip(&self, mapping: &Mapping, link: Option<&str>, shared: bool) -> Option<Skip> {
         let ignores = matches!(mapping.on_source_delete, None | Some(OnSourceDelete::Ignore));
         match (&self.what, link) {
             (What::Unreadable(_), _) => None,
@@ -65,6 +66,7 @@ impl Item {
             (What::Deleted, _) if ignores => Some(Skip::DeletionIgnored),
             // Of a row whose answer was lost nobody knows the key.
             (What::Deleted, None | Some("")) => Some(Skip::NeverWritten),
+            (What::Deleted, _) if shared => Some(Skip::Shared),
             (What::Record(_), Some(link)) if mapping.target.operation == Operation::Create => {
                 (link.is_empty() || !mapping.updates_created()).then_some(Skip::CreatedBefore)
             }
@@ -92,6 +94,37 @@ pub(super) fn in_order(
     let mut page: Vec<(Item, Option<String>)> = items.into_iter().zip(links).collect();
     page.sort_by_key(rank);
     page.into_iter().unzip()
+}
+
+/// Whether the record of the target behind each deletion stands for other records of the source as well: for some that are
+/// not deleted before it on this page.
+pub(super) async fn shared(
+    journal: &Journal,
+    mapping: &Mapping,
+    items: &[Item],
+    links: &[Option<String>],
+) -> Result<Vec<bool>> {
+    let mut out = vec![false; items.len()];
+    let deletions: Vec<(usize, &str, &str)> = items
+        .iter()
+        .zip(links)
+        .enumerate()
+        .filter_map(|(place, (item, link))| {
+            let deleted = matches!(item.what, What::Deleted).then_some(item.source_key.as_deref()?);
+            Some((place, deleted?, link.as_deref().filter(|link| !link.is_empty())?))
+        })
+        .collect();
+    if deletions.is_empty() {
+        return Ok(out);
+    }
+    let targets = deletions.iter().map(|(.., target)| (*target).to_owned()).collect();
+    let sources = journal.sources(&mapping.name, targets, deletions.len() + 1).await?;
+    let mut deleted: HashSet<&str> = HashSet::new();
+    for ((place, source, _), sources) in deletions.into_iter().zip(&sources) {
+        deleted.insert(source);
+        out[place] = sources.iter().any(|other| !deleted.contains(other.as_str()));
+    }
+    Ok(out)
 }
 
 /// What was read.

@@ -142,3 +142,77 @@ fn changes_are_followed_from_run_to_run_and_deletions_do_what_the_mapping_says()
     assert_eq!(gone["deleted"], 1, "{gone}");
     assert_eq!(world.state("dynamics", "contact").len(), before + source);
 }
+
+#[test]
+fn a_key_that_passes_from_a_deleted_record_to_another_stays_with_it() {
+    let world = World::of(&[], &["dv"]);
+    let mut mapping = salesforce_to_dynamics();
+    mapping["source"]["query"] = json!({"where": "AccountNumber LIKE 'pass-%'"});
+    mapping["on_source_delete"] = json!("delete");
+    mapping["fields"][0]["from"] = json!("AccountNumber");
+    let file = world.mapping(&mapping);
+    let rows =
+        ["one", "two"].map(|name| json!({"Name": name, "AccountNumber": format!("pass-{name}")}).to_string());
+    let made = world.home.feed(&["create", "sf", "Account"], rows.join("\n")).expect(0).lines();
+    let id = |n: usize| made[n]["key"].as_str().expect("a key").to_owned();
+    assert_eq!(counts(&summary(&world.run(&[&file, "--changes"]).expect(0)))["created"], 2);
+    // The feed tells the change first, and the deletion of the record that had the key before behind it.
+    let passed = json!({"@key": id(1), "AccountNumber": "pass-one"}).to_string();
+    world.home.feed(&["update", "sf", "Account"], passed).expect(0);
+    world.emulator.control("POST", "clock", &json!({"advance_seconds": 5}));
+    world.home.run(&["delete", "sf", "Account", &id(0)]).expect(0);
+    world.emulator.control("POST", "clock", &json!({"advance_seconds": 5}));
+    let told = counts(&summary(&world.run(&[&file, "--changes"]).expect(0)));
+    assert_eq!(
+        (&told["read"], &told["deleted"], &told["failed"]),
+        (&json!(2), &json!(1), &json!(0)),
+        "{told}"
+    );
+    let rows = world.state("dynamics", "account");
+    let own: Vec<&Value> = rows.iter().filter(|row| row["accountnumber"] == "pass-one").collect();
+    let [own] = own[..] else { panic!("{own:#?}") };
+    assert_eq!(own["name"], "two");
+}
+
+#[test]
+fn a_record_that_stands_for_several_is_deleted_with_the_last_of_them() {
+    let world = World::of(&[], &["dv"]);
+    let mut mapping = salesforce_to_dynamics();
+    mapping["source"]["query"] = json!({"where": "AccountNumber LIKE 'many-%'"});
+    mapping["on_source_delete"] = json!("delete");
+    mapping["fields"][0]["from"] = json!("AccountNumber");
+    let file = world.mapping(&mapping);
+    let row = |number: u32| json!({"Name": "Branch", "AccountNumber": format!("many-{number}")}).to_string();
+    let made = world.home.feed(&["create", "sf", "Account"], [row(1), row(1), row(2), row(2)].join("\n"));
+    let made = made.expect(0).lines();
+    let id = |n: usize| made[n]["key"].as_str().expect("a key").to_owned();
+    let stored = || -> Vec<Value> {
+        let rows = world.state("dynamics", "account").into_iter();
+        let mut own: Vec<Value> = rows.map(|row| row["accountnumber"].clone()).collect();
+        own.retain(|number| number.as_str().is_some_and(|number| number.starts_with("many-")));
+        own.sort_by_key(ToString::to_string);
+        own
+    };
+    world.run(&[&file, "--changes"]).expect(0);
+    assert_eq!(stored(), ["many-1", "many-2"]);
+    // One of two, then the other; then two at once.
+    let turns = [(&[0][..], 0, vec!["many-1", "many-2"]), (&[1], 1, vec!["many-2"]), (&[2, 3], 1, vec![])];
+    for (gone, deleted, left) in turns {
+        for n in gone {
+            world.home.run(&["delete", "sf", "Account", &id(*n)]).expect(0);
+        }
+        world.emulator.control("POST", "clock", &json!({"advance_seconds": 5}));
+        let shared = gone.len() - deleted;
+        let dry = world.run(&[&file, "--changes", "--dry-run"]).expect(0).lines();
+        let foreseen = &dry.last().expect("a summary")["dry_run"];
+        assert_eq!(
+            (&foreseen["delete"], &foreseen["skipped"]),
+            (&json!(deleted), &json!(shared)),
+            "{foreseen}"
+        );
+        let told = counts(&summary(&world.run(&[&file, "--changes"]).expect(0)));
+        assert_eq!((&told["deleted"], &told["skipped"]), (&json!(deleted), &json!(shared)), "{told}");
+        assert!(shared == 0 || told["skipped_because"]["shared"] == json!(shared), "{told}");
+        assert_eq!(stored(), left, "{gone:?}");
+    }
+}

@@ -79,6 +79,17 @@ CREATE TABLE made (
 PRAGMA user_version = 2;
 ";
 
+/// What layout 3 had more.
+const LAYOUT_3: &str = "
+CREATE TABLE skip (
+    run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    line TEXT NOT NULL,
+    PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 3;
+";
+
 const ID: &str = "20260301-081500-3f9a1c";
 
 /// A run that was stopped with its first record written, its second failed, the next two under way and the last not
@@ -90,6 +101,9 @@ fn written_before(home: &Home, layout: u32, mapping: &Mapping, contacts: &[Strin
     db.execute_batch(LAYOUT_1).expect("layout 1");
     if layout > 1 {
         db.execute_batch(LAYOUT_2).expect("layout 2");
+    }
+    if layout > 2 {
+        db.execute_batch(LAYOUT_3).expect("layout 3");
     }
     let plan = json!({
         "mapping_hash": "m", "source_hash": "s", "target_hash": "t", "mode": "full", "limit": null, "params": [],
@@ -127,7 +141,7 @@ async fn a_journal_of_an_earlier_layout_is_taken_over_and_its_runs_go_on() {
     let mut contacts: Vec<String> = org.stored("Contact").into_iter().collect();
     contacts.sort_unstable();
     contacts.truncate(5);
-    for layout in [1, 2] {
+    for layout in [1, 2, 3] {
         let name = format!("of layout {layout}");
         let mapping = json!({
             "recordport": "mapping/1",
@@ -174,6 +188,6 @@ async fn a_journal_of_an_earlier_layout_is_taken_over_and_its_runs_go_on() {
             .expect("both stay");
         assert_eq!(kept, ("00Qa".to_owned(), "a place".to_owned()));
         let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version");
-        assert_eq!(version, 3);
+        assert_eq!(version, 4);
     }
 }
