@@ -7,7 +7,7 @@ use super::journal::Journal;
 use super::lock::Lock;
 use super::made::Made;
 use super::pace::Pace;
-use super::plan::Plan;
+use super::plan::{Mode, Plan};
 use super::source::beginning;
 use crate::error::{Error, Result};
 use crate::mapping::Mapping;
@@ -18,8 +18,8 @@ impl Run {
     /// harm, for creates only when `anew` says so.
     ///
     /// # Errors
-    /// Conflict, while the mapping is running; invalid, when an unfinished run would be doubled; local, when the
-    /// journal cannot be written.
+    /// Conflict, while the mapping is running; invalid, when an unfinished run would be doubled; unsupported, for changes
+    /// with a limit; local, when the journal cannot be written.
     pub async fn start(
         journal: Journal,
         mapping: Mapping,
@@ -27,6 +27,11 @@ impl Run {
         route: Route,
         anew: bool,
     ) -> Result<Self> {
+        if plan.mode == Mode::Changes && plan.limit.is_some() {
+            // The place in the feed would pass by what is behind the limit.
+            return Err(Error::unsupported("a run of changes takes all of them")
+                .with_advice("Leave the limit out, or look first without writing"));
+        }
         let id = new_id(&plan);
         let lock = Lock::take(journal.home(), &mapping.name, &id).await?;
         let unfinished = journal.unfinished(&mapping.name).await?;

@@ -340,9 +340,10 @@ impl Run {
             }
             What::Record(record) => {
                 let target = &self.mapping.target;
+                let by = &self.route.target.records.record_type().key;
                 let mapped = mapped.unwrap_or_else(|| Err(Error::bug("a record was not mapped")));
                 let made = mapped.and_then(|mapped| {
-                    let written = written.map(|text| Written::read(&text, target)).transpose()?;
+                    let written = written.map(|text| Written::read(&text, target, by)).transpose()?;
                     Ok((mapped, written))
                 });
                 match made {

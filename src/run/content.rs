@@ -101,8 +101,8 @@ impl Written {
         &self.key
     }
 
-    /// Reads the member of a row that was fed back, which must be of the mapping's target.
-    pub(super) fn read(text: &str, target: &Target) -> Result<Self> {
+    /// Reads the member of a row that was fed back, which must be of the mapping's target, with a key of its type.
+    pub(super) fn read(text: &str, target: &Target, by: &KeyFields) -> Result<Self> {
         let inner = serde_json::from_str::<String>(text);
         let written: Self = serde_json::from_str(inner.as_deref().unwrap_or(text)).map_err(|error| {
             Error::invalid(format!("\"@written\" cannot be read: {error}"))
@@ -118,6 +118,8 @@ impl Written {
             .with_code("written_elsewhere")
             .with_advice("Take \"@written\" out to write the row here"));
         }
+        Key::parse(&written.key, by)
+            .map_err(|error| error.with_advice("Leave \"@written\" as the report has it"))?;
         Ok(written)
     }
 }

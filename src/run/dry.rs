@@ -231,6 +231,7 @@ async fn page(
     let (mut places, mut records) = (Vec::new(), Vec::new());
     let (mut gone, mut deletions, mut how) = (Vec::new(), Vec::new(), Kind::Delete);
     let (mut changed, mut updates) = (Vec::new(), Vec::new());
+    let by = &route.target.records.record_type().key;
     for (place, (item, link)) in
         items.iter().zip(&links).enumerate().filter(|(place, _)| out[*place].is_none())
     {
@@ -239,7 +240,7 @@ async fn page(
             What::Record(record) => {
                 let mapped = mapped.next().unwrap_or_else(|| Err(Error::bug("a record was not mapped")));
                 let stands = item.stands(mapping, link.as_deref());
-                let stands = stands.map(|text| Written::read(&text, &mapping.target)).transpose();
+                let stands = stands.map(|text| Written::read(&text, &mapping.target, by)).transpose();
                 match mapped.and_then(|mapped| Ok((mapped, stands?))) {
                     Ok((mapped, Some(written))) if mapping.updates_created() => {
                         let row = on_update(&mapped.json, written.key(), route.target.records.record_type())?;

@@ -158,6 +158,13 @@ fn content_that_is_refused_fails_its_row_alone_and_goes_on_when_the_row_is_fed_b
     assert_eq!(told[0]["@error"]["code"], "written_elsewhere", "{}", told[0]);
     assert_eq!(told[0]["@written"], line["@written"], "whatever fails, it is not forgotten");
 
+    // Nor is anything created when the key that it names is none.
+    let mut keyless = line.clone();
+    keyless["@written"]["key"] = json!("");
+    std::fs::write(world.file("keyless.ndjson"), format!("{keyless}\n")).expect("written");
+    assert_eq!(counts(&summary(&world.run(&[&file, "--rows", "keyless.ndjson"]).expect(1)))["failed"], 1);
+    assert_eq!(bugs().len(), 3);
+
     // The cause is gone: what is missing is copied, and neither a record nor a content is written twice.
     let dry = world.run(&[&file, "--rows", "failed.ndjson", "--dry-run"]).expect(0).lines();
     let foreseen = &dry.last().expect("a summary")["dry_run"];

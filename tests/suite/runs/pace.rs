@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use recordport::clock::RecordingClock;
 use recordport::connect::home::Home;
+use recordport::error::ErrorKind;
 use recordport::mapping::Mapping;
 use recordport::run::{Counts, Journal, Mode, Plan, Progress, Run, Threshold, Watch};
 use serde_json::json;
@@ -55,6 +56,11 @@ async fn progress_tells_the_rate_of_this_process_and_what_remains() {
         now: org.cx.clock.now(),
         max_failures: Threshold::default(),
     };
+    // The place in a feed would pass by what is behind a limit.
+    let changes = Plan { mode: Mode::Changes, ..plan.clone() };
+    let refused =
+        Run::start(journal.clone(), mapping.clone(), changes, route(&org, &mapping).await, false).await;
+    assert_eq!(refused.expect_err("changes have no limit").kind(), ErrorKind::Unsupported);
     assert!(org.stored("Contact").len() >= 450);
     let mut run = Run::start(journal.clone(), mapping.clone(), plan, route(&org, &mapping).await, false)
         .await
