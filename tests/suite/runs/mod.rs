@@ -7,6 +7,7 @@ mod end_to_end;
 mod journal;
 mod killed;
 mod mappings;
+mod mirrored;
 mod pace;
 mod skipped;
 mod stopped;
