@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use http::Method;
+use recordport::provider::search::RecordsExt as _;
 use recordport::provider::{Change, Edit, NewRow, Outcome, WriteOptions};
-use recordport::record::{Key, KeyFields};
+use recordport::record::{Key, KeyFields, QueryDraft};
 use serde_json::{Value, json};
 
 use crate::support::command::{EmulatorProcess, Home};
@@ -381,6 +382,12 @@ async fn several_calendars_are_searched_at_once_and_one_alone_where_it_is_named(
     let none =
         json!({ "where": "calendar_id = 'ada@emulated.example' AND iCalUID = 'nobody'", "select": ["id"] });
     assert!(diary.search("event", none).await.is_empty(), "an empty list may lack its rows");
+    // The name of the own calendar is no id of one: its events would get a second key.
+    let records = diary.open("event").await;
+    let draft = QueryDraft::from_json(&json!({ "where": "calendar_id = 'primary'" })).expect("a query");
+    let refused = records.prepare(&diary.org.cx, &draft, &jiff::tz::TimeZone::UTC).await;
+    let advice = refused.expect_err("refused").advice().unwrap_or_default().to_owned();
+    assert!(advice.contains("event:primary"), "{advice}");
     // An upper bound is sent where no series can be meant; else the plan says why not.
     let before = "start.dateTime < '2026-02-01T00:00:00Z'";
     assert!(!diary.native(EVENTS, before).await.contains("timeMax"));

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::account::PRIMARY;
 use super::event_fields::{EVENT_TYPES, EXTENDED};
 use super::fields::{self, CALENDAR, FIELDS};
 use super::kinds::Home;
@@ -324,10 +325,20 @@ pub(super) struct Ground<'a> {
 /// Plans a query.
 ///
 /// # Errors
-/// Unsupported for what neither side can do; Invalid for busy times without a range.
+/// Unsupported for what neither side can do; Invalid for busy times without a range, and for a calendar that is not named by
+/// its id.
 pub(super) fn plan(query: &Query, resolved: &Resolved, ground: Ground<'_>) -> Result<Plan> {
     let Ground { home, calendar, record_type } = ground;
     let narrowing = Narrowing::of(home, calendar.is_some(), query.filter.as_ref(), query.now);
+    if home.is_of_events() && narrowing.calendars.iter().flatten().any(|own| own == PRIMARY) {
+        // Its events have the calendar's id, so that two searches would give them two keys.
+        return Err(Error::invalid(format!("{PRIMARY:?} is not the id of a calendar"))
+            .with_field(CALENDAR, "holds the calendar's id")
+            .with_advice(format!(
+                "Search {}:{PRIMARY}, or take the id from `recordport search CONNECTION calendar_list_entry`",
+                record_type.name.base()
+            )));
+    }
     let split = pushdown::split(query.filter.as_ref(), |condition| {
         let sent = narrowing.sent.iter().find(|(own, _)| own == condition);
         match sent {
