@@ -1,7 +1,7 @@
 //! Feeds of changes of short lists: each look reads the whole list and compares it with what the checkpoint remembers of
 //! the look before. That tells every change that the list shows, also where a service's own feed keeps silent about some.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -58,13 +58,6 @@ pub async fn compared(
     for id in &gone {
         known.remove(id);
     }
-    if known.len() > KEYS_MAX {
-        let what = format!(
-            "{} has more than {KEYS_MAX} records, too many to be compared at each look",
-            record_type.name
-        );
-        return Err(Error::unsupported(what));
-    }
     let mut told = Vec::new();
     if since.is_some() {
         told = with_selection(records, cx, changes, select).await?;
@@ -86,11 +79,22 @@ async fn listed(records: &dyn Records, cx: &Context) -> Result<BTreeMap<String, 
     let plan = records.prepare(cx, &QueryDraft::default(), &TimeZone::UTC).await?.plan;
     let mut list = BTreeMap::new();
     let mut at: Option<Cursor> = None;
+    let mut asked = HashSet::new();
     loop {
+        if !asked.insert(at.as_ref().map(|at| at.position.to_string())) {
+            return Err(Error::protocol("the provider leads back to a page that was read already")
+                .with_code("repeated_cursor"));
+        }
         let page = records.page(cx, &plan, at.as_ref()).await?;
         for record in page.records {
             let record = record.map_err(|row| row.error)?;
             list.insert(record.key.to_string(), record.detach());
+        }
+        if list.len() > KEYS_MAX {
+            let name = &records.record_type().name;
+            let what =
+                format!("{name} has more than {KEYS_MAX} records, too many to be compared at each look");
+            return Err(Error::unsupported(what));
         }
         at = page.next;
         if at.is_none() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::Method;
+use recordport::error::ErrorKind;
 use recordport::provider::ChangeKind;
 use recordport::provider::changes::Feed;
 use recordport::record::{Checkpoint, FieldPath, Key};
@@ -223,4 +224,22 @@ async fn a_look_that_was_lost_is_told_again() {
     rules.at = before;
     assert_eq!(rules.told(&diary).await, once);
     assert_eq!(once, [(ChangeKind::Created, made)]);
+}
+
+#[tokio::test]
+async fn fault_25_a_list_that_leads_back_to_its_own_page_is_noticed() {
+    let diary = Diary::new().await;
+    for number in 0..250 {
+        let scope = json!({ "type": "user", "value": format!("row{number}@emulated.example") });
+        let rule = json!({ "role": "reader", "scope": scope });
+        diary.send(Method::POST, "calendars/primary/acl", rule).await;
+    }
+    let mut rules = Follower::now(&diary, RULES).await;
+    assert_eq!(rules.told(&diary).await, [], "two pages are read");
+    let rule = json!({ "service": "google-calendar", "path": "*/acl", "kind": "loop" });
+    diary.control(Method::POST, "faults", rule).await;
+    let records = diary.open(RULES).await;
+    let error = records.changes(&diary.org.cx, rules.at.as_ref(), &[]).await.expect_err("is noticed");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Protocol, Some("repeated_cursor")), "{error}");
+    assert_eq!(error.provider(), Some("google-calendar"));
 }
